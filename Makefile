@@ -1,0 +1,35 @@
+# `make test` and `make demo` need only Python 3.11+ and pip: both create .venv and install into it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Two cores are the smallest machine we promise anything for; more threads only fight each other here.
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: install test demo lint format clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+test: install
+	$(BIN)/pytest
+
+demo: install
+	$(BIN)/nbeval run --method gaea_darts,darts --dataset digits --seeds 2 --scale small --truth train
+	$(BIN)/nbeval compare
+	$(BIN)/nbeval plot
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

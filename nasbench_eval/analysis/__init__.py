@@ -1,0 +1,1 @@
+"""From run files to statistics, tables and figures. Needs no torch."""

@@ -1,0 +1,182 @@
+"""One Parquet file a run: the steps as rows, everything a reviewer may ask in the metadata.
+
+A file exists if and only if its run is complete. Row columns, one row a step (an epoch, or a query of the table):
+
+=====================  =========================================================================================
+``step``               0, 1, ...
+``cell``               architecture string of the incumbent after the step
+``seconds``            cost of the step; ``total_seconds`` the sum up to and including it
+``n_OPERATION``        how many edges of the cell hold the operation, for each of ``nasbench_eval.cell.OPS``
+``test_acc.DATASET``   true test accuracy of the cell in percent: the 200-epoch mean of the table, or trained from
+                       scratch (``record.truth`` says which); NaN where that was not looked up
+other columns          what the method observed: ``train_loss``, ``train_acc``, ``valid_loss``, ``valid_acc``, ``entropy``
+=====================  =========================================================================================
+
+"Final" always means the last row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.files import atomic_write
+
+RUN_SCHEMA = 1
+TEST_ACC = "test_acc."
+_META_KEY = b"nbeval.run"
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """What a run remembers of the benchmark table that its accuracies come from.
+
+    Attributes:
+        name: The benchmark.
+        content_hash: The table's content hash.
+        optimum: Per data set, the best true test accuracy in percent.
+        noise: Per data set, the pooled standard deviation between trials of one cell, percentage points, as
+            ``{"test": 0.2}`` or, where the table keeps trials of another split only, that split; empty if unknown.
+    """
+
+    name: str
+    content_hash: str
+    optimum: Mapping[str, float] = field(default_factory=dict)
+    noise: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything about a run but its steps.
+
+    Attributes:
+        run_id: Hash of the resolved spec, the seed included.
+        variant_id: The same hash without the seed: runs of one variant differ in nothing else.
+        method: The preset's name, as ``--method`` takes it.
+        title: The name a table prints, such as ``GAEA DARTS (ERM)``.
+        block: ``weight sharing`` or ``standard HPO``.
+        search_dataset: What the search trained on or queried.
+        seed: The seed.
+        settings: Every hyperparameter with the value it had.
+        overrides: The settings that differ from the preset because the user said so.
+        reductions: What a scale cut down, in words (``channels 16 -> 4``); empty for a full run.
+        scale: ``full`` or the name of the reduction.
+        cost_kind: ``measured`` or ``simulated`` seconds.
+        device: Where it ran, in words, for measured seconds.
+        threads: CPU threads.
+        split: Which images trained the weights, which the architecture, in words.
+        batch_norm: How the search supernet's BatchNorm was set, in words; empty for methods without one.
+        truth: ``table``, ``train`` (the derived cell trained from scratch) or ``none``.
+        truth_note: In words, how the true accuracies came about.
+        table: The benchmark table, if there was one.
+        versions: Package versions.
+        started: ISO 8601, UTC.
+        finished: ISO 8601, UTC.
+    """
+
+    run_id: str
+    variant_id: str
+    method: str
+    title: str
+    block: str
+    search_dataset: str
+    seed: int
+    settings: Mapping[str, Any]
+    overrides: Mapping[str, Any]
+    reductions: tuple[str, ...]
+    scale: str
+    cost_kind: Literal["measured", "simulated"]
+    device: str
+    threads: int
+    split: str
+    batch_norm: str
+    truth: Literal["table", "train", "none"]
+    truth_note: str
+    table: TableFacts | None
+    versions: Mapping[str, str]
+    started: str
+    finished: str
+
+    @property
+    def file_name(self) -> str:
+        """The name of the run's file."""
+        return f"{self.method}-{self.search_dataset}-s{self.seed}-{self.run_id}.parquet"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A complete run: its record and one row a step."""
+
+    record: RunRecord
+    steps: pd.DataFrame
+
+    @property
+    def test_acc(self) -> dict[str, float]:
+        """The final cell's true test accuracy per data set, in percent; only where it is known."""
+        last = self.steps.iloc[-1]
+        return {
+            column.removeprefix(TEST_ACC): float(last[column])
+            for column in self.steps.columns
+            if column.startswith(TEST_ACC) and last[column] == last[column]
+        }
+
+
+def write_run(folder: Path, run: Run) -> Path:
+    """Write a run's file into ``folder``, whole or not at all, and return its path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(run.steps, preserve_index=False)
+    text = json.dumps({"schema": RUN_SCHEMA, **dataclasses.asdict(run.record)}, sort_keys=True)
+    path = folder / run.record.file_name
+    with atomic_write(path) as temporary:
+        pq.write_table(table.replace_schema_metadata({_META_KEY: text}), temporary, compression="zstd")
+    return path
+
+
+def read_run(path: Path) -> Run:
+    """Read a run's file.
+
+    Raises:
+        NbevalError: If it is not one, or has another schema version.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise NbevalError(
+            f"{path} is not a readable run file ({str(error).splitlines()[0]}): delete it and run again"
+        ) from None
+    text = (table.schema.metadata or {}).get(_META_KEY)
+    if text is None:
+        raise NbevalError(f"{path} is not a run file of nbeval's: move it out of the results folder")
+    values = json.loads(text)
+    if values.pop("schema", None) != RUN_SCHEMA:
+        raise NbevalError(f"{path} was written by another version of nbeval: run again, or use that version")
+    values["reductions"] = tuple(values["reductions"])
+    values["table"] = TableFacts(**values["table"]) if values["table"] else None
+    return Run(RunRecord(**values), table.replace_schema_metadata(None).to_pandas())
+
+
+def load_runs(folders: Iterable[Path]) -> list[Run]:
+    """Read every complete run under the folders, in the order of their file names.
+
+    Raises:
+        NbevalError: If a folder is missing, or a file in it cannot be read.
+    """
+    paths: dict[str, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise NbevalError(f"no results folder {folder}: make some with `nbeval run`, or name one with --results")
+        for path in sorted(folder.rglob("*.parquet")):
+            paths.setdefault(path.name, path)
+    return [read_run(paths[name]) for name in sorted(paths)]

@@ -1,0 +1,205 @@
+"""The NAS-Bench-201 cell space: cells, architecture strings, the official order, neighbours, canonical forms.
+
+Source: Dong & Yang, "NAS-Bench-201", ICLR 2020, section 2.1, and its released code (``CellStructure``).
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+import random  # noqa: TID251 - the official order is one fixed shuffle of Python's generator, see _official_codes
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from nasbench_eval.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+"""The candidate operations in the official order."""
+
+EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
+"""The edges as (target node, source node) in the official order."""
+
+NODES = 4
+N_OPS = len(OPS)
+N_EDGES = len(EDGES)
+N_CELLS = N_OPS**N_EDGES
+
+NONE, SKIP_CONNECT, NOR_CONV_1X1, NOR_CONV_3X3, AVG_POOL_3X3 = range(N_OPS)
+
+INCOMING = tuple(tuple(e for e, (target, _) in enumerate(EDGES) if target == node) for node in range(NODES))
+"""For each node, the indices of the edges that enter it."""
+OUTGOING = tuple(tuple(e for e, (_, source) in enumerate(EDGES) if source == node) for node in range(NODES))
+"""For each node, the indices of the edges that leave it."""
+
+Ops = tuple[int, int, int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One cell: the index into ``OPS`` of the operation on each of the six ``EDGES``.
+
+    Raises:
+        UsageError: If there are not six operations, or one is not an index into ``OPS``.
+    """
+
+    ops: Ops
+
+    def __post_init__(self) -> None:
+        if len(self.ops) != N_EDGES or not all(op in range(N_OPS) for op in self.ops):
+            raise UsageError(f"a cell has {N_EDGES} operations, each 0 to {N_OPS - 1}; got {self.ops!r}")
+
+    @staticmethod
+    def parse(text: str) -> Cell:
+        """Read an architecture string such as ``|avg_pool_3x3~0|+|none~0|skip_connect~1|+|...|``.
+
+        Raises:
+            UsageError: If the text is not a cell; the message names the character and what was expected there.
+        """
+        text = text.strip()
+        ops: list[int] = []
+        at = 0
+
+        def expect(token: str) -> None:
+            nonlocal at
+            if not text.startswith(token, at):
+                # Name the first character that differs, not the start of the token.
+                same = next((i for i, c in enumerate(token) if text[at + i : at + i + 1] != c), len(token))
+                found = repr(text[at + same]) if at + same < len(text) else "the end"
+                raise UsageError(
+                    f"not an architecture string: character {at + same + 1} is {found}, expected "
+                    f"{token[same:]!r} (in {text!r})"
+                )
+            at += len(token)
+
+        for node in range(1, NODES):
+            expect("|" if node == 1 else "+|")
+            for edge in INCOMING[node]:
+                end = text.find("~", at)
+                name = text[at : end if end >= 0 else len(text)]
+                if name not in OPS:
+                    raise UsageError(
+                        f"not an architecture string: character {at + 1} begins {name[:20]!r}, expected one of "
+                        f"{', '.join(OPS)} (in {text!r})"
+                    )
+                ops.append(OPS.index(name))
+                at += len(name)
+                expect(f"~{EDGES[edge][1]}|")
+        if at != len(text):
+            raise UsageError(
+                f"not an architecture string: character {at + 1} is {text[at]!r}, expected the end (in {text!r})"
+            )
+        return Cell(tuple(ops))  # type: ignore[arg-type]
+
+    @staticmethod
+    def from_index(index: int) -> Cell:
+        """Return the cell at an official index.
+
+        Raises:
+            UsageError: If the index is not in 0..15624.
+        """
+        if not 0 <= index < N_CELLS:
+            raise UsageError(f"a cell index lies in 0..{N_CELLS - 1}; got {index}")
+        code, ops = _official_codes()[index], []
+        for _ in range(N_EDGES):
+            code, op = divmod(code, N_OPS)
+            ops.append(op)
+        return Cell(tuple(reversed(ops)))  # type: ignore[arg-type]
+
+    @staticmethod
+    def random(rng: np.random.Generator, ops: tuple[int, ...] = tuple(range(N_OPS))) -> Cell:
+        """Draw a cell uniformly, each edge's operation independently, from the operations allowed."""
+        return Cell(tuple(ops[i] for i in rng.integers(len(ops), size=N_EDGES)))  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return "+".join(
+            "|" + "".join(f"{OPS[self.ops[e]]}~{EDGES[e][1]}|" for e in INCOMING[node])
+            for node in range(1, NODES)
+        )
+
+    @property
+    def code(self) -> int:
+        """The operations read as a number in base five, first edge first: the order of ``itertools.product``."""
+        code = 0
+        for op in self.ops:
+            code = code * N_OPS + op
+        return code
+
+    @property
+    def index(self) -> int:
+        """The official index, 0..15624."""
+        return _index_of_code()[self.code]
+
+    def neighbours(self, ops: tuple[int, ...] = tuple(range(N_OPS))) -> list[Cell]:
+        """Return the cells that differ on exactly one edge, edge by edge (24 with all operations)."""
+        return [
+            Cell((*self.ops[:edge], op, *self.ops[edge + 1 :]))  # type: ignore[arg-type]
+            for edge in range(N_EDGES)
+            for op in ops
+            if op != self.ops[edge]
+        ]
+
+    def canonical(self) -> str:
+        """Return a string that is equal for isomorphic cells by the benchmark's own convention.
+
+        ``none``, and every operation on a node whose only input is ``none``, is zero; ``skip_connect`` passes its
+        input on; summands are sorted. 6,466 classes over the 15,625 cells (``to_unique_str(consider_zero=True)``
+        in the released code; the paper's section 2.1 counts the same).
+        """
+        nodes = ["0"]
+        for node in range(1, NODES):
+            terms = []
+            for edge in INCOMING[node]:
+                source, op = nodes[EDGES[edge][1]], self.ops[edge]
+                if op == NONE or source == "#":
+                    terms.append("#")
+                elif op == SKIP_CONNECT:
+                    terms.append(source)
+                else:
+                    terms.append(f"({source})@{OPS[op]}")
+            nodes.append("+".join(sorted(terms)))
+        return nodes[-1]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many edges hold each operation, in the order of ``OPS``."""
+        return {name: self.ops.count(op) for op, name in enumerate(OPS)}
+
+
+def all_cells() -> Iterator[Cell]:
+    """Iterate over all 15,625 cells in the official order."""
+    return (Cell.from_index(index) for index in range(N_CELLS))
+
+
+def parse_cell(text: str) -> Cell:
+    """Read a cell from an architecture string or an official index.
+
+    Raises:
+        UsageError: If the text is neither.
+    """
+    text = text.strip()
+    if text.isdigit():
+        return Cell.from_index(int(text))
+    if "|" not in text:
+        raise UsageError(
+            f"{text!r} is neither an index (0..{N_CELLS - 1}) nor an architecture string (|op~0|+|op~0|op~1|+...)"
+        )
+    return Cell.parse(text)
+
+
+@cache
+def _official_codes() -> tuple[int, ...]:
+    """The benchmark listed the cells as a product and shuffled them with Python's generator, seeded with 88."""
+    codes = list(range(N_CELLS))
+    random.Random(88).shuffle(codes)
+    return tuple(codes)
+
+
+@cache
+def _index_of_code() -> tuple[int, ...]:
+    index = [0] * N_CELLS
+    for i, code in enumerate(_official_codes()):
+        index[code] = i
+    return tuple(index)

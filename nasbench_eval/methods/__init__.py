@@ -1,0 +1,32 @@
+"""The search methods. ``METHODS`` lists every implementation; the presets in ``runners/presets`` say how each is set."""
+
+from __future__ import annotations
+
+import importlib
+
+from nasbench_eval.errors import UsageError, unknown
+from nasbench_eval.methods.base import Budget, Objective, SearchContext, SearchMethod, StepInfo
+
+__all__ = ["METHODS", "Budget", "Objective", "SearchContext", "SearchMethod", "StepInfo", "load_method"]
+
+METHODS: dict[str, str] = {
+    "weight_sharing": "nasbench_eval.methods.weight_sharing:WeightSharing",
+    "random_weight_sharing": "nasbench_eval.methods.random_weight_sharing:RandomWeightSharing",
+}
+"""Implementations by name, as ``module:class`` so that a method loads only what it needs."""
+
+
+def load_method(name: str) -> type[SearchMethod]:
+    """Return the class of an implementation.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
+    path = METHODS.get(name)
+    if path is None:
+        raise unknown("method implementation", name, list(METHODS))
+    module, _, attribute = path.partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    if not (isinstance(found, type) and issubclass(found, SearchMethod)):
+        raise UsageError(f"{path} is not a SearchMethod")
+    return found

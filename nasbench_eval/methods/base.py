@@ -1,0 +1,100 @@
+"""What a search method is. Needs no torch, so that methods on the table never load it."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from nasbench_eval.cell import Cell
+from nasbench_eval.streams import Streams
+
+if TYPE_CHECKING:
+    from nasbench_eval.images import ImageData
+
+CostKind = Literal["measured", "simulated"]
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """What one step of a search cost and showed.
+
+    Attributes:
+        seconds: Cost of this step: measured wall time, or simulated seconds from the table (``cost_kind`` says which).
+        metrics: What the method observed, by the field's words: ``train_loss``, ``train_acc``, ``valid_loss``,
+            ``valid_acc`` (percent, of the supernet or of the queried cell), ``entropy`` (nats, mean over edges).
+            A quantity that a method does not have is left out.
+    """
+
+    seconds: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends: after ``steps`` steps, or before the step that would take the cost past ``seconds``."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+
+class Objective(Protocol):
+    """All that a method on the table sees: never a test accuracy."""
+
+    def evaluate(self, cell: Cell) -> tuple[float, float]:
+        """Return a cell's validation accuracy in percent and the simulated seconds that finding it out cost."""
+        ...
+
+
+@dataclass(frozen=True)
+class SearchContext:
+    """What the runner hands a method.
+
+    Attributes:
+        dataset: The data set that the search trains on or queries.
+        streams: The run's random generators.
+        images: Its images, for methods whose ``needs`` is ``"images"``.
+        objective: The table as an objective, for methods whose ``needs`` is ``"table"``.
+        device: A torch device, such as ``cpu`` or ``cuda:0``.
+    """
+
+    dataset: str
+    streams: Streams
+    images: ImageData | None = None
+    objective: Objective | None = None
+    device: str = "cpu"
+
+
+class SearchMethod(abc.ABC):
+    """A search: the one extension point.
+
+    A concrete class is final, takes ``(settings, context)``, and names its frozen dataclass of settings in
+    ``Settings``; each field's metadata has ``help``. The runner asks for steps until the budget ends and looks up the
+    truth itself; a method never sees a test accuracy.
+    """
+
+    Settings: ClassVar[type[Any]]
+    needs: ClassVar[Literal["images", "table"]]
+    cost_kind: ClassVar[CostKind]
+
+    @property
+    @abc.abstractmethod
+    def budget(self) -> Budget:
+        """When the search ends."""
+
+    @abc.abstractmethod
+    def step(self) -> StepInfo:
+        """Do one epoch, or one query of the table."""
+
+    @abc.abstractmethod
+    def incumbent(self) -> Cell:
+        """Return the cell that the method would return now."""
+
+    @abc.abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to go on: tensors and plain Python values only."""
+
+    @abc.abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that ``state_dict`` of the same spec returned."""

@@ -1,0 +1,143 @@
+"""The table's schema, version 1: what its columns are called, what they mean, what its metadata says.
+
+One row a cell, in the official order (row number = official index), and these columns:
+
+==================================================  ========================================================
+``arch``                                            architecture string
+``DATASET/EPOCHS/SPLIT/accuracy/TRIAL``             top-1 accuracy in percent after EPOCHS epochs
+``DATASET/EPOCHS/SPLIT/loss/TRIAL``                 cross-entropy, natural logarithm
+``DATASET/EPOCHS/SPLIT/eval_seconds/mean``          simulated seconds of one pass over the split
+``DATASET/EPOCHS/PART/train_seconds/mean``          simulated seconds of the whole training run on PART
+``DATASET/-/-/params_mb/mean``                      parameters in millions
+``DATASET/-/-/flops_m/mean``                        multiply-adds of one image in millions
+``DATASET/-/-/latency_s/mean``                      seconds of one forward pass, as the benchmark measured it
+==================================================  ========================================================
+
+``TRIAL`` is the trial's seed, or ``mean``: the mean over the trials that were run. A missing trial is NaN.
+``EPOCHS`` is the length of the schedule (12 and 200 in NAS-Bench-201), always its last epoch.
+``SPLIT`` is ``EVALUATED`` or ``EVALUATED@TRAINED``: the part that was evaluated, and the part the network was trained
+on where it is not the data set's usual one. See ``SPLITS``.
+
+The metadata is one JSON object under the Parquet key ``nbeval``; see :class:`Metadata`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nasbench_eval.errors import NbevalError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+SCHEMA_VERSION = 1
+
+MEAN = "mean"
+METRICS = ("accuracy", "loss", "eval_seconds", "train_seconds", "params_mb", "flops_m", "latency_s")
+
+SPLITS: dict[str, dict[str, tuple[str, str]]] = {
+    "cifar10": {
+        "train": ("train (25,000)", "train (25,000)"),
+        "valid": ("train (25,000)", "valid (25,000)"),
+        "test": ("train+valid (50,000)", "test (10,000)"),
+        "train@train+valid": ("train+valid (50,000)", "train+valid (50,000)"),
+        "test@train": ("train (25,000)", "test (10,000)"),
+    },
+    "cifar100": {
+        "train": ("train (50,000)", "train (50,000)"),
+        "valid": ("train (50,000)", "first half of the official test set (5,000)"),
+        "test": ("train (50,000)", "second half of the official test set (5,000)"),
+        "valid+test": ("train (50,000)", "official test set (10,000)"),
+    },
+    "imagenet16-120": {
+        "train": ("train (151,700)", "train (151,700)"),
+        "valid": ("train (151,700)", "first half of the official validation set (3,000)"),
+        "test": ("train (151,700)", "second half of the official validation set (3,000)"),
+        "valid+test": ("train (151,700)", "official validation set (6,000)"),
+    },
+}
+"""NAS-Bench-201's data sets and splits: (trained on, evaluated on), with the number of images."""
+
+
+class Key(NamedTuple):
+    """What one column holds; ``epochs`` is None where the value does not depend on a schedule."""
+
+    dataset: str
+    epochs: int | None
+    split: str
+    metric: str
+    trial: str = MEAN
+
+    def __str__(self) -> str:
+        return "/".join(
+            (self.dataset, "-" if self.epochs is None else str(self.epochs), self.split, self.metric, self.trial)
+        )
+
+    @staticmethod
+    def parse(column: str) -> Key:
+        """Read a column's name.
+
+        Raises:
+            NbevalError: If it does not have the five parts of the schema or names an unknown metric.
+        """
+        parts = column.split("/")
+        if len(parts) != 5 or parts[3] not in METRICS or not (parts[1] == "-" or parts[1].isdigit()):
+            raise NbevalError(
+                f"{column!r} is not a column of a table: expected DATASET/EPOCHS/SPLIT/METRIC/TRIAL with a metric "
+                f"of {', '.join(METRICS)}"
+            )
+        return Key(parts[0], None if parts[1] == "-" else int(parts[1]), parts[2], parts[3], parts[4])
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a table says of itself.
+
+    Attributes:
+        name: The benchmark, such as ``NAS-Bench-201``.
+        content_hash: SHA-256 over the columns' names and values; equal for equal content however it is stored.
+        source: Where the numbers came from: file names, their SHA-256, the reader that made the table.
+        splits: Per data set and split, (trained on, evaluated on) in words.
+        schema: ``SCHEMA_VERSION`` of the writer.
+        created: When the table was written, ISO 8601, UTC.
+    """
+
+    name: str
+    content_hash: str
+    source: dict[str, Any]
+    splits: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
+    schema: int = SCHEMA_VERSION
+    created: str = ""
+
+    def to_json(self) -> str:
+        """Return the canonical JSON text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(text: bytes) -> Metadata:
+        """Read the metadata.
+
+        Raises:
+            NbevalError: If the schema's version is not this one's.
+        """
+        values = json.loads(text)
+        if values.get("schema") != SCHEMA_VERSION:
+            raise NbevalError(
+                f"the table has schema version {values.get('schema')}, this nbeval reads version {SCHEMA_VERSION}: "
+                "make the table again with `nbeval table import` or `nbeval table build`"
+            )
+        return Metadata(**values)
+
+
+def content_hash(columns: Mapping[Key, np.ndarray]) -> str:
+    """Return the SHA-256 over the columns in the order of their names, as little-endian float32 in official order."""
+    digest = hashlib.sha256()
+    for name, values in sorted((str(key), values) for key, values in columns.items()):
+        digest.update(name.encode() + b"\0")
+        digest.update(values.astype("<f4").tobytes())
+    return digest.hexdigest()

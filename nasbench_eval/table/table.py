@@ -1,0 +1,276 @@
+"""The benchmark table, opened in milliseconds and queried in about a microsecond."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasbench_eval.cell import N_CELLS, Cell, all_cells
+from nasbench_eval.errors import NbevalError, unknown
+from nasbench_eval.files import atomic_write
+from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_META_KEY = b"nbeval"
+_SOURCE_OF_ARCH = "arch"
+
+
+class Table:
+    """True accuracies and costs of all 15,625 cells.
+
+    A column is read when it is first asked for. Accuracies are top-1 in percent, seconds are simulated. A number that
+    is not in the table raises; nothing is imputed.
+    """
+
+    def __init__(self, columns: Mapping[Key, np.ndarray], metadata: Metadata, path: Path | None = None) -> None:
+        self.metadata = metadata
+        self.path = path
+        self._columns = columns
+        self._lists: dict[Key, list[float]] = {}
+        self.keys: tuple[Key, ...] = tuple(columns)
+
+    @staticmethod
+    def open(path: str | Path) -> Table:
+        """Open a table file.
+
+        Raises:
+            NbevalError: If the file is missing, not Parquet, not a table of ours, or of another schema version.
+        """
+        path = Path(path)
+        columns = _ParquetColumns(path)
+        return Table(columns, columns.metadata, path)
+
+    @staticmethod
+    def build(columns: Mapping[Key, np.ndarray], *, name: str, source: dict[str, Any], splits: Any = None) -> Table:
+        """Make a table in memory from float columns of 15,625 values in official order.
+
+        Columns that hold the trials' mean are added where trials are there and the mean is not.
+
+        Raises:
+            NbevalError: If a column has another length.
+        """
+        full = {key: np.ascontiguousarray(values, dtype=np.float32) for key, values in columns.items()}
+        for key, values in full.items():
+            if values.shape != (N_CELLS,):
+                raise NbevalError(f"column {key} has shape {values.shape}, expected ({N_CELLS},)")
+        trials: dict[Key, list[np.ndarray]] = {}
+        for key, values in full.items():
+            if key.trial != MEAN:
+                trials.setdefault(key._replace(trial=MEAN), []).append(values)
+        for key, group in trials.items():
+            if key not in full:
+                full[key] = _mean_over_trials(np.stack(group))
+        metadata = Metadata(
+            name=name,
+            content_hash=content_hash(full),
+            source=source,
+            splits=SPLITS if splits is None else splits,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        )
+        return Table(full, metadata)
+
+    def save(self, path: str | Path) -> Table:
+        """Write the table to a file, whole or not at all, and return it as opened from there."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = sorted(self.keys)
+        arrays = [pa.array([str(cell) for cell in all_cells()])]
+        arrays += [pa.array(self._columns[key], type=pa.float32()) for key in names]
+        table = pa.table(arrays, names=[_SOURCE_OF_ARCH, *map(str, names)])
+        table = table.replace_schema_metadata({_META_KEY: self.metadata.to_json()})
+        with atomic_write(Path(path)) as temporary:
+            pq.write_table(table, temporary, compression="zstd", use_dictionary=[_SOURCE_OF_ARCH])
+        return Table.open(path)
+
+    def _list(self, key: Key) -> list[float]:
+        try:
+            column = self._columns[key]
+        except KeyError:
+            raise self._missing(key) from None
+        # A list answers a query several times faster than an array, and holds Python floats.
+        values: list[float] = column.tolist()
+        self._lists[key] = values
+        return values
+
+    def _value(self, cell: Cell, key: Key) -> float:
+        value = (self._lists.get(key) or self._list(key))[cell.index]
+        if value != value:
+            raise NbevalError(f"the table has no value for cell {cell.index} in {key}: that trial was not run")
+        return value
+
+    def accuracy(
+        self, cell: Cell, dataset: str, split: str, *, epochs: int, trial: int | None = None
+    ) -> float:
+        """Return a cell's top-1 accuracy in percent.
+
+        Args:
+            cell: The cell.
+            dataset: ``cifar10``, ``cifar100``, ``imagenet16-120``, or another the table has.
+            split: The part evaluated: ``train``, ``valid``, ``test``; see ``nasbench_eval.table.schema.SPLITS``.
+            epochs: The schedule: 200, or 12 for the separate short one.
+            trial: A trial's seed; None is the mean over the trials run.
+
+        Raises:
+            NbevalError: If the table lacks the column, or the trial was not run for this cell.
+        """
+        return self._value(
+            cell, Key(dataset, epochs, split, "accuracy", MEAN if trial is None else str(trial))
+        )
+
+    def train_seconds(self, cell: Cell, dataset: str, *, epochs: int, part: str = "train") -> float:
+        """Return the simulated seconds of a whole training run of ``epochs`` epochs on a part of the data set.
+
+        Raises:
+            NbevalError: If the table lacks the column.
+        """
+        return self._value(cell, Key(dataset, epochs, part, "train_seconds"))
+
+    def eval_seconds(self, cell: Cell, dataset: str, split: str, *, epochs: int) -> float:
+        """Return the simulated seconds of one pass over a split.
+
+        Raises:
+            NbevalError: If the table lacks the column.
+        """
+        return self._value(cell, Key(dataset, epochs, split, "eval_seconds"))
+
+    def column(
+        self,
+        dataset: str,
+        split: str = "-",
+        metric: str = "accuracy",
+        *,
+        epochs: int | None,
+        trial: int | None = None,
+    ) -> np.ndarray:
+        """Return one column for all cells in official order, float32; NaN where a trial was not run.
+
+        Raises:
+            NbevalError: If the table lacks the column.
+        """
+        key = Key(dataset, epochs, split, metric, MEAN if trial is None else str(trial))
+        try:
+            return self._columns[key]
+        except KeyError:
+            raise self._missing(key) from None
+
+    def best(self, dataset: str, split: str = "test", *, epochs: int = 200) -> tuple[Cell, float]:
+        """Return the cell with the highest mean accuracy, and that accuracy in percent."""
+        values = self.column(dataset, split, epochs=epochs)
+        index = int(np.nanargmax(values))
+        return Cell.from_index(index), float(values[index])
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The data sets the table knows, in its own order."""
+        return tuple(dict.fromkeys(key.dataset for key in self.keys))
+
+    def epochs(self, dataset: str) -> tuple[int, ...]:
+        """Return the lengths of the schedules that a data set has, ascending."""
+        return tuple(
+            sorted({key.epochs for key in self.keys if key.dataset == dataset and key.epochs is not None})
+        )
+
+    def trials(self, dataset: str, split: str, *, epochs: int) -> tuple[int, ...]:
+        """Return the seeds of the trials that an accuracy column has."""
+        return tuple(
+            sorted(
+                int(k.trial)
+                for k in self.keys
+                if k[:4] == (dataset, epochs, split, "accuracy") and k.trial != MEAN
+            )
+        )
+
+    def noise(self, dataset: str, split: str, *, epochs: int) -> float:
+        """Return the standard deviation between a cell's trials, pooled over all cells, in percentage points.
+
+        The within-cell variances (ddof 1) are averaged weighted by their degrees of freedom. NaN where no trials are.
+        """
+        seeds = self.trials(dataset, split, epochs=epochs)
+        if len(seeds) < 2:
+            return math.nan
+        values = np.stack([self.column(dataset, split, epochs=epochs, trial=seed) for seed in seeds]).astype(float)
+        runs = np.sum(~np.isnan(values), axis=0)
+        squares = np.nansum((values - np.nanmean(values, axis=0)) ** 2, axis=0)
+        freedom = np.maximum(runs - 1, 0).sum()
+        return float(np.sqrt(squares[runs > 1].sum() / freedom)) if freedom else math.nan
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the whole table, one row a cell in official order, columns named as in the schema."""
+        import pandas as pd
+
+        frame = pd.DataFrame({str(key): self._columns[key] for key in sorted(self.keys)})
+        frame.insert(0, _SOURCE_OF_ARCH, [str(cell) for cell in all_cells()])
+        return frame.rename_axis("index")
+
+    def with_source(self, **source: Any) -> Table:
+        """Return the same table whose metadata says more about where it came from."""
+        metadata = replace(self.metadata, source={**self.metadata.source, **source})
+        return Table(self._columns, metadata, self.path)
+
+    def _missing(self, key: Key) -> NbevalError:
+        if key.dataset not in self.datasets:
+            return unknown("data set in the table", key.dataset, self.datasets)
+        there = sorted({str(k) for k in self.keys if k.dataset == key.dataset and k.metric == key.metric})
+        return NbevalError(
+            f"the table has no column {key}; of {key.dataset} {key.metric} it has "
+            f"{', '.join(there) if there else 'none'}"
+        )
+
+
+class _ParquetColumns(Mapping[Key, np.ndarray]):
+    """The float columns of a table file, each read when first asked for."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            # The file is about a megabyte; mapping it keeps later columns readable if it is replaced meanwhile.
+            self._file = pq.ParquetFile(path, memory_map=True)
+        except FileNotFoundError:
+            raise NbevalError(f"no table at {path}") from None
+        except (pa.ArrowException, OSError) as error:
+            raise NbevalError(
+                f"{path} is not a readable Parquet file ({str(error).splitlines()[0]}): make the table again"
+            ) from None
+        metadata = (self._file.schema_arrow.metadata or {}).get(_META_KEY)
+        if metadata is None:
+            raise NbevalError(
+                f"{path} is Parquet, but not a table of nbeval's: make one from it with `nbeval table import {path}`"
+            )
+        self.metadata = Metadata.from_json(metadata)
+        if self._file.metadata.num_rows != N_CELLS:
+            raise NbevalError(f"{path} has {self._file.metadata.num_rows} rows, expected {N_CELLS}")
+        names = [name for name in self._file.schema_arrow.names if name != _SOURCE_OF_ARCH]
+        self._names = {Key.parse(name): name for name in names}
+        self._read: dict[Key, np.ndarray] = {}
+
+    def __getitem__(self, key: Key) -> np.ndarray:
+        if key not in self._read:
+            column = self._file.read(columns=[self._names[key]], use_threads=False).column(0)
+            values = column.to_numpy()
+            values.flags.writeable = False
+            self._read[key] = values
+        return self._read[key]
+
+    def __iter__(self) -> Any:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _mean_over_trials(values: np.ndarray) -> np.ndarray:
+    """Mean over axis 0, leaving out the trials that were not run; NaN where none was."""
+    runs = np.sum(~np.isnan(values), axis=0)
+    total = np.nansum(values.astype(np.float64), axis=0)
+    return np.where(runs > 0, total / np.maximum(runs, 1), np.nan).astype(np.float32)

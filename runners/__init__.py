@@ -1,0 +1,1 @@
+"""Running searches: specs, presets, the run loop, checkpoints and the command line."""

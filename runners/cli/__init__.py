@@ -1,0 +1,61 @@
+"""The command ``nbeval``. Each command's module is imported only when it is called: none but ``run`` loads torch."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from nasbench_eval import __version__
+from nasbench_eval.errors import NbevalError, UsageError
+
+COMMANDS = {
+    "run": "runners.cli.run:run",
+    "compare": "runners.cli.analysis:compare",
+    "plot": "runners.cli.analysis:plot",
+    "methods": "runners.cli.methods:methods",
+    "table": "runners.cli.table:table",
+    "data": "runners.cli.data:data",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="nbeval")
+def cli() -> None:
+    """Weight-sharing NAS against the standard baselines on NAS-Bench-201, from search to table and figure."""
+
+
+def main() -> None:
+    """Run ``nbeval``; a mendable error is one line and exit code 1, or 2 where the call itself is off."""
+    try:
+        cli.main(prog_name="nbeval", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("nbeval: stopped; the same command goes on from the last finished step", err=True)
+        sys.exit(130)
+    except NbevalError as error:
+        click.echo(f"nbeval: {error}", err=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except BrokenPipeError:
+        # The reader of our output has gone (`nbeval compare | head`): nothing is wrong here.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
