@@ -112,7 +112,7 @@ class Cell:
     @staticmethod
     def random(rng: np.random.Generator, ops: tuple[int, ...] = tuple(range(N_OPS))) -> Cell:
         """Draw a cell uniformly, each edge's operation independently, from the operations allowed."""
-        return Cell(tuple(ops[i] for i in rng.integers(len(ops), size=N_EDGES)))  # type: ignore[arg-type]
+        return Cell(tuple(ops[i] for i in rng.integers(len(ops), size=N_EDGES)))
 
     def __str__(self) -> str:
         return "+".join(

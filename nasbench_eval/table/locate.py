@@ -29,7 +29,7 @@ def find_table(path: str | Path | None = None) -> Path:
     found = Path(path) if path is not None else default_path()
     if not found.is_file():
         raise NbevalError(
-            f"no benchmark table at {found}: make it once with `nbeval table import FILE`,\n"
-            "or say where it lies with --table or NBEVAL_TABLE; where no table is wanted, run with --truth train or none"
+            f"no benchmark table at {found}: say where it lies with --table or NBEVAL_TABLE, or make it once\n"
+            "with `nbeval table build OFFICIAL_FILE` or `nbeval table import FLAT_FILE`; docs/data.md: where to get one"
         )
     return found

@@ -15,8 +15,8 @@ One row a cell, in the official order (row number = official index), and these c
 
 ``TRIAL`` is the trial's seed, or ``mean``: the mean over the trials that were run. A missing trial is NaN.
 ``EPOCHS`` is the length of the schedule (12 and 200 in NAS-Bench-201), always its last epoch.
-``SPLIT`` is ``EVALUATED`` or ``EVALUATED@TRAINED``: the part that was evaluated, and the part the network was trained
-on where it is not the data set's usual one. See ``SPLITS``.
+``SPLIT`` is ``EVALUATED`` or ``EVALUATED@TRAINED``: the part that was evaluated, and the part the network was
+trained on where it is not the data set's usual one. See ``SPLITS``.
 
 The metadata is one JSON object under the Parquet key ``nbeval``; see :class:`Metadata`.
 """
@@ -75,7 +75,13 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return "/".join(
-            (self.dataset, "-" if self.epochs is None else str(self.epochs), self.split, self.metric, self.trial)
+            (
+                self.dataset,
+                "-" if self.epochs is None else str(self.epochs),
+                self.split,
+                self.metric,
+                self.trial,
+            )
         )
 
     @staticmethod
@@ -88,8 +94,8 @@ class Key(NamedTuple):
         parts = column.split("/")
         if len(parts) != 5 or parts[3] not in METRICS or not (parts[1] == "-" or parts[1].isdigit()):
             raise NbevalError(
-                f"{column!r} is not a column of a table: expected DATASET/EPOCHS/SPLIT/METRIC/TRIAL with a metric "
-                f"of {', '.join(METRICS)}"
+                f"{column!r} is not a column of a table: expected DATASET/EPOCHS/SPLIT/METRIC/TRIAL with a "
+                f"metric of {', '.join(METRICS)}"
             )
         return Key(parts[0], None if parts[1] == "-" else int(parts[1]), parts[2], parts[3], parts[4])
 
@@ -100,7 +106,7 @@ class Metadata:
 
     Attributes:
         name: The benchmark, such as ``NAS-Bench-201``.
-        content_hash: SHA-256 over the columns' names and values; equal for equal content however it is stored.
+        content_hash: SHA-256 over the columns' names and values, whatever way they are stored.
         source: Where the numbers came from: file names, their SHA-256, the reader that made the table.
         splits: Per data set and split, (trained on, evaluated on) in words.
         schema: ``SCHEMA_VERSION`` of the writer.
@@ -128,14 +134,14 @@ class Metadata:
         values = json.loads(text)
         if values.get("schema") != SCHEMA_VERSION:
             raise NbevalError(
-                f"the table has schema version {values.get('schema')}, this nbeval reads version {SCHEMA_VERSION}: "
-                "make the table again with `nbeval table import` or `nbeval table build`"
+                f"the table has schema version {values.get('schema')}, this nbeval reads version "
+                f"{SCHEMA_VERSION}: make the table again with `nbeval table import` or `nbeval table build`"
             )
         return Metadata(**values)
 
 
 def content_hash(columns: Mapping[Key, np.ndarray]) -> str:
-    """Return the SHA-256 over the columns in the order of their names, as little-endian float32 in official order."""
+    """Return the SHA-256 over the columns by name, each as little-endian float32 in official order."""
     digest = hashlib.sha256()
     for name, values in sorted((str(key), values) for key, values in columns.items()):
         digest.update(name.encode() + b"\0")

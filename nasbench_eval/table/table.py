@@ -26,11 +26,13 @@ _SOURCE_OF_ARCH = "arch"
 class Table:
     """True accuracies and costs of all 15,625 cells.
 
-    A column is read when it is first asked for. Accuracies are top-1 in percent, seconds are simulated. A number that
-    is not in the table raises; nothing is imputed.
+    A column is read when it is first asked for. Accuracies are top-1 in percent, seconds are simulated. A
+    number that is not in the table raises; nothing is imputed.
     """
 
-    def __init__(self, columns: Mapping[Key, np.ndarray], metadata: Metadata, path: Path | None = None) -> None:
+    def __init__(
+        self, columns: Mapping[Key, np.ndarray], metadata: Metadata, path: Path | None = None
+    ) -> None:
         self.metadata = metadata
         self.path = path
         self._columns = columns
@@ -42,14 +44,16 @@ class Table:
         """Open a table file.
 
         Raises:
-            NbevalError: If the file is missing, not Parquet, not a table of ours, or of another schema version.
+            NbevalError: If the file is missing, not Parquet, not a table of ours, or of another schema.
         """
         path = Path(path)
         columns = _ParquetColumns(path)
         return Table(columns, columns.metadata, path)
 
     @staticmethod
-    def build(columns: Mapping[Key, np.ndarray], *, name: str, source: dict[str, Any], splits: Any = None) -> Table:
+    def build(
+        columns: Mapping[Key, np.ndarray], *, name: str, source: dict[str, Any], splits: Any = None
+    ) -> Table:
         """Make a table in memory from float columns of 15,625 values in official order.
 
         Columns that hold the trials' mean are added where trials are there and the mean is not.
@@ -82,7 +86,7 @@ class Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        names = sorted(self.keys)
+        names = sorted(self.keys, key=str)
         arrays = [pa.array([str(cell) for cell in all_cells()])]
         arrays += [pa.array(self._columns[key], type=pa.float32()) for key in names]
         table = pa.table(arrays, names=[_SOURCE_OF_ARCH, *map(str, names)])
@@ -92,10 +96,7 @@ class Table:
         return Table.open(path)
 
     def _list(self, key: Key) -> list[float]:
-        try:
-            column = self._columns[key]
-        except KeyError:
-            raise self._missing(key) from None
+        column = self.values(key)
         # A list answers a query several times faster than an array, and holds Python floats.
         values: list[float] = column.tolist()
         self._lists[key] = values
@@ -104,7 +105,9 @@ class Table:
     def _value(self, cell: Cell, key: Key) -> float:
         value = (self._lists.get(key) or self._list(key))[cell.index]
         if value != value:
-            raise NbevalError(f"the table has no value for cell {cell.index} in {key}: that trial was not run")
+            raise NbevalError(
+                f"the table has no value for cell {cell.index} in {key}: that trial was not run"
+            )
         return value
 
     def accuracy(
@@ -115,7 +118,7 @@ class Table:
         Args:
             cell: The cell.
             dataset: ``cifar10``, ``cifar100``, ``imagenet16-120``, or another the table has.
-            split: The part evaluated: ``train``, ``valid``, ``test``; see ``nasbench_eval.table.schema.SPLITS``.
+            split: The part evaluated: ``train``, ``valid``, ``test``, ...; see ``schema.SPLITS``.
             epochs: The schedule: 200, or 12 for the separate short one.
             trial: A trial's seed; None is the mean over the trials run.
 
@@ -127,7 +130,7 @@ class Table:
         )
 
     def train_seconds(self, cell: Cell, dataset: str, *, epochs: int, part: str = "train") -> float:
-        """Return the simulated seconds of a whole training run of ``epochs`` epochs on a part of the data set.
+        """Return the simulated seconds of a training run of all ``epochs`` epochs on a part of the data set.
 
         Raises:
             NbevalError: If the table lacks the column.
@@ -156,7 +159,14 @@ class Table:
         Raises:
             NbevalError: If the table lacks the column.
         """
-        key = Key(dataset, epochs, split, metric, MEAN if trial is None else str(trial))
+        return self.values(Key(dataset, epochs, split, metric, MEAN if trial is None else str(trial)))
+
+    def values(self, key: Key) -> np.ndarray:
+        """Return the column of a key for all cells in official order, float32; NaN where a trial was not run.
+
+        Raises:
+            NbevalError: If the table lacks the column.
+        """
         try:
             return self._columns[key]
         except KeyError:
@@ -164,9 +174,23 @@ class Table:
 
     def best(self, dataset: str, split: str = "test", *, epochs: int = 200) -> tuple[Cell, float]:
         """Return the cell with the highest mean accuracy, and that accuracy in percent."""
+        return self.top(dataset, split, count=1, epochs=epochs)[0]
+
+    def top(
+        self, dataset: str, split: str = "test", *, count: int, epochs: int = 200
+    ) -> list[tuple[Cell, float]]:
+        """Return the ``count`` cells of highest mean accuracy, best first, ties in official order.
+
+        Raises:
+            NbevalError: If the table lacks the column, or has no value in it.
+        """
         values = self.column(dataset, split, epochs=epochs)
-        index = int(np.nanargmax(values))
-        return Cell.from_index(index), float(values[index])
+        # The largest first, NaN last, equal values by index.
+        order = np.argsort(-values, kind="stable")[:count]
+        found = [(Cell.from_index(int(i)), float(values[i])) for i in order if not np.isnan(values[i])]
+        if not found:
+            raise NbevalError(f"the table has no value in {Key(dataset, epochs, split, 'accuracy')}")
+        return found
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -192,12 +216,15 @@ class Table:
     def noise(self, dataset: str, split: str, *, epochs: int) -> float:
         """Return the standard deviation between a cell's trials, pooled over all cells, in percentage points.
 
-        The within-cell variances (ddof 1) are averaged weighted by their degrees of freedom. NaN where no trials are.
+        The within-cell variances (ddof 1) are averaged, weighted by their degrees of freedom. NaN where there
+        are no trials.
         """
         seeds = self.trials(dataset, split, epochs=epochs)
         if len(seeds) < 2:
             return math.nan
-        values = np.stack([self.column(dataset, split, epochs=epochs, trial=seed) for seed in seeds]).astype(float)
+        values = np.stack([self.column(dataset, split, epochs=epochs, trial=seed) for seed in seeds]).astype(
+            float
+        )
         runs = np.sum(~np.isnan(values), axis=0)
         squares = np.nansum((values - np.nanmean(values, axis=0)) ** 2, axis=0)
         freedom = np.maximum(runs - 1, 0).sum()
@@ -207,7 +234,7 @@ class Table:
         """Return the whole table, one row a cell in official order, columns named as in the schema."""
         import pandas as pd
 
-        frame = pd.DataFrame({str(key): self._columns[key] for key in sorted(self.keys)})
+        frame = pd.DataFrame({str(key): self._columns[key] for key in sorted(self.keys, key=str)})
         frame.insert(0, _SOURCE_OF_ARCH, [str(cell) for cell in all_cells()])
         return frame.rename_axis("index")
 
@@ -234,7 +261,7 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
         import pyarrow.parquet as pq
 
         try:
-            # The file is about a megabyte; mapping it keeps later columns readable if it is replaced meanwhile.
+            # Mapping the file, a few megabytes, keeps later columns readable if it is replaced meanwhile.
             self._file = pq.ParquetFile(path, memory_map=True)
         except FileNotFoundError:
             raise NbevalError(f"no table at {path}") from None
@@ -245,7 +272,7 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
         metadata = (self._file.schema_arrow.metadata or {}).get(_META_KEY)
         if metadata is None:
             raise NbevalError(
-                f"{path} is Parquet, but not a table of nbeval's: make one from it with `nbeval table import {path}`"
+                f"{path} is Parquet, but not a table of nbeval's: make one with `nbeval table import {path}`"
             )
         self.metadata = Metadata.from_json(metadata)
         if self._file.metadata.num_rows != N_CELLS:
