@@ -1,0 +1,155 @@
+"""Image data sets in NAS-Bench-201's three parts, whole in memory as uint8 tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nasbench_eval.errors import UsageError, unknown
+from nasbench_eval.images.files import DATASETS, find_images
+from nasbench_eval.images.readers import Batch, read_images
+from nasbench_eval.images.splits import seeded_split, split_from_file, stratified_parts
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Images:
+    """One part of a data set.
+
+    Attributes:
+        pixels: uint8 (n, 3, H, W).
+        labels: int64 (n,).
+    """
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str) -> Images:
+        """Return the same images on a device."""
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+    def subset(self, indices: Tensor) -> Images:
+        """Return the images at ``indices`` (int64, on the same device), in that order."""
+        return Images(self.pixels[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set in the three parts of NAS-Bench-201 (its section 2.3), and how its images are prepared.
+
+    Attributes:
+        name: One of ``DATASETS``.
+        classes: Number of classes; labels are 0..classes-1.
+        train: cifar10: half of the official training set; cifar100, imagenet16-120: all of it.
+        valid: cifar10: the other half; cifar100, imagenet16-120: half of the official test (validation) set.
+        test: cifar10: the official test set; cifar100, imagenet16-120: the other half.
+        mean: Per channel, of pixels in 0..1.
+        std: Per channel, of pixels in 0..1.
+        pad: Padding of the random crop in pixels.
+        flip: Whether a mirrored image is still one of its class.
+        split: In words for a result row, how the parts were made.
+    """
+
+    name: str
+    classes: int
+    train: Images
+    valid: Images
+    test: Images
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    pad: int
+    flip: bool
+    split: str
+
+
+class _Traits(NamedTuple):
+    classes: int
+    mean: tuple[float, float, float]  # in 0..255, as the source writes them
+    std: tuple[float, float, float]
+    pad: int
+    flip: bool
+
+
+# AutoDL-Projects, xautodl/datasets/get_dataset_with_transform.py; digits: ours, of its train part.
+_TRAITS = {
+    "cifar10": _Traits(10, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7), 4, True),
+    "cifar100": _Traits(100, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4), 4, True),
+    "imagenet16-120": _Traits(120, (122.68, 116.66, 104.01), (63.22, 61.26, 65.09), 2, True),
+    "digits": _Traits(10, (77.9, 77.9, 77.9), (95.9, 95.9, 95.9), 1, False),
+}
+
+
+def load_images(name: str, *, root: Path | None = None, split_file: Path | None = None) -> ImageData:
+    """Read a data set from its official files.
+
+    Args:
+        name: One of ``DATASETS``.
+        root: The folder that holds the files (``--data``); without it they are searched as
+            ``find_images`` says.
+        split_file: An official split file (``cifar-split.txt``, ``cifar100-test-split.txt``,
+            ``imagenet-16-120-test-split.txt``); without it our own seeded halves.
+
+    Raises:
+        UsageError: If the name is not known, or digits is given a split file.
+        NbevalError: If files are missing, damaged, or not what they should be.
+    """
+    if name not in DATASETS:
+        raise unknown("data set", name, DATASETS)
+    if name == "digits":
+        if split_file is not None:
+            raise UsageError("digits has no official split: leave out the split file")
+        return _digits()
+    train, test = read_images(find_images(name, root), _TRAITS[name].classes)
+    whole = train if name == "cifar10" else test
+    split = (
+        seeded_split(name, len(whole.labels))
+        if split_file is None
+        else split_from_file(split_file, len(whole.labels))
+    )
+    first, second = _take(whole, split.first), _take(whole, split.second)
+    if name == "cifar10":
+        return _image_data(name, first, second, _images(test), f"training set halved: {split.words}")
+    return _image_data(name, _images(train), first, second, f"test set halved: {split.words}")
+
+
+def _digits() -> ImageData:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    labels = np.asarray(digits.target, dtype=np.int64)
+    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    whole = Batch(np.repeat(grey[:, None], 3, axis=1), labels)
+    parts, words = stratified_parts("digits", labels, (0.6, 0.2, 0.2))
+    train, valid, test = (_take(whole, part) for part in parts)
+    return _image_data("digits", train, valid, test, words)
+
+
+def _image_data(name: str, train: Images, valid: Images, test: Images, split: str) -> ImageData:
+    traits = _TRAITS[name]
+    mean, std = (_unit(values) for values in (traits.mean, traits.std))
+    return ImageData(name, traits.classes, train, valid, test, mean, std, traits.pad, traits.flip, split)
+
+
+def _unit(values: tuple[float, float, float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red / 255, green / 255, blue / 255
+
+
+def _images(batch: Batch) -> Images:
+    import torch
+
+    return Images(torch.from_numpy(batch.pixels), torch.from_numpy(batch.labels))
+
+
+def _take(batch: Batch, indices: npt.NDArray[np.int64]) -> Images:
+    return _images(Batch(batch.pixels[indices], batch.labels[indices]))

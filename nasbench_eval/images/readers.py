@@ -1,0 +1,99 @@
+"""Reading official batches: pickled dictionaries of ``data`` (n, 3*H*W, channel after channel) and labels."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.images.files import Found
+from nasbench_eval.images.pickles import load_batch
+
+
+class Batch(NamedTuple):
+    """Images with their labels: uint8 (n, 3, H, W) and int64 (n,)."""
+
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+
+class Format(NamedTuple):
+    """What a data set's batches must look like."""
+
+    side: int  # height and width in pixels
+    labels: str  # the key of the labels
+    first: int  # the smallest label as written
+    last: int  # the largest label as written
+
+
+FORMATS = {
+    "cifar-10-batches-py": Format(32, "labels", 0, 9),
+    "cifar-100-python": Format(32, "fine_labels", 0, 99),
+    "ImageNet16": Format(16, "labels", 1, 1000),
+}
+
+
+def read_images(found: Found, classes: int) -> tuple[Batch, Batch]:
+    """Read the training and the test set of a data set, each in official order.
+
+    Args:
+        found: The files.
+        classes: Only images of the first so many classes are kept (ImageNet16 has 1,000); labels start at 0.
+
+    Raises:
+        NbevalError: If a file is damaged, or is not a batch of this data set.
+    """
+    form = FORMATS[found.layout.folder]
+    batches = {}
+    for name, path, content in found.batches():
+        whole = _checked(load_batch(content, path), form, path)
+        kept = whole.labels < classes
+        batches[name] = whole if kept.all() else Batch(whole.pixels[kept], whole.labels[kept])
+
+    def joined(names: tuple[str, ...]) -> Batch:
+        parts = [batches.pop(name) for name in names]
+        if len(parts) == 1:
+            return parts[0]
+        return Batch(
+            np.concatenate([part.pixels for part in parts]), np.concatenate([part.labels for part in parts])
+        )
+
+    return joined(found.layout.train), joined(found.layout.test)
+
+
+def _checked(batch: dict[str, Any], form: Format, path: Path) -> Batch:
+    """Return a batch's images with labels from 0, or say what is wrong with it."""
+    missing = [key for key in ("data", form.labels) if key not in batch]
+    if missing:
+        raise NbevalError(f"{path} is not a batch of this data set: it has no {' and no '.join(missing)}")
+    data, written = batch["data"], batch[form.labels]
+    size = 3 * form.side**2
+    if (
+        not isinstance(data, np.ndarray)
+        or data.dtype != np.uint8
+        or data.ndim < 2
+        or math.prod(data.shape[1:]) != size
+    ):
+        shape = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
+        raise NbevalError(f"{path}: its images are {shape}, and should be uint8 (n, {size})")
+    try:
+        labels = np.asarray(written)
+    except ValueError:  # lists of different lengths
+        labels = np.empty(0)
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu") or len(labels) != len(data):
+        raise NbevalError(
+            f"{path}: it should have one whole number as label for each of its {len(data)} images"
+        )
+    wrong = np.flatnonzero((labels < form.first) | (labels > form.last))
+    if wrong.size:
+        raise NbevalError(
+            f"{path}: label {labels[wrong[0]]} of image {wrong[0]} is not in {form.first}..{form.last}: "
+            "not the official file, or damaged"
+        )
+    # A pickled array may come as a read-only view of the file's bytes; torch wants its own.
+    pixels = np.require(data.reshape(-1, 3, form.side, form.side), requirements=["C", "W"])
+    return Batch(pixels, labels.astype(np.int64) - form.first)

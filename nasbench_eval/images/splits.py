@@ -1,0 +1,104 @@
+"""Which images belong to which part: our own seeded splits, and the official split files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.files import sha256_of
+from nasbench_eval.streams import Streams
+
+SPLIT_SEED = 0
+"""Seed of every split of ours. It is no run's seed: whatever theirs, all runs search on the same images."""
+
+# cifar-split.txt halves the training set, the other two files halve the test set.
+_KEYS = (("train", "valid"), ("xvalid", "xtest"))
+
+Indices = npt.NDArray[np.int64]
+
+
+class Split(NamedTuple):
+    """Two disjoint, sorted halves, and in words how they were made."""
+
+    first: Indices
+    second: Indices
+    words: str
+
+
+def _shuffled(purpose: str, n: int) -> Indices:
+    # numpy promises that raw draws never change between versions; for `permutation` it does not.
+    raw = Streams(SPLIT_SEED).numpy(f"split {purpose}").bit_generator.random_raw(n)
+    return np.argsort(raw, kind="stable").astype(np.int64)
+
+
+def seeded_split(name: str, n: int) -> Split:
+    """Return ``n`` images of a data set in two random halves, the same ones for everybody."""
+    order = _shuffled(name, n)
+    first, second = np.sort(order[: n // 2]), np.sort(order[n // 2 :])
+    return Split(first, second, f"seeded random halves {len(first):,}/{len(second):,}, seed {SPLIT_SEED}")
+
+
+def stratified_parts(name: str, labels: Indices, shares: tuple[float, ...]) -> tuple[list[Indices], str]:
+    """Return sorted indices of parts with the given shares of every class, and how they were made."""
+    order = _shuffled(name, len(labels))
+    parts: list[list[Indices]] = [[] for _ in shares]
+    for label in np.unique(labels):
+        own = order[labels[order] == label]
+        cuts = np.rint(np.cumsum(shares)[:-1] * len(own)).astype(int)
+        for part, piece in zip(parts, np.split(own, cuts), strict=True):
+            part.append(piece)
+    joined = [np.sort(np.concatenate(part)) for part in parts]
+    sizes = "/".join(f"{len(part):,}" for part in joined)
+    return joined, f"seeded stratified split {sizes}, seed {SPLIT_SEED}"
+
+
+def split_from_file(path: Path, n: int) -> Split:
+    """Read a split file of NAS-Bench-201's authors (AutoDL-Projects, ``configs/nas-benchmark``).
+
+    The text is JSON: ``{"train": ["int", ["0", "5", ...]], "valid": ["int", [...]]}``, or with the keys
+    ``xvalid`` and ``xtest`` where it halves a test set.
+
+    Args:
+        path: The file.
+        n: How many images there are to split.
+
+    Raises:
+        NbevalError: If it is not such a file, or its two lists do not hold each of the ``n`` images once.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise NbevalError(f"cannot read the split file {path}: {error}") from error
+    for keys in _KEYS:
+        if isinstance(content, dict) and set(content) == set(keys):
+            break
+    else:
+        raise NbevalError(
+            f"{path} is not a split file: it should have the keys train and valid, or xvalid and xtest"
+        )
+    first, second = (_indices(content[key], f"{path}, {key}") for key in keys)
+    both = np.sort(np.concatenate([first, second]))
+    if not np.array_equal(both, np.arange(n)):
+        raise NbevalError(
+            f"{path} does not split these {n:,} images: "
+            f"its {len(first):,} + {len(second):,} indices should hold each of 0..{n - 1} once"
+        )
+    words = f"{path.name} (sha256 {sha256_of(path)[:8]}), {len(first):,}/{len(second):,}"
+    return Split(first, second, words)
+
+
+def _indices(value: object, where: str) -> Indices:
+    match value:
+        case ["int", [*texts]]:
+            pass
+        case _:
+            raise NbevalError(f'{where}: should be ["int", ["0", "1", ...]]')
+    try:
+        return np.sort(np.array([int(str(text)) for text in texts], dtype=np.int64))
+    except (ValueError, OverflowError) as error:
+        raise NbevalError(f"{where}: {error}") from error
