@@ -29,7 +29,7 @@ def find_table(path: str | Path | None = None) -> Path:
     found = Path(path) if path is not None else default_path()
     if not found.is_file():
         raise NbevalError(
-            f"no benchmark table at {found}: say where it lies with --table or NBEVAL_TABLE, or make it once\n"
-            "with `nbeval table build OFFICIAL_FILE` or `nbeval table import FLAT_FILE`; docs/data.md: where to get one"
+            f"no benchmark table at {found}: give one with --table or NBEVAL_TABLE, or make it once with\n"
+            "`nbeval table build OFFICIAL_FILE` or `nbeval table import FLAT_FILE` (see docs/data.md)"
         )
     return found

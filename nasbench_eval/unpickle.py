@@ -1,0 +1,112 @@
+"""Read pickles that are not ours: only the types named are built, all else is refused before it runs."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+from collections.abc import Callable, Collection
+from typing import IO, Any
+
+from nasbench_eval.errors import NbevalError
+
+NUMPY_SCALARS = frozenset(
+    {
+        ("numpy", "dtype"),
+        ("numpy.core.multiarray", "scalar"),
+        ("numpy._core.multiarray", "scalar"),
+        ("_codecs", "encode"),
+    }
+)
+"""What a pickle needs to hold numpy numbers, as numpy 1 and numpy 2 write them."""
+
+NUMPY_ARRAYS = NUMPY_SCALARS | {
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    # Protocol 5 only.
+    ("numpy.core.numeric", "_frombuffer"),
+    ("numpy._core.numeric", "_frombuffer"),
+}
+"""What a pickle needs to hold numpy arrays."""
+
+
+def restricted_load(
+    file: IO[bytes],
+    allowed: Collection[tuple[str, str]],
+    *,
+    name: str = "the pickle",
+    encoding: str = "ASCII",
+) -> Any:
+    """Read one pickle from a file, building only the types allowed.
+
+    Plain values (numbers, text, bytes, lists, tuples, dicts, sets) need no permission.
+
+    Args:
+        file: The open file, at the pickle's first byte; it is left after its last.
+        allowed: Pairs of module and name, such as ``("collections", "OrderedDict")``.
+        name: What the file is called in messages.
+        encoding: How Python 2's ``str`` are read, as in ``pickle.load``.
+
+    Raises:
+        NbevalError: If the pickle asks for anything else, is truncated, or is no pickle.
+    """
+    try:
+        return _Restricted(file, frozenset(allowed), name, encoding).load()
+    except NbevalError:
+        raise
+    except (
+        # What bytes that are no whole pickle raise; OSError and MemoryError are another matter.
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        ImportError,
+        OverflowError,
+    ) as error:
+        raise NbevalError(f"{name} is truncated or not a pickle ({error}): get the file again") from error
+
+
+class _Restricted(pickle.Unpickler):
+    def __init__(
+        self, file: IO[bytes], allowed: frozenset[tuple[str, str]], name: str, encoding: str
+    ) -> None:
+        super().__init__(file, encoding=encoding)
+        self._allowed = allowed
+        self._name = name
+
+    def find_class(self, module: str, name: str) -> Any:
+        # Python 2 and pickle protocols below 3 have this name for Python 3's builtins.
+        pair = ("builtins" if module == "__builtin__" else module, name)
+        if pair == ("builtins", "set"):
+            return set
+        if pair not in self._allowed:
+            raise NbevalError(
+                f"{self._name} asks for {module}.{name}, which such a file does not need: refused, not run"
+            )
+        if pair == ("_codecs", "encode"):
+            return _latin1
+        if module.startswith(("numpy.core.", "numpy._core.")):
+            return _numpy_core(module.rpartition(".")[2], name)
+        return super().find_class(module, name)
+
+    def persistent_load(self, pid: object) -> Any:
+        raise NbevalError(f"{self._name} refers to data outside itself, which such files do not need")
+
+
+def _latin1(text: str, encoding: str = "latin1") -> bytes:
+    """Protocol 2 writes bytes as text to be encoded so; any other codec could be made to expand without bound."""
+    if encoding != "latin1":
+        raise ValueError(f"bytes encoded as {encoding!r}")
+    return text.encode(encoding)
+
+
+def _numpy_core(module: str, name: str) -> Callable[..., Any]:
+    """Numpy 1 has only ``numpy.core``, numpy 2 warns on it; what they hold is the same."""
+    try:
+        found = importlib.import_module(f"numpy._core.{module}")
+    except ImportError:
+        found = importlib.import_module(f"numpy.core.{module}")
+    function: Callable[..., Any] = getattr(found, name)
+    return function
