@@ -1,16 +1,17 @@
 """One Parquet file a run: the steps as rows, everything a reviewer may ask in the metadata.
 
-A file exists if and only if its run is complete. Row columns, one row a step (an epoch, or a query of the table):
+A file exists if and only if its run is complete. Columns, one row a step (an epoch, or a table query):
 
-=====================  =========================================================================================
+=====================  ===================================================================================
 ``step``               0, 1, ...
 ``cell``               architecture string of the incumbent after the step
 ``seconds``            cost of the step; ``total_seconds`` the sum up to and including it
 ``n_OPERATION``        how many edges of the cell hold the operation, for each of ``nasbench_eval.cell.OPS``
-``test_acc.DATASET``   true test accuracy of the cell in percent: the 200-epoch mean of the table, or trained from
-                       scratch (``record.truth`` says which); NaN where that was not looked up
-other columns          what the method observed: ``train_loss``, ``train_acc``, ``valid_loss``, ``valid_acc``, ``entropy``
-=====================  =========================================================================================
+``test_acc.DATASET``   true test accuracy of the cell in percent: the 200-epoch mean of the table, or trained
+                       from scratch (``record.truth`` says which); NaN where that was not looked up
+other columns          what the method observed: ``train_loss``, ``train_acc``, ``valid_loss``, ``valid_acc``,
+                       ``entropy``
+=====================  ===================================================================================
 
 "Final" always means the last row.
 """
@@ -43,7 +44,8 @@ class TableFacts:
         content_hash: The table's content hash.
         optimum: Per data set, the best true test accuracy in percent.
         noise: Per data set, the pooled standard deviation between trials of one cell, percentage points, as
-            ``{"test": 0.2}`` or, where the table keeps trials of another split only, that split; empty if unknown.
+            ``{"test": 0.2}`` or, where the table keeps trials of another split only, that split; empty if
+            unknown.
     """
 
     name: str
@@ -170,13 +172,14 @@ def read_run(path: Path) -> Run:
 def load_runs(folders: Iterable[Path]) -> list[Run]:
     """Read every complete run under the folders, in the order of their file names.
 
+    Two files of one name in different folders are both read; ``labels.distinct_runs`` keeps one and says so.
+
     Raises:
         NbevalError: If a folder is missing, or a file in it cannot be read.
     """
-    paths: dict[str, Path] = {}
+    paths: set[Path] = set()
     for folder in folders:
         if not folder.is_dir():
             raise NbevalError(f"no results folder {folder}: make some with `nbeval run`, or name one with --results")
-        for path in sorted(folder.rglob("*.parquet")):
-            paths.setdefault(path.name, path)
-    return [read_run(paths[name]) for name in sorted(paths)]
+        paths |= {path.resolve() for path in folder.rglob("*.parquet")}
+    return [read_run(path) for path in sorted(paths, key=lambda path: (path.name, path))]
