@@ -59,11 +59,12 @@ class Augment:
         from torch.nn.functional import pad
 
         batch, channels, height, width = pixels.shape
-        rows = choices[:, :1] + torch.arange(height, device=pixels.device)
+        row, column, flip = choices.unsqueeze(2).unbind(1)
+        rows = row + torch.arange(height, device=pixels.device)
         across = torch.arange(width, device=pixels.device)
         # Reading the crop's columns from right to left mirrors it: crop and flip are one gather of bytes.
-        columns = choices[:, 1:2] + torch.where(choices[:, 2:] == 1, width - 1 - across, across)
-        index = rows[:, :, None] * (width + 2 * self.pad) + columns[:, None, :]
+        columns = column + torch.where(flip == 1, width - 1 - across, across)
+        index = rows.unsqueeze(2) * (width + 2 * self.pad) + columns.unsqueeze(1)
         flat = pad(pixels, (self.pad,) * 4).flatten(2)
         index = index.view(batch, 1, height * width).expand(batch, channels, height * width)
         return self.plain(flat.gather(2, index).view(pixels.shape))
@@ -81,6 +82,6 @@ class Augment:
 
         out = pixels.to(torch.float32)
         # Plain numbers, not small tensors: those would have to be copied to the device at every step.
-        for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
-            out[:, channel].sub_(255 * mean).div_(255 * std)
+        for channel, mean, std in zip(out.unbind(1), self.mean, self.std, strict=True):
+            channel.sub_(255 * mean).div_(255 * std)
         return out

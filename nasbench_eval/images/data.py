@@ -40,7 +40,7 @@ class Images:
 
     def subset(self, indices: Tensor) -> Images:
         """Return the images at ``indices`` (int64, on the same device), in that order."""
-        return Images(self.pixels[indices], self.labels[indices])
+        return Images(self.pixels.index_select(0, indices), self.labels.index_select(0, indices))
 
 
 @dataclass(frozen=True)
@@ -109,17 +109,20 @@ def load_images(name: str, *, root: Path | None = None, split_file: Path | None 
         if split_file is not None:
             raise UsageError("digits has no official split: leave out the split file")
         return _digits()
-    train, test = read_images(find_images(name, root), _TRAITS[name].classes)
+    found = find_images(name, root)
+    train, test = read_images(found, _TRAITS[name].classes)
     whole = train if name == "cifar10" else test
     split = (
-        seeded_split(name, len(whole.labels))
-        if split_file is None
-        else split_from_file(split_file, len(whole.labels))
+        seeded_split(name, len(whole.labels)) if split_file is None else split_from_file(split_file, len(whole.labels))
     )
     first, second = _take(whole, split.first), _take(whole, split.second)
+    words = f"{'training' if name == 'cifar10' else 'test'} set halved: {split.words}"
+    sizes, official = (len(train.labels), len(test.labels)), found.layout.images
+    if sizes != official:
+        words += f"; of {sizes[0]:,}+{sizes[1]:,} images, not the official {official[0]:,}+{official[1]:,}"
     if name == "cifar10":
-        return _image_data(name, first, second, _images(test), f"training set halved: {split.words}")
-    return _image_data(name, _images(train), first, second, f"test set halved: {split.words}")
+        return _image_data(name, first, second, _images(test), words)
+    return _image_data(name, _images(train), first, second, words)
 
 
 def _digits() -> ImageData:

@@ -24,6 +24,7 @@ class Layout:
         folder: The folder that holds them.
         train: File names of the training set, in official order.
         test: File names of the test (ImageNet: validation) set.
+        images: How many images the two sets have, of the classes that are used.
         archive: Name of the official archive, where there is one.
         md5: The archive's published MD5 sum.
         url: Folder of the official download; empty where there is none.
@@ -32,6 +33,7 @@ class Layout:
     folder: str
     train: tuple[str, ...]
     test: tuple[str, ...]
+    images: tuple[int, int]
     archive: str = ""
     md5: str = ""
     url: str = ""
@@ -49,6 +51,7 @@ LAYOUTS: dict[str, Layout] = {
         "cifar-10-batches-py",
         tuple(f"data_batch_{i}" for i in range(1, 6)),
         ("test_batch",),
+        (50_000, 10_000),
         "cifar-10-python.tar.gz",
         "c58f30108f718f92721af3b95e74349a",
         TORONTO,
@@ -57,12 +60,13 @@ LAYOUTS: dict[str, Layout] = {
         "cifar-100-python",
         ("train",),
         ("test",),
+        (50_000, 10_000),
         "cifar-100-python.tar.gz",
         "eb9058c3a382ffc7106e4002c42a8d85",
         TORONTO,
     ),
     "imagenet16-120": Layout(
-        "ImageNet16", tuple(f"train_data_batch_{i}" for i in range(1, 11)), ("val_data",)
+        "ImageNet16", tuple(f"train_data_batch_{i}" for i in range(1, 11)), ("val_data",), (151_700, 6_000)
     ),
 }
 
@@ -111,7 +115,7 @@ class Found:
                 if file is not None:
                     yield wanted.pop(member.name), self.path / member.name, file.read()
         if wanted:
-            raise NbevalError(f"{self.path} lacks {', '.join(wanted)}: get the file again")
+            raise NbevalError(f"{self.path} lacks {', '.join(wanted.values())}: get the file again")
 
 
 def find_images(name: str, root: Path | None = None) -> Found:
@@ -119,8 +123,8 @@ def find_images(name: str, root: Path | None = None) -> Found:
 
     Args:
         name: One of ``DATASETS`` that has files (all but digits).
-        root: The user's ``--data``; without it NBEVAL_DATA, TORCH_HOME and the cache folder are searched, in
-            this order. Files may lie there directly or under ``cifar.python``, as NAS-Bench-201's users have them.
+        root: The user's ``--data``; without it NBEVAL_DATA, TORCH_HOME and the cache folder are searched.
+            Files lie there directly or, as NAS-Bench-201's users have them, under ``cifar.python``.
 
     Raises:
         NbevalError: If no place has all files; two lines say what is missing and how to get it.
@@ -141,17 +145,15 @@ def find_images(name: str, root: Path | None = None) -> Found:
                 incomplete = incomplete or f" ({folder} lacks {', '.join(lacking)})"
     places = ", ".join(str(place) for place in roots(root))
     files = f"{layout.folder}/ with {layout.names[0]} .. {layout.names[-1]}"
-    raise NbevalError(f"no {name} images: no {files} in {places}{incomplete};\n{how_to_get(name, root)}")
+    raise NbevalError(f"no images of {name}: no {files} in {places}{incomplete};\n{how_to_get(name, root)}")
 
 
 def how_to_get(name: str, root: Path | None = None) -> str:
     """Return the line that says how a user gets the files of a data set."""
     if LAYOUTS[name].url:
         there = f" --data {root}" if root is not None else ""
-        return (
-            f"`nbeval data fetch {name}{there}` fetches them; or name their folder with --data or NBEVAL_DATA"
-        )
+        return f"`nbeval data fetch {name}{there}` fetches them; or name their folder with --data or NBEVAL_DATA"
     return (
-        "no public direct download: unpack Imagenet16_train.zip and Imagenet16_val.zip (image-net.org, needs an "
-        "account) into a folder ImageNet16, and name the folder above it with --data or NBEVAL_DATA"
+        "no public direct download: unpack Imagenet16_train.zip and Imagenet16_val.zip (image-net.org, for "
+        "account holders) into a folder ImageNet16 and name the folder above it with --data or NBEVAL_DATA"
     )

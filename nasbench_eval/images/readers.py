@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.images.files import Found
-from nasbench_eval.images.pickles import load_batch
+from nasbench_eval.unpickle import NUMPY_ARRAYS, restricted_load
 
 
 class Batch(NamedTuple):
@@ -50,7 +51,7 @@ def read_images(found: Found, classes: int) -> tuple[Batch, Batch]:
     form = FORMATS[found.layout.folder]
     batches = {}
     for name, path, content in found.batches():
-        whole = _checked(load_batch(content, path), form, path)
+        whole = _checked(_load(content, path), form, path)
         kept = whole.labels < classes
         batches[name] = whole if kept.all() else Batch(whole.pixels[kept], whole.labels[kept])
 
@@ -58,11 +59,18 @@ def read_images(found: Found, classes: int) -> tuple[Batch, Batch]:
         parts = [batches.pop(name) for name in names]
         if len(parts) == 1:
             return parts[0]
-        return Batch(
-            np.concatenate([part.pixels for part in parts]), np.concatenate([part.labels for part in parts])
-        )
+        return Batch(np.concatenate([part.pixels for part in parts]), np.concatenate([part.labels for part in parts]))
 
     return joined(found.layout.train), joined(found.layout.test)
+
+
+def _load(content: bytes, path: Path) -> dict[str, Any]:
+    """Unpickle one batch; keys written by Python 2 (bytes) and by Python 3 (text) come out alike."""
+    # "bytes" leaves what Python 2 wrote as it is: decoding its pixels to text and back only costs time.
+    batch = restricted_load(io.BytesIO(content), NUMPY_ARRAYS, name=str(path), encoding="bytes")
+    if not isinstance(batch, dict):
+        raise NbevalError(f"{path} holds a {type(batch).__name__}, not a dictionary of images and labels")
+    return {key.decode("latin1") if isinstance(key, bytes) else str(key): value for key, value in batch.items()}
 
 
 def _checked(batch: dict[str, Any], form: Format, path: Path) -> Batch:
@@ -72,12 +80,7 @@ def _checked(batch: dict[str, Any], form: Format, path: Path) -> Batch:
         raise NbevalError(f"{path} is not a batch of this data set: it has no {' and no '.join(missing)}")
     data, written = batch["data"], batch[form.labels]
     size = 3 * form.side**2
-    if (
-        not isinstance(data, np.ndarray)
-        or data.dtype != np.uint8
-        or data.ndim < 2
-        or math.prod(data.shape[1:]) != size
-    ):
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim < 2 or math.prod(data.shape[1:]) != size:
         shape = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
         raise NbevalError(f"{path}: its images are {shape}, and should be uint8 (n, {size})")
     try:
@@ -85,9 +88,7 @@ def _checked(batch: dict[str, Any], form: Format, path: Path) -> Batch:
     except ValueError:  # lists of different lengths
         labels = np.empty(0)
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu") or len(labels) != len(data):
-        raise NbevalError(
-            f"{path}: it should have one whole number as label for each of its {len(data)} images"
-        )
+        raise NbevalError(f"{path}: it should have one whole number as label for each of its {len(data)} images")
     wrong = np.flatnonzero((labels < form.first) | (labels > form.last))
     if wrong.size:
         raise NbevalError(

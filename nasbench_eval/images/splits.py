@@ -78,9 +78,7 @@ def split_from_file(path: Path, n: int) -> Split:
         if isinstance(content, dict) and set(content) == set(keys):
             break
     else:
-        raise NbevalError(
-            f"{path} is not a split file: it should have the keys train and valid, or xvalid and xtest"
-        )
+        raise NbevalError(f"{path} is not a split file: it should have the keys train and valid, or xvalid and xtest")
     first, second = (_indices(content[key], f"{path}, {key}") for key in keys)
     both = np.sort(np.concatenate([first, second]))
     if not np.array_equal(both, np.arange(n)):
