@@ -1,0 +1,67 @@
+"""``nbeval data``: image data sets, where they lie and how to get them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from nasbench_eval.errors import NbevalError
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group()
+def data() -> None:
+    """Image data sets: fetch them, see what is there."""
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True, metavar="cifar10|cifar100...")
+@click.option("--data", "root", type=_FOLDER, help="Folder to put them in. [NBEVAL_DATA, else the user's cache folder]")
+def fetch(names: tuple[str, ...], root: Path | None) -> None:
+    """Download the official archives, check their MD5 sums, unpack them; what is there is left alone."""
+    from nasbench_eval.download import fetch_images
+
+    for name in names:
+        path, new = fetch_images(name, root, progress=sys.stderr.isatty())
+        click.echo(f"{name}: now in {path}" if new else f"{name}: already there, in {path}")
+
+
+@data.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--data",
+    "root",
+    type=_FOLDER,
+    help="Folder to look in. [NBEVAL_DATA, TORCH_HOME, the user's cache folder]",
+)
+def info(names: tuple[str, ...], root: Path | None) -> None:
+    """Read data sets (all, or those named): where they lie, how large their parts are, or what is missing.
+
+    The exit code is 1 where a data set that was named cannot be read.
+    """
+    from nasbench_eval.images import DATASETS
+
+    bad = False
+    for name in names or DATASETS:
+        try:
+            click.echo(_describe(name, root))
+        except NbevalError as error:
+            bad = True
+            click.echo(str(error).replace("\n", "\n  "))
+    if names and bad:
+        sys.exit(1)
+
+
+def _describe(name: str, root: Path | None) -> str:
+    """Return two lines on a data set that can be read."""
+    from nasbench_eval.images import load_images
+    from nasbench_eval.images.files import LAYOUTS, find_images
+
+    images = load_images(name, root=root)
+    where = find_images(name, root).path if name in LAYOUTS else "scikit-learn"
+    parts = ", ".join(f"{len(getattr(images, part)):,} {part}" for part in ("train", "valid", "test"))
+    shape = "x".join(str(size) for size in images.train.pixels.shape[1:])
+    return f"{name}: {where}\n  {parts}; {shape}, {images.classes} classes; {images.split}"
