@@ -69,9 +69,7 @@ def restricted_load(
 
 
 class _Restricted(pickle.Unpickler):
-    def __init__(
-        self, file: IO[bytes], allowed: frozenset[tuple[str, str]], name: str, encoding: str
-    ) -> None:
+    def __init__(self, file: IO[bytes], allowed: frozenset[tuple[str, str]], name: str, encoding: str) -> None:
         super().__init__(file, encoding=encoding)
         self._allowed = allowed
         self._name = name
@@ -96,7 +94,7 @@ class _Restricted(pickle.Unpickler):
 
 
 def _latin1(text: str, encoding: str = "latin1") -> bytes:
-    """Protocol 2 writes bytes as text to be encoded so; any other codec could be made to expand without bound."""
+    """Protocol 2 writes bytes as text to be encoded so; another codec could expand without bound."""
     if encoding != "latin1":
         raise ValueError(f"bytes encoded as {encoding!r}")
     return text.encode(encoding)

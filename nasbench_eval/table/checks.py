@@ -1,15 +1,16 @@
-"""What must hold for any table, and what is known of NAS-Bench-201: the checks of ``nbeval table verify``."""
+"""What must hold for any table, and what is known of NAS-Bench-201: ``nbeval table verify``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nasbench_eval.cell import N_CELLS, Cell
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.table.schema import MEAN, Key
+from nasbench_eval.table.schema import MEAN, Key, content_hash
 
 if TYPE_CHECKING:
     from nasbench_eval.table.table import Table
@@ -24,6 +25,95 @@ RANGES = {
     "latency_s": (0.0, 10.0),
 }
 """The lowest and highest value a metric can have; sizes and latency are bounded by a wide margin."""
+
+OPTIMA = {"cifar10": (6111, 94.373), "cifar100": (9930, 73.513), "imagenet16-120": (857, 47.311)}
+"""The best test accuracy after 200 epochs, mean over trials: index and percent (NATS-Bench's files)."""
+
+ALL_SKIP = {"cifar10": 54.297, "cifar100": 15.607, "imagenet16-120": 16.322}
+"""The same accuracy of the cell of skip connections alone, which collapsed searches return."""
+
+ALL_SKIP_INDEX = 1835
+
+RELEASES = {
+    "NATS-tss-v1_0": {2: 7456, 3: 8169},
+    "NAS-Bench-201-v1_1": {1: 2225, 2: 5439, 3: 7961},
+    "NAS-Bench-201-v1_0": {1: 6219, 2: 1621, 3: 7785},
+}
+"""How many cells have how many 200-epoch trials: NATS-Bench's as counted, the others as their authors state."""
+
+COUNTED = ("NATS-tss-v1_0",)
+
+NAME = "NAS-Bench-201"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check of a table found: a word of what was looked at, what is wrong, what is only remarkable."""
+
+    name: str
+    detail: str
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest difference between two tables in one column.
+
+    Attributes:
+        key: The column.
+        largest: The difference.
+        index: The cell where it is.
+        values: The two values there.
+        cells: In how many cells the two differ beyond the tolerance.
+        lone: In how many cells only one of the two has a value.
+    """
+
+    key: Key
+    largest: float
+    index: int
+    values: tuple[float, float]
+    cells: int
+    lone: int
+
+
+def verify(table: Table) -> list[Check]:
+    """Check a table: cells, ranges, means, what is known of the benchmark, trials, provenance, content.
+
+    Returns:
+        One entry a check, in this order; the table is sound if none has problems.
+    """
+    checks = [_cells(table), _ranges(table), _means(table)]
+    if table.metadata.name == NAME:
+        checks += [_known(table), _trials(table)]
+    return [*checks, _provenance(table), _content(table)]
+
+
+def compare(table: Table, other: Table, *, tolerance: float = 0.001) -> list[Difference]:
+    """Return, for the columns both tables have, where they differ most, the most differing column first.
+
+    Args:
+        table: One table.
+        other: The other.
+        tolerance: What two values may differ by, beyond float32's own rounding.
+    """
+    found = []
+    for key in sorted(set(table.keys) & set(other.keys), key=str):
+        here, there = (t.values(key).astype(np.float64) for t in (table, other))
+        both = ~np.isnan(here) & ~np.isnan(there)
+        gap = np.where(both, np.abs(here - there), 0.0)
+        index = int(np.argmax(gap))
+        found.append(
+            Difference(
+                key,
+                largest=float(gap[index]),
+                index=index,
+                values=(float(here[index]), float(there[index])),
+                cells=int(np.sum(both & ~np.isclose(here, there, rtol=1e-6, atol=tolerance))),
+                lone=int(np.sum(np.isnan(here) != np.isnan(there))),
+            )
+        )
+    return sorted(found, key=lambda difference: (-difference.largest, str(difference.key)))
 
 
 def range_errors(table: Table, *, partial: bool = False) -> Iterator[str]:
@@ -42,9 +132,8 @@ def range_errors(table: Table, *, partial: bool = False) -> Iterator[str]:
             wrong |= np.isnan(values)
         if wrong.any():
             index = int(np.flatnonzero(wrong)[0])
-            more = f" (and {wrong.sum() - 1} more cells)" if wrong.sum() > 1 else ""
-            found = "missing (NaN)" if np.isnan(values[index]) else f"{values[index]:g}"
-            yield f"{key} of {describe(index)} is {found}, expected {_words(key)}{more}"
+            expected = f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
+            yield f"{key} of {describe(index)} is {_word(values[index])}, expected {expected}{_more(wrong)}"
 
 
 def check_ranges(table: Table, *, partial: bool = False) -> None:
@@ -59,9 +148,108 @@ def check_ranges(table: Table, *, partial: bool = False) -> None:
 
 def describe(index: int) -> str:
     """Return a cell's index and architecture string for a message."""
-    return f"cell {index} ({Cell.from_index(index)})" if 0 <= index < N_CELLS else f"cell {index}"
+    return f"cell {index} ({Cell.from_index(index)})"
 
 
-def _words(key: Key) -> str:
-    low, high = RANGES[key.metric]
-    return f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} or more"
+def _cells(table: Table) -> Check:
+    problems = []
+    archs = table.archs()
+    for index, arch in enumerate(archs):
+        if arch != str(Cell.from_index(index)):
+            problems.append(f"row {index} is {arch}, expected {Cell.from_index(index)}: not the official order")
+            break
+    there = int(table.metadata.source.get("cells", N_CELLS))
+    if there != N_CELLS:
+        problems.append(f"the table was made of {there:,} of the {N_CELLS:,} cells")
+    return Check("cells", f"{len(archs):,} in official order", problems)
+
+
+def _ranges(table: Table) -> Check:
+    return Check("values", f"{len(table.keys)} columns within their ranges", list(range_errors(table)))
+
+
+def _means(table: Table) -> Check:
+    problems, checked = [], 0
+    for key in table.keys:
+        trials = [k for k in table.keys if k.trial != MEAN and k._replace(trial=MEAN) == key]
+        if key.trial != MEAN or not trials:
+            continue
+        values = np.stack([table.values(k) for k in trials]).astype(np.float64)
+        runs = np.sum(~np.isnan(values), axis=0)
+        expected = np.where(runs > 0, np.nansum(values, axis=0) / np.maximum(runs, 1), np.nan)
+        found = table.values(key)
+        wrong = ~np.isclose(found, expected, rtol=1e-5, atol=1e-5, equal_nan=True)
+        checked += 1
+        if wrong.any():
+            i = int(np.flatnonzero(wrong)[0])
+            problems.append(
+                f"{key} of {describe(i)} is {_word(found[i])}, the mean of its trials is {_word(expected[i])}"
+                f"{_more(wrong)}"
+            )
+    return Check("means", f"{checked} equal the mean of their trials", problems)
+
+
+def _known(table: Table) -> Check:
+    problems = []
+    for dataset, (index, accuracy) in OPTIMA.items():
+        key = Key(dataset, 200, "test", "accuracy")
+        if key not in table.keys:
+            problems.append(f"there is no column {key}")
+            continue
+        values = table.values(key)
+        for i, expected in ((index, accuracy), (ALL_SKIP_INDEX, ALL_SKIP[dataset])):
+            if not abs(values[i] - expected) <= 0.001:
+                problems.append(f"{key} of {describe(i)} is {_word(values[i])}, expected {expected}")
+        if not np.isnan(values).all() and (best := int(np.nanargmax(values))) != index:
+            problems.append(
+                f"{key} is highest, {_word(values[best])}, at {describe(best)}; expected {accuracy} at cell {index}"
+            )
+    return Check("known cells", "the three optima and the cell of skip connections", problems)
+
+
+def _trials(table: Table) -> Check:
+    counts: list[np.ndarray] = []
+    for dataset in table.datasets:
+        for split in dict.fromkeys(key.split for key in table.keys if key.dataset == dataset):
+            if seeds := table.trials(dataset, split, epochs=200):
+                trials = [table.column(dataset, split, epochs=200, trial=seed) for seed in seeds]
+                counts.append(np.sum(~np.isnan(np.stack(trials)), axis=0))
+    if not counts:
+        return Check("trials", "means only")
+    # A cell has as many trials as it has on all training sets.
+    numbers, cells = np.unique(np.min(np.stack(counts), axis=0), return_counts=True)
+    found = {int(number): int(count) for number, count in zip(numbers, cells, strict=True)}
+    words = _trial_words(found)
+    release = str(table.metadata.source.get("release", ""))
+    if release not in RELEASES or found == RELEASES[release]:
+        return Check("trials", words + (f", as in {release}" if release in RELEASES else ""))
+    line = f"{words}; {release} has {_trial_words(RELEASES[release])}"
+    if release in COUNTED:
+        return Check("trials", words, [line])
+    return Check("trials", words, notes=[line + ", its authors say"])
+
+
+def _trial_words(counts: dict[int, int]) -> str:
+    return ", ".join(f"{count:,} cells with {number}" for number, count in counts.items())
+
+
+def _provenance(table: Table) -> Check:
+    source = table.metadata.source
+    missing = [name for name in ("importer", "file", "sha256") if not source.get(name)]
+    problems = [f"the metadata do not name the source's {', '.join(missing)}"] if missing else []
+    notes = [str(source["warning"])] if "warning" in source else []
+    return Check("provenance", f"{source.get('importer', '?')}: {source.get('file', '?')}", problems, notes)
+
+
+def _content(table: Table) -> Check:
+    expected, found = table.metadata.content_hash, content_hash({key: table.values(key) for key in table.keys})
+    problems = [] if found == expected else [f"is {found}, the metadata say {expected}: values were changed"]
+    return Check("content hash", found[:16], problems)
+
+
+def _word(value: float) -> str:
+    return "missing" if np.isnan(value) else f"{value:.7g}"
+
+
+def _more(wrong: np.ndarray) -> str:
+    return f" (and {wrong.sum() - 1:,} more cells)" if wrong.sum() > 1 else ""

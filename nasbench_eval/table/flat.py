@@ -28,12 +28,14 @@ class Mapping:
     Attributes:
         label: What the mapping is called, for messages and provenance.
         name: The benchmark's name, for the metadata.
+        release: Which of the benchmark's releases the numbers are from, "" where not said.
         arch: The file's column of architecture strings.
         columns: For each column of the table, the file's column and the factor its values are multiplied by.
     """
 
     label: str
     name: str
+    release: str
     arch: str
     columns: dict[Key, tuple[str, float]]
 
@@ -49,10 +51,10 @@ class Mapping:
             values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"mapping {label}: {error}") from None
-        extra = set(values) - {"name", "arch", "columns"}
+        extra = set(values) - {"name", "release", "arch", "columns"}
         if extra or not isinstance(values.get("arch"), str) or not isinstance(values.get("columns"), dict):
             raise UsageError(
-                f"mapping {label}: expected arch = COLUMN, [columns] and maybe name; "
+                f"mapping {label}: expected arch = COLUMN, [columns] and maybe name, release; "
                 f"got {', '.join(values) or 'nothing'}"
             )
         columns: dict[Key, tuple[str, float]] = {}
@@ -63,16 +65,15 @@ class Mapping:
                 case {"from": str(column), **rest} if not set(rest) - {"times"}:
                     times = rest.get("times", 1.0)
                     if isinstance(times, bool) or not isinstance(times, int | float):
-                        raise UsageError(
-                            f"mapping {label}: times of {name!r} is {times!r}, expected a number"
-                        )
+                        raise UsageError(f"mapping {label}: times of {name!r} is {times!r}, expected a number")
                     columns[Key.parse(name)] = (column, float(times))
                 case _:
                     raise UsageError(
                         f'mapping {label}: {name!r} is {source!r}, expected "COLUMN" or '
                         '{ from = "COLUMN", times = NUMBER }'
                     )
-        return Mapping(label, str(values.get("name", Path(label).stem)), values["arch"], columns)
+        name, release = str(values.get("name", Path(label).stem)), str(values.get("release", ""))
+        return Mapping(label, name, release, values["arch"], columns)
 
     def missing(self, names: list[str]) -> list[str]:
         """Return the columns the mapping needs that a file does not have, in the mapping's order."""
@@ -115,6 +116,8 @@ def import_flat(path: str | Path, mapping: str | Path | None = None) -> Table:
         # Scale in float64: 0.06 of a float32 rounds once, not twice.
         columns[key] = (_numbers(data, column, path)[order] * times).astype(np.float32)
     source = {"importer": f"flat ({chosen.label})", "file": path.name, "sha256": sha256_of(path)}
+    if chosen.release:
+        source["release"] = chosen.release
     table = Table.build(columns, name=chosen.name, source=source)
     check_ranges(table)
     return table

@@ -14,6 +14,7 @@ import numpy as np
 from nasbench_eval.cell import N_CELLS, Cell, all_cells
 from nasbench_eval.errors import NbevalError, unknown
 from nasbench_eval.files import atomic_write
+from nasbench_eval.table.curves import CurveFile, curves_path
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash
 
 if TYPE_CHECKING:
@@ -30,13 +31,12 @@ class Table:
     number that is not in the table raises; nothing is imputed.
     """
 
-    def __init__(
-        self, columns: Mapping[Key, np.ndarray], metadata: Metadata, path: Path | None = None
-    ) -> None:
+    def __init__(self, columns: Mapping[Key, np.ndarray], metadata: Metadata, path: Path | None = None) -> None:
         self.metadata = metadata
         self.path = path
         self._columns = columns
         self._lists: dict[Key, list[float]] = {}
+        self._curves: CurveFile | None = None
         self.keys: tuple[Key, ...] = tuple(columns)
 
     @staticmethod
@@ -51,9 +51,7 @@ class Table:
         return Table(columns, columns.metadata, path)
 
     @staticmethod
-    def build(
-        columns: Mapping[Key, np.ndarray], *, name: str, source: dict[str, Any], splits: Any = None
-    ) -> Table:
+    def build(columns: Mapping[Key, np.ndarray], *, name: str, source: dict[str, Any], splits: Any = None) -> Table:
         """Make a table in memory from float columns of 15,625 values in official order.
 
         Columns that hold the trials' mean are added where trials are there and the mean is not.
@@ -105,14 +103,10 @@ class Table:
     def _value(self, cell: Cell, key: Key) -> float:
         value = (self._lists.get(key) or self._list(key))[cell.index]
         if value != value:
-            raise NbevalError(
-                f"the table has no value for cell {cell.index} in {key}: that trial was not run"
-            )
+            raise NbevalError(f"the table has no value for cell {cell.index} in {key}: that trial was not run")
         return value
 
-    def accuracy(
-        self, cell: Cell, dataset: str, split: str, *, epochs: int, trial: int | None = None
-    ) -> float:
+    def accuracy(self, cell: Cell, dataset: str, split: str, *, epochs: int, trial: int | None = None) -> float:
         """Return a cell's top-1 accuracy in percent.
 
         Args:
@@ -125,9 +119,7 @@ class Table:
         Raises:
             NbevalError: If the table lacks the column, or the trial was not run for this cell.
         """
-        return self._value(
-            cell, Key(dataset, epochs, split, "accuracy", MEAN if trial is None else str(trial))
-        )
+        return self._value(cell, Key(dataset, epochs, split, "accuracy", MEAN if trial is None else str(trial)))
 
     def train_seconds(self, cell: Cell, dataset: str, *, epochs: int, part: str = "train") -> float:
         """Return the simulated seconds of a training run of all ``epochs`` epochs on a part of the data set.
@@ -144,6 +136,59 @@ class Table:
             NbevalError: If the table lacks the column.
         """
         return self._value(cell, Key(dataset, epochs, split, "eval_seconds"))
+
+    def cost(self, cell: Cell, dataset: str) -> dict[str, float]:
+        """Return what the table knows of the network's cost, by metric.
+
+        Returns:
+            ``params_mb`` (millions), ``flops_m`` (multiply-adds of one image, millions) and ``latency_s`` (seconds
+            of one forward pass, as the benchmark measured it), those that the table has.
+
+        Raises:
+            NbevalError: If the table has none of them.
+        """
+        keys = [key for key in self.keys if key.dataset == dataset and key.epochs is None]
+        if not keys:
+            raise self._missing(Key(dataset, None, "-", "params_mb"))
+        return {key.metric: self._value(cell, key) for key in keys}
+
+    def curve(
+        self,
+        cell: Cell,
+        dataset: str,
+        split: str,
+        *,
+        epochs: int,
+        metric: str = "accuracy",
+        trial: int | None = None,
+    ) -> np.ndarray:
+        """Return accuracy or loss after each epoch, from the second file beside the table.
+
+        Args:
+            cell: The cell.
+            dataset: As for ``accuracy``.
+            split: As for ``accuracy``.
+            epochs: The schedule.
+            metric: ``accuracy`` or ``loss``.
+            trial: A trial's seed; None is the mean over the trials run.
+
+        Returns:
+            float32 of shape (epochs,), NaN where no trial was evaluated after that epoch.
+
+        Raises:
+            NbevalError: If there is no such file or curve, or the trial was not run.
+        """
+        if self._curves is None:
+            if self.path is None:
+                raise NbevalError("the table is in memory only: save it to have learning curves beside it")
+            self._curves = CurveFile(curves_path(self.path), self.metadata.content_hash)
+        key = Key(dataset, epochs, split, metric, MEAN if trial is None else str(trial))
+        keys = [key] if trial is not None else [k for k in self._curves.keys if k._replace(trial=MEAN) == key]
+        found = [self._curves.curve(cell.index, k) for k in keys or [key]]
+        lines = [line for line in found if line is not None]
+        if not lines:
+            raise NbevalError(f"there is no curve for cell {cell.index} in {key}: that trial was not run")
+        return _mean_over_trials(np.stack(lines))
 
     def column(
         self,
@@ -176,9 +221,7 @@ class Table:
         """Return the cell with the highest mean accuracy, and that accuracy in percent."""
         return self.top(dataset, split, count=1, epochs=epochs)[0]
 
-    def top(
-        self, dataset: str, split: str = "test", *, count: int, epochs: int = 200
-    ) -> list[tuple[Cell, float]]:
+    def top(self, dataset: str, split: str = "test", *, count: int, epochs: int = 200) -> list[tuple[Cell, float]]:
         """Return the ``count`` cells of highest mean accuracy, best first, ties in official order.
 
         Raises:
@@ -199,18 +242,12 @@ class Table:
 
     def epochs(self, dataset: str) -> tuple[int, ...]:
         """Return the lengths of the schedules that a data set has, ascending."""
-        return tuple(
-            sorted({key.epochs for key in self.keys if key.dataset == dataset and key.epochs is not None})
-        )
+        return tuple(sorted({key.epochs for key in self.keys if key.dataset == dataset and key.epochs is not None}))
 
     def trials(self, dataset: str, split: str, *, epochs: int) -> tuple[int, ...]:
         """Return the seeds of the trials that an accuracy column has."""
         return tuple(
-            sorted(
-                int(k.trial)
-                for k in self.keys
-                if k[:4] == (dataset, epochs, split, "accuracy") and k.trial != MEAN
-            )
+            sorted(int(k.trial) for k in self.keys if k[:4] == (dataset, epochs, split, "accuracy") and k.trial != MEAN)
         )
 
     def noise(self, dataset: str, split: str, *, epochs: int) -> float:
@@ -222,13 +259,17 @@ class Table:
         seeds = self.trials(dataset, split, epochs=epochs)
         if len(seeds) < 2:
             return math.nan
-        values = np.stack([self.column(dataset, split, epochs=epochs, trial=seed) for seed in seeds]).astype(
-            float
-        )
+        values = np.stack([self.column(dataset, split, epochs=epochs, trial=seed) for seed in seeds]).astype(float)
         runs = np.sum(~np.isnan(values), axis=0)
         squares = np.nansum((values - np.nanmean(values, axis=0)) ** 2, axis=0)
         freedom = np.maximum(runs - 1, 0).sum()
         return float(np.sqrt(squares[runs > 1].sum() / freedom)) if freedom else math.nan
+
+    def archs(self) -> list[str]:
+        """Return the architecture strings as the file has them, row by row."""
+        if isinstance(self._columns, _ParquetColumns):
+            return self._columns.archs()
+        return [str(cell) for cell in all_cells()]
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the whole table, one row a cell in official order, columns named as in the schema."""
@@ -288,6 +329,11 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
             values.flags.writeable = False
             self._read[key] = values
         return self._read[key]
+
+    def archs(self) -> list[str]:
+        """The column of architecture strings."""
+        texts: list[str] = self._file.read(columns=[_SOURCE_OF_ARCH], use_threads=False).column(0).to_pylist()
+        return texts
 
     def __iter__(self) -> Any:
         return iter(self._names)

@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from nasbench_eval.cell import N_CELLS, parse_cell
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.table.locate import default_path
 from nasbench_eval.table.schema import MEAN, Key
@@ -39,14 +39,56 @@ def import_(file: Path, mapping: Path | None, table_path: Path | None) -> None:
     """Make the table from a csv or Parquet FILE with one row a cell."""
     from nasbench_eval.table.flat import import_flat
 
-    saved = import_flat(file, mapping).save(table_path or default_path())
-    click.echo(
-        f"wrote {saved.path}: {N_CELLS:,} cells, {len(saved.keys)} columns, {', '.join(saved.datasets)}"
-    )
-    for dataset in saved.datasets:
-        if Key(dataset, 200, "test", "accuracy") in saved.keys:
-            cell, accuracy = saved.best(dataset)
-            click.echo(f"  {dataset}: best test accuracy {accuracy:.3f}, cell {cell.index}")
+    _report(import_flat(file, mapping).save(table_path or default_path()))
+
+
+@table.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--curves", is_flag=True, help="Write the learning curves too, as a second file beside the table.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes that read a folder.  [default: one a core, up to 4]"
+)
+@click.option("--partial", is_flag=True, help="Make a table of some of the cells; the others stay missing.")
+@table_option
+def build(source: Path, curves: bool, workers: int | None, partial: bool, table_path: Path | None) -> None:
+    """Make the table from the official files: NAS-Bench-201's .pth, or NATS-Bench's folder.
+
+    Stopped and called again, it goes on from the parts that are done.
+    """
+    from nasbench_eval.table.build import build_table
+
+    out = table_path or default_path()
+    _report(build_table(source, out, curves=curves, workers=workers, partial=partial))
+
+
+@table.command()
+@click.option("--against", type=click.Path(path_type=Path), help="Compare with this table too.")
+@click.option(
+    "--tolerance", type=float, default=0.001, show_default=True, help="What two tables' values may differ by."
+)
+@click.option(
+    "--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many lines to show of each."
+)
+@table_option
+def verify(against: Path | None, tolerance: float, top: int, table_path: Path | None) -> None:
+    """Check the table: cells, ranges, means, known optima, trials, provenance, content; exit code 1 if unsound."""
+    from nasbench_eval.table.checks import verify as run_checks
+
+    opened = Table.open(find_table(table_path))
+    wrong = 0
+    for check in run_checks(opened):
+        click.echo(f"{'bad' if check.problems else 'ok':4} {check.name}: {check.detail}")
+        for problem in check.problems[:top]:
+            click.echo(f"     {problem}")
+        if len(check.problems) > top:
+            click.echo(f"     and {len(check.problems) - top} more like it (--top shows more)")
+        for note in check.notes:
+            click.echo(f"     note: {note}")
+        wrong += len(check.problems)
+    differing = _compare(opened, Table.open(against), tolerance, top) if against is not None else 0
+    if wrong or differing:
+        found = [f"{wrong} problems" if wrong else "", f"{differing} columns differ" if differing else ""]
+        raise NbevalError(f"{opened.path}: {' and '.join(filter(None, found))}")
 
 
 @table.command()
@@ -64,25 +106,18 @@ def info(table_path: Path | None) -> None:
         values = opened.values(key)
         known = int(np.sum(~np.isnan(values)))
         span = f"{np.nanmin(values):.4g} to {np.nanmax(values):.4g}" if known else ""
-        trained, evaluated = metadata.splits.get(key.dataset, {}).get(key.split, ("", ""))
-        rows.append([*_key_words(key), f"{known:,}", span, _trials(opened, key), trained, evaluated])
+        rows.append([*_key_words(key), f"{known:,}", span, _trials(opened, key)])
     click.echo()
-    click.echo(
-        _format(
-            rows,
-            [
-                "data set",
-                "epochs",
-                "split",
-                "metric",
-                "cells",
-                "range",
-                "trials",
-                "trained on",
-                "evaluated on",
-            ],
-        )
-    )
+    click.echo(_format(rows, ["data set", "epochs", "split", "metric", "cells", "range", "trials (cells)"]))
+    click.echo()
+    splits = {(key.dataset, key.split) for key in opened.keys}
+    rows = [
+        [dataset, split, *words]
+        for dataset in opened.datasets
+        for split, words in metadata.splits.get(dataset, {}).items()
+        if (dataset, split) in splits
+    ]
+    click.echo(_format(rows, ["data set", "split", "trained on", "evaluated on"]))
 
 
 @table.command()
@@ -91,6 +126,7 @@ def info(table_path: Path | None) -> None:
 @click.option("--split", help="Only this split.")
 @click.option("--epochs", type=int, help="Only this schedule.")
 @click.option("--trial", type=int, help="Only this trial's seed, instead of the mean and all trials.")
+@click.option("--curve", is_flag=True, help="Print accuracy and loss after each epoch, as csv, instead.")
 @table_option
 def query(
     cell: str,
@@ -98,11 +134,23 @@ def query(
     split: str | None,
     epochs: int | None,
     trial: int | None,
+    curve: bool,
     table_path: Path | None,
 ) -> None:
     """Print what the table knows of one cell, an architecture string or an official index."""
     opened = Table.open(find_table(table_path))
     chosen = parse_cell(cell)
+    if curve:
+        if dataset is None or split is None or epochs is None:
+            raise UsageError("--curve needs --dataset, --split and --epochs")
+        accuracy, loss = (
+            opened.curve(chosen, dataset, split, epochs=epochs, metric=metric, trial=trial)
+            for metric in ("accuracy", "loss")
+        )
+        click.echo("epoch,accuracy,loss")
+        for epoch, values in enumerate(zip(accuracy, loss, strict=True), start=1):
+            click.echo(",".join([str(epoch), *("" if np.isnan(v) else f"{v:.6g}" for v in values)]))
+        return
     keys = [
         key
         for key in opened.keys
@@ -149,6 +197,38 @@ def best(dataset: str | None, split: str, epochs: int, top: int, table_path: Pat
     click.echo(_format(rows, ["data set", f"{split} accuracy", "index", "cell"], floats=".3f"))
 
 
+def _report(saved: Table) -> None:
+    """Say what was written, with the numbers that show at a glance whether it is the right thing."""
+    cells = saved.metadata.source.get("cells", N_CELLS)
+    click.echo(f"wrote {saved.path}: {cells:,} cells, {len(saved.keys)} columns, {', '.join(saved.datasets)}")
+    for dataset in saved.datasets:
+        if Key(dataset, 200, "test", "accuracy") in saved.keys:
+            cell, accuracy = saved.best(dataset)
+            click.echo(f"  {dataset}: best test accuracy {accuracy:.3f}, cell {cell.index}")
+    if "warning" in saved.metadata.source:
+        click.echo(f"  warning: {saved.metadata.source['warning']}")
+
+
+def _compare(opened: Table, other: Table, tolerance: float, top: int) -> int:
+    """Print the largest differences, and return how many columns differ."""
+    from nasbench_eval.table.checks import compare
+
+    differences = compare(opened, other, tolerance=tolerance)
+    rows = [
+        [str(d.key), _number(d.largest), d.index, *map(_number, d.values), f"{d.cells:,}", f"{d.lone:,}"]
+        for d in differences[:top]
+    ]
+    both = len(differences)
+    click.echo()
+    click.echo(
+        f"against {other.path}: {both} columns in both, {len(opened.keys) - both} only here, "
+        f"{len(other.keys) - both} only there; the largest differences:"
+    )
+    headers = ["column", "difference", "cell", "here", "there", "cells that differ", "cells in one only"]
+    click.echo(_format(rows, headers))
+    return sum(difference.cells > 0 for difference in differences)
+
+
 def _display_order(opened: Table) -> Any:
     """Sort key: data sets as the table has them, costs of the network first, then by schedule."""
     datasets = opened.datasets
@@ -168,9 +248,7 @@ def _key_words(key: Key) -> list[str]:
 
 def _trials(opened: Table, key: Key) -> str:
     trials = [other for other in opened.keys if other._replace(trial=MEAN) == key and other.trial != MEAN]
-    return " ".join(
-        f"{other.trial} ({int(np.sum(~np.isnan(opened.values(other)))):,})" for other in sorted(trials)
-    )
+    return " ".join(f"{other.trial} ({int(np.sum(~np.isnan(opened.values(other)))):,})" for other in sorted(trials))
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,92 @@
+"""The optional second file: accuracy and loss after every epoch, a row a cell in official order. Needs no torch.
+
+Columns are named as the table's (``nasbench_eval.table.schema``), per trial only, and hold lists of EPOCHS
+float32, NaN where an epoch was not evaluated, null where the trial was not run. Rows are grouped by ``ROWS``,
+so that one cell's curve reads one small block.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nasbench_eval.cell import N_CELLS
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.table.schema import Key
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS = 125
+"""Cells a row group."""
+
+HASH_KEY = b"nbeval.table"
+"""Metadata: the content hash of the table the curves belong to."""
+
+
+def curves_path(table: Path) -> Path:
+    """Return where the curves of a table file lie: beside it."""
+    return table.with_suffix(".curves.parquet")
+
+
+class CurveFile:
+    """The learning curves beside a table.
+
+    Args:
+        path: The file.
+        content_hash: The table's; the file must have been written with this table.
+
+    Raises:
+        NbevalError: If the file is missing, unreadable, or another table's.
+    """
+
+    def __init__(self, path: Path, content_hash: str) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            self._file = pq.ParquetFile(path, memory_map=True)
+        except FileNotFoundError:
+            raise NbevalError(
+                f"no learning curves at {path}: make them from the official files with `nbeval table build --curves`"
+            ) from None
+        except (pa.ArrowException, OSError) as error:
+            raise NbevalError(
+                f"{path} is not a readable Parquet file ({str(error).splitlines()[0]}): make it again"
+            ) from None
+        found = (self._file.schema_arrow.metadata or {}).get(HASH_KEY, b"").decode()
+        if found != content_hash or self._file.metadata.num_rows != N_CELLS:
+            raise NbevalError(f"the learning curves at {path} are not this table's: make both again")
+        self.keys = tuple(Key.parse(name) for name in self._file.schema_arrow.names)
+
+    def curve(self, index: int, key: Key) -> np.ndarray | None:
+        """Return one trial's curve, float32 of shape (epochs,); None where the trial was not run.
+
+        Raises:
+            NbevalError: If the file lacks the column.
+        """
+        column = self._column(key, index // ROWS)
+        values = column[index % ROWS].values
+        return None if values is None else np.asarray(values.to_numpy(zero_copy_only=False))
+
+    def column(self, key: Key) -> np.ndarray:
+        """Return one trial's curves of all cells, float32 of shape (15,625, epochs), NaN where there is none.
+
+        Raises:
+            NbevalError: If the file lacks the column.
+        """
+        full = np.full((N_CELLS, key.epochs or 0), np.nan, dtype=np.float32)
+        for group in range(self._file.num_row_groups):
+            column = self._column(key, group)
+            there = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+            full[group * ROWS + there] = column.flatten().to_numpy().reshape(len(there), -1)
+        return full
+
+    def _column(self, key: Key, group: int) -> pa.ListArray:
+        if key not in self.keys:
+            there = sorted(str(k) for k in self.keys if k.dataset == key.dataset and k.metric == key.metric)
+            raise NbevalError(f"there are no curves {key}; of {key.dataset} there are {', '.join(there) or 'none'}")
+        read = self._file.read_row_group(group, columns=[str(key)], use_threads=False)
+        return read.column(0).combine_chunks()
