@@ -105,7 +105,7 @@ def test_cifar10_halves_the_training_set(tmp_path, protocol):
 
 def test_cifar100_takes_fine_labels_and_halves_the_test_set(tmp_path):
     folder = tmp_path / "cifar-100-python"
-    train = write(folder, "train", [0, 99, 50], key="fine_labels", seed=1, coarse_labels=[1, 2, 3])
+    train = write(folder, "train", [0, 99, 50], key="fine_labels", seed=1, protocol=5, coarse_labels=[1, 2, 3])
     test = write(folder, "test", range(8), key="fine_labels", seed=2, coarse_labels=[0] * 8)
     data = load_images("cifar100", root=tmp_path)
     assert np.array_equal(data.train.pixels, train)
