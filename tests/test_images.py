@@ -53,6 +53,7 @@ def write(folder: Path, name, labels, *, side=32, key="labels", seed=0, protocol
     """Write one batch in the official layout and return its images."""
     folder.mkdir(parents=True, exist_ok=True)
     data = pixels(len(labels), side, seed)
+    data.setflags(write=False)  # protocol 5 keeps that, and the array that is read is then read-only too
     (folder / name).write_bytes(dump({"data": data, key: list(labels), **more}, protocol))
     return data.reshape(-1, 3, side, side)
 
