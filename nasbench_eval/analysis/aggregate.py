@@ -8,7 +8,7 @@ on is the same experiment under both: it stands in both, and either published va
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -187,9 +187,15 @@ def _beside(row: dict[str, Any], protocol: str) -> dict[str, Any]:
     }
 
 
+def _method_rank() -> Callable[[str], int]:
+    """Return the order of methods in tables and legends: that of the published results, then the others."""
+    order = {name: i for i, name in enumerate(dict.fromkeys(_published()["preset"]))}
+    return lambda method: order.get(method, len(order))
+
+
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
     """Order as the papers do: block, protocol, search data set, method; full runs before reduced ones."""
-    presets = list(dict.fromkeys(_published()["preset"]))
+    rank = _method_rank()
     search = dataset_order(frame["search_dataset"])
     evaluated = dataset_order(frame["dataset"])
     keys = pd.DataFrame(
@@ -201,7 +207,7 @@ def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
                 search.index(s) if p == "transfer" else 0
                 for s, p in zip(frame["search_dataset"], frame["protocol"], strict=True)
             ],
-            "method": [presets.index(m) if m in presets else len(presets) for m in frame["method"]],
+            "method": [rank(m) for m in frame["method"]],
             "title": frame["title"],
             "reduced": frame["reduced"].astype(bool),
             "label": frame["label"],
@@ -258,7 +264,7 @@ def with_published(measured: pd.DataFrame, datasets: Sequence[str]) -> pd.DataFr
     whole = measured[~measured["reduced"].astype(bool) & (measured["overrides"] == "") & (measured["n"] > 0)]
     known = set(whole[key].itertuples(index=False, name=None))
     named = rows.assign(
-        label=rows["title"],
+        label=rows["title"].replace("optimal", "optimum"),
         method=rows["preset"].where(rows["preset"] != "", rows["method"]),
         n=rows["runs"].fillna(0).astype(int),
         device=rows["cost_device"],
@@ -270,7 +276,7 @@ def with_published(measured: pd.DataFrame, datasets: Sequence[str]) -> pd.DataFr
         overrides="",
     )
     new = [place not in known for place in named[key].itertuples(index=False, name=None)]
-    added = named[new].drop(columns=["table"]).reindex(columns=list(COLUMNS))
+    added = named[np.array(new, dtype=bool)].drop(columns=["table"]).reindex(columns=list(COLUMNS))
     added["values"] = [()] * len(added)
     added["seeds"] = [()] * len(added)
     parts = [part.astype(object) for part in (measured, added) if not part.empty]
@@ -298,8 +304,12 @@ def per_step(runs: Iterable[Run], column: str, datasets: Sequence[str] = ()) -> 
     """
     runs = [run for run in runs if run.record.block == "weight sharing"]
     names = labels(runs)
+    rank = _method_rank()
     parts = []
-    for run in runs:
+    for run in sorted(
+        runs,
+        key=lambda run: (rank(run.record.method), is_reduced(run.record), names[run.record.variant_id]),
+    ):
         record, steps = run.record, run.steps
         wanted = {record.search_dataset: column}
         if column == "test_acc":
@@ -317,3 +327,52 @@ def per_step(runs: Iterable[Run], column: str, datasets: Sequence[str] = ()) -> 
             part["dataset"] = dataset
             parts.append(part[list(STEP_COLUMNS)])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(STEP_COLUMNS))
+
+
+def curves(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the true test accuracy of the current cell over the epochs: :func:`per_step`."""
+    return per_step(runs, "test_acc", datasets)
+
+
+def entropy(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the mean entropy of the edges' operation weights over the epochs, in nats: :func:`per_step`."""
+    return per_step(runs, "entropy", datasets)
+
+
+def figure5(runs: Sequence[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the bars of the comparison figure in drawing order: measured, published, each table's optimum.
+
+    Of searches whose cells were looked up elsewhere, only those on the first data set of the papers' order are
+    kept, as in the papers; ``direct`` rows are all kept. Columns as :func:`comparison`; ``source`` is
+    ``measured``, ``published`` or ``table``.
+    """
+    measured = comparison(runs, datasets=datasets)
+    measured = measured[measured["n"] > 0]
+    transfers = measured["protocol"] == "transfer"
+    first = dataset_order(measured["search_dataset"][transfers])[:1]
+    measured = measured[~transfers | measured["search_dataset"].isin(first)]
+    wanted = list(datasets) or dataset_order(measured["dataset"]) or list(DATASETS)
+    frame = with_published(measured, wanted)
+
+    tables = references(runs, wanted).dropna(subset=["optimum"])
+    several = tables["table_hash"].nunique() > 1
+    optimum = tables.assign(
+        label=["optimum" + (f" of {name} {key[:8]}" if several else "") for name, key in _names(tables)],
+        mean=tables["optimum"],
+        block="reference",
+        protocol="",
+        method="optimal",
+        title="optimum",
+        source="table",
+        search_dataset="",
+        n=0,
+        reduced=False,
+    ).reindex(columns=list(COLUMNS))
+    optimum["values"] = [()] * len(optimum)
+    known = frame["dataset"].isin(optimum["dataset"]) & (frame["method"] == "optimal")
+    parts = [part.astype(object) for part in (frame[~known], optimum) if not part.empty]
+    return _sorted(pd.concat(parts, ignore_index=True)) if parts else frame
+
+
+def _names(tables: pd.DataFrame) -> list[tuple[str, str]]:
+    return [(str(n), str(k)) for n, k in zip(tables["table"], tables["table_hash"], strict=True)]

@@ -1,0 +1,110 @@
+"""Drawing quantities over epochs: one line a seed, one colour a variant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from nasbench_eval.analysis import style
+from nasbench_eval.analysis.aggregate import dataset_order
+from nasbench_eval.analysis.layout import caption, lines_height, place, reduced_notes, text_width, wrap
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MARGIN = 0.15
+_PANEL = (2.9, 2.1)
+_GAPS = (0.62, 0.78)
+
+
+def draw_curves(frame: pd.DataFrame) -> Figure:
+    """Draw the frame of ``aggregate.curves``: panels searched on (rows) x looked up on (columns)."""
+    return _draw(
+        frame,
+        "test accuracy (%)",
+        "True test accuracy of the current cell after each epoch of the search; one line a seed "
+        "(as Li et al. 2021, appendix Figure 4).",
+    )
+
+
+def draw_entropy(frame: pd.DataFrame) -> Figure:
+    """Draw the frame of ``aggregate.entropy``."""
+    return _draw(
+        frame,
+        "entropy (nats)",
+        "Entropy of the operation weights, mean over the edges, natural logarithm; one line a seed "
+        "(as Khodak & Li 2020, Figure 4).",
+    )
+
+
+def _draw(frame: pd.DataFrame, quantity: str, words: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    looks = {
+        label: {
+            "color": style.LINES[i % len(style.LINES)],
+            "linestyle": style.DASHES[i // len(style.LINES) % len(style.DASHES)],
+        }
+        for i, label in enumerate(dict.fromkeys(frame["label"]))
+    }
+    searched, evaluated = dataset_order(frame["search_dataset"]), dataset_order(frame["dataset"])
+    # A quantity of the search itself has one panel a search data set: one row of them.
+    diagonal = bool((frame["search_dataset"] == frame["dataset"]).all())
+    n_rows, n_columns = (1, len(evaluated)) if diagonal else (len(searched), len(evaluated))
+
+    width = max(_MARGIN + n_columns * (_PANEL[0] + _GAPS[0]), 5.2)
+    key_inches = 0.55 + max(text_width(label, style.SMALL_SIZE) for label in looks)
+    key_columns = max(int((width - 2 * _MARGIN) / key_inches), 1)
+    key_rows = -(-len(looks) // key_columns)
+    text = wrap(_caption(frame, words, searched), width - 2 * _MARGIN, style.SMALL_SIZE)
+    below = _MARGIN + lines_height(text, style.SMALL_SIZE) + 0.1 + 0.165 * key_rows + 0.1
+    height = below + n_rows * (_PANEL[1] + _GAPS[1])
+    figure = Figure(figsize=(width, height))
+    for number, ((search, dataset), part) in enumerate(_panels(frame, searched, evaluated, diagonal)):
+        row, column = (0, number) if diagonal else (searched.index(search), evaluated.index(dataset))
+        axes = place(
+            figure,
+            _MARGIN + 0.45 + column * (_PANEL[0] + _GAPS[0]),
+            below + (n_rows - 1 - row) * (_PANEL[1] + _GAPS[1]) + 0.45,
+            *_PANEL,
+        )
+        for (label, _), line in part.groupby(["label", "seed"], sort=False):
+            few: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(line) <= 12 else {}
+            axes.plot(line["step"], line["value"], linewidth=0.9, alpha=0.8, **looks[str(label)], **few)
+        axes.set_title(dataset, loc="left", weight="bold")
+        if not diagonal and len(searched) > 1:
+            axes.set_title(f"searched on {search}", loc="right", size=style.SMALL_SIZE)
+        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.locator_params(axis="x", integer=True)
+        axes.grid(color=style.FAINT, linewidth=0.4)
+    figure.legend(
+        handles=_keys(looks),
+        loc="lower left",
+        bbox_to_anchor=(_MARGIN / width, (below - 0.1 - 0.165 * key_rows) / height),
+        ncol=key_columns,
+        borderaxespad=0,
+        borderpad=0,
+        labelspacing=0.35,
+        columnspacing=1.2,
+    )
+    caption(figure, text, _MARGIN, _MARGIN)
+    return figure
+
+
+def _panels(
+    frame: pd.DataFrame, searched: list[str], evaluated: list[str], diagonal: bool
+) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    pairs = [(d, d) for d in evaluated] if diagonal else [(s, d) for s in searched for d in evaluated]
+    found = [((s, d), frame[(frame["search_dataset"] == s) & (frame["dataset"] == d)]) for s, d in pairs]
+    return [(pair, part) for pair, part in found if not part.empty]
+
+
+def _keys(looks: dict[str, dict[str, Any]]) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    return [Line2D([], [], linewidth=1.4, label=label, **look) for label, look in looks.items()]
+
+
+def _caption(frame: pd.DataFrame, words: str, searched: list[str]) -> str:
+    return " ".join([words, f"Searched on {', '.join(searched)}.", *reduced_notes(frame)])

@@ -1,0 +1,70 @@
+"""How the figures look: one place for colours, sizes and fonts.
+
+Blue, purple and black are those of Khodak & Li (2020), Figure 5. The blue is light and the purple dark: they
+stay apart in greyscale and for every kind of colour blindness; published and reduced bars differ by outline and
+hatching as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+BLOCK_COLOURS = {"standard HPO": "#5aa5e0", "weight sharing": "#6a2c91", "reference": "#8c8c8c"}
+OPTIMUM = "#000000"
+OTHER = "#8c8c8c"
+INK = "#222222"
+FAINT = "#b8b8b8"
+
+LINES = (*("#6a2c91", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"),)
+"""Line colours (Okabe & Ito's, the first replaced by our purple); :data:`DASHES` tell the second eight apart."""
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
+
+BAR_HEIGHT = 0.72
+ROW_INCHES = 0.235
+TITLE_SIZE = 9.5
+TEXT_SIZE = 8.0
+SMALL_SIZE = 7.0
+DPI = 200
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.size": TEXT_SIZE,
+    "axes.titlesize": TITLE_SIZE,
+    "axes.labelsize": TEXT_SIZE,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.labelsize": SMALL_SIZE,
+    "ytick.labelsize": TEXT_SIZE,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.fontsize": SMALL_SIZE,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.6,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "nbeval",
+}
+
+METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": "nbeval"},
+    "pdf": {"Creator": "nbeval", "Producer": "matplotlib", "CreationDate": None},
+    "svg": {"Creator": "nbeval", "Date": None},
+}
+"""Without dates and versions, so that equal numbers make equal files."""
+
+
+def block_colour(block: str) -> str:
+    """Return a block's colour."""
+    return BLOCK_COLOURS.get(block, OTHER)
+
+
+def tint(colour: str, amount: float) -> tuple[float, float, float]:
+    """Mix a colour with white; ``amount`` 1 is white."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = to_rgb(colour)
+    return (red + (1 - red) * amount, green + (1 - green) * amount, blue + (1 - blue) * amount)
