@@ -7,6 +7,7 @@ on is the same experiment under both: it stands in both, and either published va
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -37,7 +38,7 @@ COLUMNS = (
 @cache
 def _published() -> pd.DataFrame:
     frame = pd.read_csv(
-        files("nasbench_eval.analysis").joinpath("published.csv").open(encoding="utf-8"),
+        io.StringIO(files("nasbench_eval.analysis").joinpath("published.csv").read_text(encoding="utf-8")),
         true_values=["1"],
         false_values=["0"],
     )

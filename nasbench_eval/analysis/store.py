@@ -124,10 +124,8 @@ class Run:
     def test_acc(self) -> dict[str, float]:
         """The final cell's true test accuracy per data set, in percent; only where it is known."""
         names = [name for name in self.steps.columns if name.startswith(TEST_ACC)]
-        last = self.steps[names].iloc[-1:].to_numpy(dtype=float)[0]
-        return {
-            name.removeprefix(TEST_ACC): float(value) for name, value in zip(names, last, strict=True) if value == value
-        }
+        last = {name: float(self.steps[name].to_numpy(dtype=float)[-1]) for name in names}
+        return {name.removeprefix(TEST_ACC): value for name, value in last.items() if value == value}
 
 
 def write_run(folder: Path, run: Run) -> Path:

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from analysis_runs import SMALL, make_run
+from click.testing import CliRunner
+
+from nasbench_eval.analysis import aggregate, bars, lines
+from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw
+from nasbench_eval.analysis.store import write_run
+from nasbench_eval.errors import NbevalError, UsageError
+from runners.cli.analysis import plot
+
+
+@pytest.fixture
+def runs():
+    return [
+        *(make_run({"cifar10": 93.0 + s, "cifar100": 70.0 + s}, seed=s) for s in (0, 1)),
+        make_run({"cifar10": 80.5, "cifar100": 50.0}, **SMALL),
+    ]
+
+
+def words(figure) -> str:
+    """Return everything written outside and inside the axes."""
+    texts = [text.get_text() for text in figure.texts]
+    for axes in figure.axes:
+        texts += [text.get_text() for text in axes.texts]
+    return " ".join(" ".join(texts).split())
+
+
+def test_equal_results_make_equal_files(tmp_path, runs):
+    for folder in ("a", "b"):
+        draw("figure5", runs, tmp_path / folder, ["png", "pdf"])
+    for name in ("figure5.png", "figure5.pdf", "figure5.csv"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    # Type 3 fonts are what fonttype 42 avoids: journals refuse them.
+    assert b"/Type3" not in (tmp_path / "a" / "figure5.pdf").read_bytes()
+
+
+def test_the_csv_holds_what_the_picture_shows(tmp_path, runs):
+    *_, path = draw("figure5", runs, tmp_path, ["png"])
+    frame = pd.read_csv(path).set_index(["label", "dataset"])
+    assert frame.loc[("GDAS", "cifar10"), "mean"] == 93.5
+    assert frame.loc[("GDAS", "cifar10"), "values"] == "93.0 94.0"
+    assert frame.loc[("GAEA DARTS (ERM)", "cifar10"), "source"] == "published"
+
+
+def test_the_picture_says_what_is_published_reduced_and_cut(runs):
+    figure = bars.draw(aggregate.figure5(runs))
+    text = words(figure)
+    assert [axes.get_title("left") for axes in figure.axes] == ["cifar10", "cifar100"]
+    assert "REDUCED runs, not the published setting: channels 16 -> 4; cells 5 -> 1." in text
+    assert "GDAS [reduced: small]" in text
+    assert "not measured here but published in Li et al. ICLR 2021" in text
+    assert "◀ 54.30 ± 0.00" in text  # DARTS lies far below the axis: an arrow and its value
+    assert "93.50 ± 0.71 (2)" in text
+    kinds = [key.get_label() for key in figure.legends[0].legend_handles]
+    assert kinds == [
+        "standard HPO, published",
+        "weight sharing",
+        "weight sharing, reduced",
+        "weight sharing, published",
+        "reference, published",
+        "optimum of the table",
+        "one seed",
+        "± 1 std over seeds",
+    ]
+
+
+def test_every_seed_is_a_point_and_no_bar_is_longer_than_its_mean(runs):
+    axes = bars.draw(aggregate.figure5(runs)).axes[0]
+    ends = {round(patch.get_x() + patch.get_width(), 2) for patch in axes.patches}
+    assert {93.5, 94.10, 94.37} <= ends
+    points = sorted(float(x) for dots in axes.collections for x, _ in getattr(dots, "get_offsets", list)())
+    assert {93.0, 94.0} <= set(points)
+
+
+def test_no_label_leaves_the_page_or_meets_a_bar():
+    settings = {"architecture_learning_rate": 0.0125, "track_running_stats": True, "exclude_none": False}
+    figure = bars.draw(aggregate.figure5([make_run({"cifar10": 93.0}, overrides=settings)]))
+    figure.draw_without_rendering()
+    first = figure.axes[0].get_window_extent()
+    for text in figure.axes[0].texts:
+        box = text.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.x1 <= first.x0 or box.x0 >= first.x1, text.get_text()
+
+
+def test_one_data_set_makes_one_panel():
+    runs = [make_run({"digits": 95.0 + s}, search="digits", seed=s, table=None) for s in (0, 1)]
+    figure = bars.draw(aggregate.figure5(runs))
+    assert [axes.get_title("left") for axes in figure.axes] == ["digits"]
+    assert "published" not in words(figure)
+
+
+@pytest.mark.parametrize(
+    ("means", "top", "floor"),
+    [
+        # All close together: none is left out, and the axis spans at least a point.
+        ([94.0, 94.1], 94.1, 93.1),
+        ([90.0, 94.0], 94.0, 94.0 - 1.12 * 4),
+        # 54 is far down: the axis begins 1.3 times as far below the top as the lower fifth, 93.
+        ([54.0, 93.0, 93.0, 93.0, 93.0, 93.0], 95.0, 95.0 - 1.3 * 2),
+        ([1.0, 2.0, 3.0], 90.0, 0.0),
+    ],
+)
+def test_axis_floor(means, top, floor):
+    assert bars.axis_floor(means, top) == pytest.approx(floor)
+
+
+def test_curves_have_a_line_a_seed_and_a_panel_a_data_set(runs):
+    figure = lines.draw_curves(aggregate.curves(runs))
+    assert [axes.get_title("left") for axes in figure.axes] == ["cifar10", "cifar100"]
+    assert [len(axes.lines) for axes in figure.axes] == [3, 3]
+    assert figure.axes[0].lines[0].get_ydata()[-1] == 93.0
+    assert "REDUCED" in words(figure)
+
+
+def test_entropy_has_a_panel_a_search(runs):
+    figure = lines.draw_entropy(aggregate.entropy([*runs, make_run({"cifar100": 70.0}, search="cifar100")]))
+    assert [axes.get_title("left") for axes in figure.axes] == ["cifar10", "cifar100"]
+    assert [len(axes.lines) for axes in figure.axes] == [3, 1]
+
+
+def test_nothing_to_draw_says_so(tmp_path):
+    with pytest.raises(NothingToDraw, match="nothing that entropy shows"):
+        draw("entropy", [], tmp_path, ["png"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(plot, arguments)
+
+
+def test_command_draws_all_figures_and_prints_their_paths(tmp_path, runs):
+    for run in runs:
+        write_run(tmp_path / "runs", run)
+    result = invoke("--results", str(tmp_path), "--plots", str(tmp_path / "plots"), "--format", "pdf")
+    assert result.exit_code == 0, result.output
+    expected = [str(tmp_path / "plots" / f"{name}.{suffix}") for name in FIGURES for suffix in ("pdf", "csv")]
+    assert result.output.splitlines() == expected
+
+
+def test_command_without_results_draws_the_published_numbers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("--format", "pdf")
+    assert result.exit_code == 0
+    assert "published numbers only" in result.stderr
+    assert result.stdout.splitlines() == ["plots/figure5.pdf", "plots/figure5.csv"]
+    assert isinstance(invoke("curves").exception, NbevalError)
+    assert "no results folder nowhere" in str(invoke("--results", "nowhere").exception)
+
+
+def test_unknown_names_are_usage_errors():
+    for arguments, message in (
+        (["figure6"], "unknown figure 'figure6': did you mean 'figure5'?"),
+        (["--format", "jpg"], "unknown picture format 'jpg'"),
+    ):
+        error = invoke(*arguments).exception
+        assert isinstance(error, UsageError)
+        assert message in str(error)
