@@ -116,8 +116,7 @@ class Cell:
 
     def __str__(self) -> str:
         return "+".join(
-            "|" + "".join(f"{OPS[self.ops[e]]}~{EDGES[e][1]}|" for e in INCOMING[node])
-            for node in range(1, NODES)
+            "|" + "".join(f"{OPS[self.ops[e]]}~{EDGES[e][1]}|" for e in INCOMING[node]) for node in range(1, NODES)
         )
 
     @property
@@ -171,6 +170,12 @@ class Cell:
 def all_cells() -> Iterator[Cell]:
     """Iterate over all 15,625 cells in the official order."""
     return (Cell.from_index(index) for index in range(N_CELLS))
+
+
+@cache
+def all_archs() -> tuple[str, ...]:
+    """Return the architecture strings of all 15,625 cells in the official order."""
+    return tuple(str(cell) for cell in all_cells())
 
 
 def parse_cell(text: str) -> Cell:

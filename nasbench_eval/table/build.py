@@ -24,10 +24,11 @@ from nasbench_eval import __version__
 from nasbench_eval.cell import N_CELLS, Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.files import atomic_write
+from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.checks import check_ranges
 from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
 from nasbench_eval.table.official import Source, find_source
-from nasbench_eval.table.schema import MEAN, Key
+from nasbench_eval.table.schema import Key, trials_by_mean
 from nasbench_eval.table.table import Table
 
 if TYPE_CHECKING:
@@ -213,22 +214,19 @@ def _collect(parts: _Parts, numbers: Sequence[int]) -> tuple[dict[Key, np.ndarra
                 digests |= {number * ROWS + row: digest for row, digest in found if digest}
             else:
                 column = columns.setdefault(Key.parse(name), np.full(N_CELLS, np.nan, dtype=np.float32))
-                column[rows] = part.column(name).to_numpy()
+                column[rows] = as_numpy(part.column(name))
     return _without_equal_times(columns), digests
 
 
 def _without_equal_times(columns: dict[Key, np.ndarray]) -> dict[Key, np.ndarray]:
     """Drop the seconds of single trials where they are the mean's for every cell, as the benchmark publishes them."""
     kept = dict(columns)
-    for key in columns:
-        trials = [other for other in columns if other._replace(trial=MEAN) == key and other.trial != MEAN]
-        if key.trial == MEAN and key.metric.endswith("_seconds"):
-            same = all(
-                np.all(np.isnan(columns[trial]) | np.isclose(columns[trial], columns[key], rtol=1e-6))
-                for trial in trials
-            )
-            for trial in trials if same else ():
-                del kept[trial]
+    for mean, trials in trials_by_mean(columns).items():
+        if mean.metric.endswith("_seconds") and all(
+            np.all(np.isnan(columns[key]) | np.isclose(columns[key], columns[mean], rtol=1e-6)) for key in trials
+        ):
+            for key in trials:
+                del kept[key]
     return kept
 
 

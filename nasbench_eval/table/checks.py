@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasbench_eval.cell import N_CELLS, Cell
+from nasbench_eval.cell import N_CELLS, Cell, all_archs
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.table.schema import MEAN, Key, content_hash
+from nasbench_eval.table.schema import MEAN, Key, content_hash, trials_by_mean
 
 if TYPE_CHECKING:
     from nasbench_eval.table.table import Table
@@ -154,9 +154,9 @@ def describe(index: int) -> str:
 def _cells(table: Table) -> Check:
     problems = []
     archs = table.archs()
-    for index, arch in enumerate(archs):
-        if arch != str(Cell.from_index(index)):
-            problems.append(f"row {index} is {arch}, expected {Cell.from_index(index)}: not the official order")
+    for index, (arch, expected) in enumerate(zip(archs, all_archs(), strict=True)):
+        if arch != expected:
+            problems.append(f"row {index} is {arch}, expected {expected}: not the official order")
             break
     there = int(table.metadata.source.get("cells", N_CELLS))
     if there != N_CELLS:
@@ -169,24 +169,24 @@ def _ranges(table: Table) -> Check:
 
 
 def _means(table: Table) -> Check:
-    problems, checked = [], 0
-    for key in table.keys:
-        trials = [k for k in table.keys if k.trial != MEAN and k._replace(trial=MEAN) == key]
-        if key.trial != MEAN or not trials:
+    problems = []
+    groups = trials_by_mean(table.keys)
+    for key, trials in groups.items():
+        if key not in table.keys:
+            problems.append(f"there is no column {key}, the mean of the trials that are there")
             continue
         values = np.stack([table.values(k) for k in trials]).astype(np.float64)
         runs = np.sum(~np.isnan(values), axis=0)
         expected = np.where(runs > 0, np.nansum(values, axis=0) / np.maximum(runs, 1), np.nan)
         found = table.values(key)
         wrong = ~np.isclose(found, expected, rtol=1e-5, atol=1e-5, equal_nan=True)
-        checked += 1
         if wrong.any():
             i = int(np.flatnonzero(wrong)[0])
             problems.append(
                 f"{key} of {describe(i)} is {_word(found[i])}, the mean of its trials is {_word(expected[i])}"
                 f"{_more(wrong)}"
             )
-    return Check("means", f"{checked} equal the mean of their trials", problems)
+    return Check("means", f"{len(groups)} equal the mean of their trials", problems)
 
 
 def _known(table: Table) -> Check:

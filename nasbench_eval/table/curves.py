@@ -14,7 +14,7 @@ import numpy as np
 
 from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.table.schema import Key
+from nasbench_eval.table.schema import MEAN, Key
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,32 +61,36 @@ class CurveFile:
             raise NbevalError(f"the learning curves at {path} are not this table's: make both again")
         self.keys = tuple(Key.parse(name) for name in self._file.schema_arrow.names)
 
-    def curve(self, index: int, key: Key) -> np.ndarray | None:
-        """Return one trial's curve, float32 of shape (epochs,); None where the trial was not run.
+    def trials(self, key: Key) -> list[Key]:
+        """Return the columns that a key stands for: all trials where it is the mean, else itself.
 
         Raises:
-            NbevalError: If the file lacks the column.
+            NbevalError: If there is none.
         """
-        column = self._column(key, index // ROWS)
-        values = column[index % ROWS].values
-        return None if values is None else np.asarray(values.to_numpy(zero_copy_only=False))
+        found = [k for k in self.keys if k == key or (key.trial == MEAN and k._replace(trial=MEAN) == key)]
+        if not found:
+            there = sorted(str(k) for k in self.keys if k.dataset == key.dataset and k.metric == key.metric)
+            raise NbevalError(f"there are no curves {key}; of {key.dataset} there are {', '.join(there) or 'none'}")
+        return found
+
+    def curve(self, index: int, key: Key) -> np.ndarray | None:
+        """Return one trial's curve, float32 of shape (epochs,); None where the trial was not run."""
+        lists = self._column(key, index // ROWS)
+        row = index % ROWS
+        if lists.slice(row, 1).null_count:
+            return None
+        start, end = lists.offsets[row].as_py(), lists.offsets[row + 1].as_py()
+        return np.from_dlpack(lists.values.slice(start, end - start))
 
     def column(self, key: Key) -> np.ndarray:
-        """Return one trial's curves of all cells, float32 of shape (15,625, epochs), NaN where there is none.
-
-        Raises:
-            NbevalError: If the file lacks the column.
-        """
+        """Return one trial's curves of all cells, float32 of shape (15,625, epochs), NaN where there is none."""
         full = np.full((N_CELLS, key.epochs or 0), np.nan, dtype=np.float32)
         for group in range(self._file.num_row_groups):
-            column = self._column(key, group)
-            there = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-            full[group * ROWS + there] = column.flatten().to_numpy().reshape(len(there), -1)
+            lists = self._column(key, group)
+            there = np.flatnonzero(np.diff(np.from_dlpack(lists.offsets)))
+            full[group * ROWS + there] = np.from_dlpack(lists.values).reshape(len(there), full.shape[1])
         return full
 
     def _column(self, key: Key, group: int) -> pa.ListArray:
-        if key not in self.keys:
-            there = sorted(str(k) for k in self.keys if k.dataset == key.dataset and k.metric == key.metric)
-            raise NbevalError(f"there are no curves {key}; of {key.dataset} there are {', '.join(there) or 'none'}")
         read = self._file.read_row_group(group, columns=[str(key)], use_threads=False)
         return read.column(0).combine_chunks()

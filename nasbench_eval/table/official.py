@@ -16,7 +16,7 @@ from typing import IO, Any, final
 
 from tqdm import tqdm
 
-from nasbench_eval.cell import N_CELLS, Cell
+from nasbench_eval.cell import N_CELLS, all_archs
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.unpickle import NUMPY_SCALARS, restricted_load
 
@@ -250,8 +250,7 @@ def _check_order(archs: Sequence[str] | None, path: Path) -> None:
     """The file lists its cells' architecture strings; an index means nothing unless they are in our order."""
     if not isinstance(archs, list):
         raise NbevalError(f"{path} does not list its cells (meta_archs): not an official file")
-    for index, arch in enumerate(archs[:N_CELLS]):
-        expected = str(Cell.from_index(index))
+    for index, (arch, expected) in enumerate(zip(archs, all_archs(), strict=False)):
         if arch != expected:
             twice = f", which is cell {archs.index(arch)} too" if arch in archs[:index] else ""
             raise NbevalError(f"{path} lists {arch!r} as cell {index}{twice}; expected {expected}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from nas_201_api import ArchResults, ResultsCount
 
-from nasbench_eval.cell import Cell
+from nasbench_eval.cell import all_archs
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.schema import MEAN, Key
 
@@ -80,7 +80,7 @@ def read_record(index: int, record: Mapping[str, Any], *, curves: bool = False) 
 
 
 def _check_identity(index: int, results: Any) -> None:
-    expected = str(Cell.from_index(index))
+    expected = all_archs()[index]
     if results.arch_index != index or results.arch_str != expected:
         raise NbevalError(
             f"cell {index}: the record found there says it is cell {results.arch_index} ({results.arch_str}), "

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nasbench_eval.errors import NbevalError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy as np
 
@@ -98,6 +98,15 @@ class Key(NamedTuple):
                 f"metric of {', '.join(METRICS)}"
             )
         return Key(parts[0], None if parts[1] == "-" else int(parts[1]), parts[2], parts[3], parts[4])
+
+
+def trials_by_mean(keys: Iterable[Key]) -> dict[Key, list[Key]]:
+    """Group the columns of single trials under the key of their mean, which need not be a column itself."""
+    groups: dict[Key, list[Key]] = {}
+    for key in keys:
+        if key.trial != MEAN:
+            groups.setdefault(key._replace(trial=MEAN), []).append(key)
+    return groups
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasbench_eval.cell import N_CELLS, Cell, all_cells
+from nasbench_eval.cell import N_CELLS, Cell, all_archs
 from nasbench_eval.errors import NbevalError, unknown
 from nasbench_eval.files import atomic_write
+from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import CurveFile, curves_path
-from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash
+from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,13 +64,9 @@ class Table:
         for key, values in full.items():
             if values.shape != (N_CELLS,):
                 raise NbevalError(f"column {key} has shape {values.shape}, expected ({N_CELLS},)")
-        trials: dict[Key, list[np.ndarray]] = {}
-        for key, values in full.items():
-            if key.trial != MEAN:
-                trials.setdefault(key._replace(trial=MEAN), []).append(values)
-        for key, group in trials.items():
-            if key not in full:
-                full[key] = _mean_over_trials(np.stack(group))
+        for mean, trials in trials_by_mean(columns).items():
+            if mean not in full:
+                full[mean] = _mean_over_trials(np.stack([full[key] for key in trials]))
         metadata = Metadata(
             name=name,
             content_hash=content_hash(full),
@@ -85,7 +82,7 @@ class Table:
         import pyarrow.parquet as pq
 
         names = sorted(self.keys, key=str)
-        arrays = [pa.array([str(cell) for cell in all_cells()])]
+        arrays = [pa.array(all_archs())]
         arrays += [pa.array(self._columns[key], type=pa.float32()) for key in names]
         table = pa.table(arrays, names=[_SOURCE_OF_ARCH, *map(str, names)])
         table = table.replace_schema_metadata({_META_KEY: self.metadata.to_json()})
@@ -178,17 +175,34 @@ class Table:
         Raises:
             NbevalError: If there is no such file or curve, or the trial was not run.
         """
+        key = Key(dataset, epochs, split, metric, MEAN if trial is None else str(trial))
+        file = self._curve_file()
+        lines = [line for k in file.trials(key) if (line := file.curve(cell.index, k)) is not None]
+        if not lines:
+            raise NbevalError(f"there is no curve for cell {cell.index} in {key}: that trial was not run")
+        return _mean_over_trials(np.stack(lines))
+
+    def curves(
+        self, dataset: str, split: str, *, epochs: int, metric: str = "accuracy", trial: int | None = None
+    ) -> np.ndarray:
+        """Return the curves of all cells in official order; the arguments are those of ``curve``.
+
+        Returns:
+            float32 of shape (15,625, epochs), NaN where no trial was evaluated.
+
+        Raises:
+            NbevalError: If there is no such file or curve.
+        """
+        file = self._curve_file()
+        keys = file.trials(Key(dataset, epochs, split, metric, MEAN if trial is None else str(trial)))
+        return _mean_over_trials(np.stack([file.column(key) for key in keys]))
+
+    def _curve_file(self) -> CurveFile:
         if self._curves is None:
             if self.path is None:
                 raise NbevalError("the table is in memory only: save it to have learning curves beside it")
             self._curves = CurveFile(curves_path(self.path), self.metadata.content_hash)
-        key = Key(dataset, epochs, split, metric, MEAN if trial is None else str(trial))
-        keys = [key] if trial is not None else [k for k in self._curves.keys if k._replace(trial=MEAN) == key]
-        found = [self._curves.curve(cell.index, k) for k in keys or [key]]
-        lines = [line for line in found if line is not None]
-        if not lines:
-            raise NbevalError(f"there is no curve for cell {cell.index} in {key}: that trial was not run")
-        return _mean_over_trials(np.stack(lines))
+        return self._curves
 
     def column(
         self,
@@ -269,14 +283,14 @@ class Table:
         """Return the architecture strings as the file has them, row by row."""
         if isinstance(self._columns, _ParquetColumns):
             return self._columns.archs()
-        return [str(cell) for cell in all_cells()]
+        return list(all_archs())
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the whole table, one row a cell in official order, columns named as in the schema."""
         import pandas as pd
 
         frame = pd.DataFrame({str(key): self._columns[key] for key in sorted(self.keys, key=str)})
-        frame.insert(0, _SOURCE_OF_ARCH, [str(cell) for cell in all_cells()])
+        frame.insert(0, _SOURCE_OF_ARCH, list(all_archs()))
         return frame.rename_axis("index")
 
     def with_source(self, **source: Any) -> Table:
@@ -325,9 +339,7 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
     def __getitem__(self, key: Key) -> np.ndarray:
         if key not in self._read:
             column = self._file.read(columns=[self._names[key]], use_threads=False).column(0)
-            values = column.to_numpy()
-            values.flags.writeable = False
-            self._read[key] = values
+            self._read[key] = as_numpy(column)
         return self._read[key]
 
     def archs(self) -> list[str]:

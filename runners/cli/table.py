@@ -190,11 +190,11 @@ def best(dataset: str | None, split: str, epochs: int, top: int, table_path: Pat
     """Print the cells of highest mean accuracy."""
     opened = Table.open(find_table(table_path))
     rows = [
-        [name, accuracy, cell.index, str(cell)]
+        [name, f"{accuracy:.3f}", cell.index, str(cell)]
         for name in ([dataset] if dataset is not None else opened.datasets)
         for cell, accuracy in opened.top(name, split, count=top, epochs=epochs)
     ]
-    click.echo(_format(rows, ["data set", f"{split} accuracy", "index", "cell"], floats=".3f"))
+    click.echo(_format(rows, ["data set", f"{split} accuracy", "index", "cell"]))
 
 
 def _report(saved: Table) -> None:
@@ -257,7 +257,7 @@ def _number(value: float | None) -> str:
     return "not run" if np.isnan(value) else f"{value:.6g}"
 
 
-def _format(rows: list[list[Any]], headers: list[str], floats: str = "g") -> str:
+def _format(rows: list[list[Any]], headers: list[str]) -> str:
     from tabulate import tabulate
 
-    return tabulate(rows, headers, tablefmt="simple", floatfmt=floats, disable_numparse=[0, 1, 2])
+    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True)
