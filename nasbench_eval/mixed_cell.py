@@ -1,296 +1,29 @@
-"""One search cell, all candidate operations of all edges evaluated together.
-
-The plain form evaluates five operations on each of six edges. This one evaluates the same function with far fewer and
-larger pieces of work:
-
-- ReLU and average pooling depend on the source node only: once a node instead of once an edge.
-- The 3x3 convolutions that leave a node are one wide convolution.
-- BatchNorm without affine parameters, then the edge weight, is one scale and shift per channel.
-- A 1x1 convolution is linear, so the batch statistics of its output follow from its input's mean and covariance, which
-  all edges that leave a node share; scale and edge weight fold into its kernel, and its output is never stored.
-
-Tensors are in channels-last layout: a feature map is a matrix of (images x pixels, channels).
-"""
+"""The weight-sharing cell as a module; see ``nasbench_eval.cell_function`` for how it is evaluated."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_eval.cell import (
-    AVG_POOL_3X3,
-    EDGES,
-    INCOMING,
-    NODES,
-    NOR_CONV_1X1,
-    NOR_CONV_3X3,
-    OPS,
-    OUTGOING,
-    SKIP_CONNECT,
-)
+from nasbench_eval.cell import AVG_POOL_3X3, EDGES, NODES, NOR_CONV_1X1, NOR_CONV_3X3, OPS, OUTGOING, SKIP_CONNECT
+from nasbench_eval.cell_function import BN_EPS, Active, CellFunction, Source, per_channel, plan_of, pool, scalars
 
-KERNEL_SIZE = {NOR_CONV_1X1: 1, NOR_CONV_3X3: 3}
-BN_EPS = 1e-5
-BN_MOMENTUM = 0.1
 SOURCES = NODES - 1
+KERNEL_SIZE = {NOR_CONV_1X1: 1, NOR_CONV_3X3: 3}
+BN_MOMENTUM = 0.1
 _CONVS = [(source, op) for source in range(SOURCES) for op in KERNEL_SIZE]
-
-Active = tuple[tuple[int, ...], ...]
-"""For each edge, the operations that can have a weight other than zero; known without looking at the device."""
-
-
-@dataclass(frozen=True)
-class _Source:
-    """The edges that leave one node, by the operation that is active on them."""
-
-    conv1: tuple[int, ...]
-    conv3: tuple[int, ...]
-    skip: tuple[int, ...]
-    pool: tuple[int, ...]
-
-    def convs(self, op: int) -> tuple[int, ...]:
-        return self.conv1 if op == NOR_CONV_1X1 else self.conv3
-
-
-@cache
-def _plan(active: Active) -> tuple[_Source, ...]:
-    def having(node: int, op: int) -> tuple[int, ...]:
-        return tuple(e for e in OUTGOING[node] if op in active[e])
-
-    return tuple(
-        _Source(*(having(node, op) for op in (NOR_CONV_1X1, NOR_CONV_3X3, SKIP_CONNECT, AVG_POOL_3X3)))
-        for node in range(SOURCES)
-    )
-
-
-def _matrix(x: Tensor) -> Tensor:
-    """View a channels-last feature map (B, C, H, W) as (B*H*W, C)."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-
-
-def _map(x: Tensor, like: Tensor) -> Tensor:
-    """The reverse of ``_matrix``; the number of channels may differ from ``like``'s."""
-    batch, _, height, width = like.shape
-    return x.view(batch, height, width, x.shape[1]).permute(0, 3, 1, 2)
-
-
-def _per_channel(weights: Tensor, edges: tuple[int, ...], op: int, channels: int) -> Tensor:
-    """The weights of one operation on some edges, each repeated for its channels: (len(edges) * channels,)."""
-    # Contiguous: BatchNorm's backward reads its weight as a plain array whatever the strides.
-    return torch.stack([weights[e, op] for e in edges])[:, None].expand(-1, channels).contiguous().view(-1)
-
-
-def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance per channel of a feature map."""
-    if x.device.type == "cpu":
-        # var_mean over three axes is ten times slower on a CPU.
-        mean, var = torch.ops.aten.batch_norm_update_stats(x, None, None, BN_MOMENTUM)
-        return mean, var
-    var, mean = torch.var_mean(x, (0, 2, 3), correction=0)
-    return mean, var
-
-
-def _pool(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-
-
-def _pool_backward(grad: Tensor, x: Tensor) -> Tensor:
-    out: Tensor = torch.ops.aten.avg_pool2d_backward(grad, x, [3, 3], [1, 1], [1, 1], False, False, None)
-    return out
-
-
-def _blocks(edges: tuple[int, ...], channels: int) -> list[tuple[slice, int]]:
-    """For each edge, its channels within a wide tensor of these edges, and its target node."""
-    return [(slice(i * channels, (i + 1) * channels), EDGES[edge][0]) for i, edge in enumerate(edges)]
 
 
 def _name(source: int, op: int) -> str:
     return f"node{source}_{OPS[op]}"
 
 
-class _Conv1:
-    """The 1x1 convolutions that leave a node, with BatchNorm and edge weight folded in; forward and backward.
-
-    ``out = relu @ kernel.T + shift`` with ``kernel = scale * weight`` row by row, ``scale = edge weight / std``.
-    """
-
-    def __init__(self, relu: Tensor, weight: Tensor, edge_weight: Tensor) -> None:
-        self.n = relu.shape[0]
-        self.weight = weight
-        self.edge_weight = edge_weight
-        self.m = relu.mean(0)
-        self.covariance = relu.t().mm(relu).div_(self.n).addr_(self.m, self.m, alpha=-1.0)
-        self.mean = weight.mv(self.m)
-        self.spread = weight.mm(self.covariance)
-        self.var = (self.spread * weight).sum(1).clamp_min_(0.0)
-        self.inv_std = torch.rsqrt(self.var + BN_EPS)
-        self.scale = edge_weight * self.inv_std
-        self.kernel = weight * self.scale[:, None]
-        self.shift = -self.scale * self.mean
-
-    def backward(self, grad: Tensor, relu: Tensor, d_relu: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Add the gradient of the input to ``d_relu`` and return those of the weight and of the edge weights."""
-        d_kernel = grad.t().mm(relu)
-        d_shift = grad.sum(0)
-        d_scale = (d_kernel * self.weight).sum(1) - d_shift * self.mean
-        d_var = -0.5 * d_scale * self.edge_weight * self.inv_std**3
-        d_mean = -self.scale * d_shift
-        d_weight = d_kernel * self.scale[:, None] + torch.outer(d_mean, self.m) + 2 * d_var[:, None] * self.spread
-        if d_relu is not None:
-            d_cov = self.weight.t().mm(self.weight * d_var[:, None])
-            d_m = self.weight.t().mv(d_mean) - 2 * d_cov.mv(self.m)
-            d_relu.addmm_(grad, self.kernel).addmm_(relu, d_cov, alpha=2 / self.n).add_(d_m / self.n)
-        return d_weight, d_scale * self.inv_std
-
-
-@dataclass
-class _Saved:
-    """What the forward pass keeps of one source node for the backward pass."""
-
-    node: Tensor
-    relu: Any = None
-    conv1: _Conv1 | None = None
-    conv3: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
-    pooled: Any = None
-
-
-class _CellFunction(torch.autograd.Function):
-    """The cell on batch statistics, with a backward pass that computes only what is asked for."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weights: Tensor,
-        offsets: Tensor | None,
-        plan: tuple[_Source, ...],
-        statistics: dict[tuple[int, int], tuple[Tensor, Tensor]],
-        *kernels: Tensor | None,
-    ) -> Tensor:
-        channels = x.shape[1]
-        nodes = [x]
-        # Nodes 1 to 3 grow in place while their sources are worked off; constants are gathered apart, added once.
-        sums = [torch.zeros_like(_matrix(x)) for _ in range(SOURCES)]
-        shifts = [x.new_zeros(channels) for _ in range(SOURCES)]
-        if offsets is not None:
-            for target in range(1, NODES):
-                for edge in INCOMING[target]:
-                    shifts[target - 1] += offsets[edge]
-        saved: list[_Saved] = []
-        for source, edges in enumerate(plan):
-            kernel1, kernel3 = kernels[2 * source : 2 * source + 2]
-            node = nodes[source]
-            keep = _Saved(node)
-            if edges.conv1 or edges.conv3:
-                keep.relu = relu = node.relu()
-            if kernel1 is not None:
-                edge_weight = _per_channel(weights, edges.conv1, NOR_CONV_1X1, channels)
-                keep.conv1 = conv1 = _Conv1(_matrix(relu), kernel1, edge_weight)
-                statistics[source, NOR_CONV_1X1] = (conv1.mean, conv1.var)
-                for rows, target in _blocks(edges.conv1, channels):
-                    sums[target - 1].addmm_(_matrix(relu), conv1.kernel[rows].t())
-                    shifts[target - 1] += conv1.shift[rows]
-            if kernel3 is not None:
-                edge_weight = _per_channel(weights, edges.conv3, NOR_CONV_3X3, channels)
-                wide = F.conv2d(relu, kernel3, padding=1).contiguous(memory_format=torch.channels_last)
-                mean, var = _statistics(wide)
-                statistics[source, NOR_CONV_3X3] = (mean, var)
-                inv_std = torch.rsqrt(var + BN_EPS)
-                keep.conv3 = (wide, mean, inv_std, edge_weight)
-                scale = edge_weight * inv_std
-                shift = -scale * mean
-                for rows, target in _blocks(edges.conv3, channels):
-                    sums[target - 1].addcmul_(_matrix(wide)[:, rows], scale[rows])
-                    shifts[target - 1] += shift[rows]
-            if edges.pool:
-                keep.pooled = pooled = _matrix(_pool(node))
-                for edge in edges.pool:
-                    sums[EDGES[edge][0] - 1].addcmul_(pooled, weights[edge, AVG_POOL_3X3])
-            for edge in edges.skip:
-                sums[EDGES[edge][0] - 1].addcmul_(_matrix(node), weights[edge, SKIP_CONNECT])
-            nodes.append(_map(sums[source].add_(shifts[source]), x))
-            saved.append(keep)
-        ctx.plan, ctx.saved, ctx.kernels, ctx.weights = plan, saved, kernels, weights
-        return nodes[-1]
-
-    @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> Any:
-        plan, kernels, weights = ctx.plan, ctx.kernels, ctx.weights
-        need_x, need_weights, need_offsets = ctx.needs_input_grad[:3]
-        channels = grad_out.shape[1]
-        grads: list[Any] = [None, None, None, _matrix(grad_out.contiguous(memory_format=torch.channels_last))]
-        d_weights = torch.zeros_like(weights)
-        d_kernels: list[Tensor | None] = [None] * len(kernels)
-
-        def gather(edges: tuple[int, ...]) -> Tensor:
-            parts = [grads[EDGES[edge][0]] for edge in edges]
-            return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-
-        def set_weights(edges: tuple[int, ...], op: int, per_channel: Tensor) -> None:
-            for edge, value in zip(edges, per_channel.view(-1, channels).sum(1).unbind(), strict=True):
-                d_weights[edge, op] = value
-
-        for source in reversed(range(SOURCES)):
-            edges, keep = plan[source], ctx.saved[source]
-            node, relu = keep.node, keep.relu
-            need_node = source > 0 or need_x
-            need_1, need_3 = ctx.needs_input_grad[5 + 2 * source : 7 + 2 * source]
-            d_relu = grad3 = None
-            if keep.conv3 is not None and (need_node or need_3 or need_weights):
-                wide, mean, inv_std, edge_weight = keep.conv3
-                grad3 = gather(edges.conv3)
-                d_wide, d_scale, _ = torch.ops.aten.native_batch_norm_backward(
-                    _map(grad3, node), wide, edge_weight, None, None, mean, inv_std, True, BN_EPS, [True] * 3
-                )
-                if need_weights:
-                    set_weights(edges.conv3, NOR_CONV_3X3, d_scale)
-                if need_node or need_3:
-                    d_map, d_kernels[2 * source + 1], _ = torch.ops.aten.convolution_backward(
-                        d_wide, relu, kernels[2 * source + 1], None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1,
-                        (need_node, need_3, False),
-                    )  # fmt: skip
-                    if need_node:
-                        d_relu = _matrix(d_map.contiguous(memory_format=torch.channels_last))
-            if keep.conv1 is not None and (need_node or need_1 or need_weights):
-                grad1 = grad3 if grad3 is not None and edges.conv1 == edges.conv3 else gather(edges.conv1)
-                if need_node and d_relu is None:
-                    d_relu = torch.zeros_like(_matrix(node))
-                d_kernels[2 * source], d_edge = keep.conv1.backward(grad1, _matrix(relu), d_relu)
-                if need_weights:
-                    set_weights(edges.conv1, NOR_CONV_1X1, d_edge)
-            if need_weights:
-                for op, which, value in (
-                    (SKIP_CONNECT, edges.skip, _matrix(node)),
-                    (AVG_POOL_3X3, edges.pool, keep.pooled),
-                ):
-                    for edge in which:
-                        d_weights[edge, op] = torch.dot(grads[EDGES[edge][0]].view(-1), value.view(-1))
-            if not need_node:
-                continue
-            d_node = torch.zeros_like(_matrix(node))
-            if edges.pool:
-                for edge in edges.pool:
-                    d_node.addcmul_(grads[EDGES[edge][0]], weights[edge, AVG_POOL_3X3])
-                d_node = _matrix(_pool_backward(_map(d_node, node), node))
-            for edge in edges.skip:
-                d_node.addcmul_(grads[EDGES[edge][0]], weights[edge, SKIP_CONNECT])
-            if d_relu is not None:
-                d_node.add_(torch.ops.aten.threshold_backward(d_relu, _matrix(relu), 0))
-            grads[source] = d_node
-        d_offsets = torch.stack([grads[target].sum() for target, _ in EDGES]) if need_offsets else None
-        return (
-            _map(grads[0], ctx.saved[0].node) if need_x else None,
-            d_weights if need_weights else None,
-            d_offsets,
-            None,
-            None,
-            *d_kernels,
-        )
+def draw_default(tensor: Tensor, fan_in: int, generator: torch.Generator) -> None:
+    """Fill a kernel or bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), torch's default for these layers."""
+    nn.init.uniform_(tensor, -(fan_in**-0.5), fan_in**-0.5, generator=generator)
 
 
 class MixedCell(nn.Module):
@@ -314,15 +47,17 @@ class MixedCell(nn.Module):
         for source, op in _CONVS:
             width = len(OUTGOING[source]) * channels
             size = KERNEL_SIZE[op]
-            conv = nn.Conv2d(channels, width, size)
-            self.kernels[_name(source, op)] = nn.Parameter(
-                conv.weight.detach().contiguous(memory_format=torch.channels_last)
-            )
-            assert conv.bias is not None
-            self.biases[_name(source, op)] = nn.Parameter(conv.bias.detach())
+            self.kernels[_name(source, op)] = nn.Parameter(torch.empty(width, channels, size, size))
+            self.biases[_name(source, op)] = nn.Parameter(torch.empty(width))
             if track_running_stats:
                 self.register_buffer(f"mean_{_name(source, op)}", torch.zeros(width))
                 self.register_buffer(f"var_{_name(source, op)}", torch.ones(width))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw kernels and biases from torch's default distribution for convolutions."""
+        for name, kernel in self.kernels.items():
+            draw_default(kernel, kernel[0].numel(), generator)
+            draw_default(self.biases[name], kernel[0].numel(), generator)
 
     def forward(self, x: Tensor, weights: Tensor, active: Active, offsets: Tensor | None = None) -> Tensor:
         """Evaluate the cell.
@@ -336,7 +71,7 @@ class MixedCell(nn.Module):
         Returns:
             The last node, (B, C, H, W), channels-last.
         """
-        plan = _plan(active)
+        plan = plan_of(active)
         if self.track_running_stats and not self.training:
             return self._on_running_statistics(x, weights, plan)
         kernels: list[Tensor | None] = []
@@ -345,7 +80,7 @@ class MixedCell(nn.Module):
             kernels.append(None if kernel1 is None else kernel1.flatten(1))
             kernels.append(self._rows(self.kernels, source, NOR_CONV_3X3, edges.conv3))
         statistics: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
-        out: Tensor = _CellFunction.apply(x, weights, offsets, plan, statistics, *kernels)  # type: ignore[no-untyped-call]
+        out: Tensor = CellFunction.apply(x, weights, offsets, plan, statistics, *kernels)  # type: ignore[no-untyped-call]
         if self.track_running_stats and self.training:
             self._track(statistics, plan, x.numel() // x.shape[1])
         return out
@@ -362,20 +97,23 @@ class MixedCell(nn.Module):
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
     @torch.no_grad()
-    def _track(self, statistics: Any, plan: tuple[_Source, ...], n: int) -> None:
+    def _track(
+        self, statistics: dict[tuple[int, int], tuple[Tensor, Tensor]], plan: tuple[Source, ...], n: int
+    ) -> None:
+        """Move the running statistics of what was evaluated, as BatchNorm does: unbiased variance, mean with bias."""
         for (source, op), (mean, var) in statistics.items():
-            edges = plan[source].convs(op)
+            edges, name = plan[source].convs(op), _name(source, op)
             bias = self._rows(self.biases, source, op, edges)
-            for (rows, _), edge in zip(_blocks(edges, self.channels), edges, strict=True):
-                at = OUTGOING[source].index(edge) * self.channels
-                name = _name(source, op)
-                for kind, value in (("mean", mean + bias), ("var", var * (n / max(n - 1, 1)))):
-                    buffer = self.get_buffer(f"{kind}_{name}").narrow(0, at, self.channels)
-                    buffer.lerp_(value[rows], BN_MOMENTUM)
+            assert bias is not None
+            unbiased = var * (n / max(n - 1, 1))
+            for kind, values in (("mean", mean + bias), ("var", unbiased)):
+                running = self.get_buffer(f"{kind}_{name}").chunk(len(OUTGOING[source]))
+                for edge, value in zip(edges, values.chunk(len(edges)), strict=True):
+                    running[OUTGOING[source].index(edge)].lerp_(value, BN_MOMENTUM)
 
-    def _on_running_statistics(self, x: Tensor, weights: Tensor, plan: tuple[_Source, ...]) -> Tensor:
+    def _on_running_statistics(self, x: Tensor, weights: Tensor, plan: tuple[Source, ...]) -> Tensor:
         """Evaluation: BatchNorm is a fixed scale and shift, so it folds into the kernels altogether."""
-        buffers = dict(self.named_buffers(recurse=False))
+        buffers, values = dict(self.named_buffers(recurse=False)), scalars(weights)
         nodes = [x]
         sums: list[list[Tensor]] = [[] for _ in range(SOURCES)]
         for source, edges in enumerate(plan):
@@ -386,27 +124,27 @@ class MixedCell(nn.Module):
                 if kernel is None:
                     continue
                 mean, var, bias = (
-                    self._rows(values, source, op, convs, prefix)
-                    for values, prefix in ((buffers, "mean_"), (buffers, "var_"), (self.biases, ""))
+                    self._rows(tensors, source, op, convs, prefix)
+                    for tensors, prefix in ((buffers, "mean_"), (buffers, "var_"), (self.biases, ""))
                 )
                 assert mean is not None
                 assert var is not None
                 assert bias is not None
-                scale = _per_channel(weights, convs, op, self.channels) * torch.rsqrt(var + BN_EPS)
+                scale = per_channel(values, convs, op, self.channels) * torch.rsqrt(var + BN_EPS)
                 wide = F.conv2d(
                     node.relu(),
-                    kernel * scale[:, None, None, None],
+                    kernel * scale.view(-1, 1, 1, 1),
                     (bias - mean) * scale,
                     padding=KERNEL_SIZE[op] // 2,
                 )
-                for rows, target in _blocks(convs, self.channels):
-                    sums[target - 1].append(wide[:, rows])
+                for edge, part in zip(convs, wide.chunk(len(convs), 1), strict=True):
+                    sums[EDGES[edge][0] - 1].append(part)
             if edges.pool:
-                pooled = _pool(node)
+                pooled = pool(node)
                 for edge in edges.pool:
-                    sums[EDGES[edge][0] - 1].append(pooled * weights[edge, AVG_POOL_3X3])
+                    sums[EDGES[edge][0] - 1].append(pooled * values[edge][AVG_POOL_3X3])
             for edge in edges.skip:
-                sums[EDGES[edge][0] - 1].append(node * weights[edge, SKIP_CONNECT])
+                sums[EDGES[edge][0] - 1].append(node * values[edge][SKIP_CONNECT])
             total = sum(sums[source][1:], sums[source][0]) if sums[source] else torch.zeros_like(x)
             nodes.append(total.contiguous(memory_format=torch.channels_last))
         return nodes[-1]

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasbench_eval.cell import AVG_POOL_3X3, EDGES, INCOMING, N_EDGES, N_OPS, NODES, NONE, Cell
-from nasbench_eval.mixed_cell import KERNEL_SIZE, Active, MixedCell
+from nasbench_eval.cell_function import Active
+from nasbench_eval.mixed_cell import KERNEL_SIZE, MixedCell, draw_default
 
 ALL_OPS: Active = (tuple(op for op in range(N_OPS) if op != NONE),) * N_EDGES
 """Every operation on every edge; ``none`` contributes nothing and is never evaluated."""
@@ -50,7 +51,7 @@ class ResidualReduction(nn.Module):
 class _Skeleton(nn.Module):
     """Everything but the cells. ``stages`` holds the cells of each stage."""
 
-    def __init__(self, channels: int, classes: int, cells: list[list[nn.Module]]) -> None:
+    def __init__(self, channels: int, classes: int, cells: list[list[nn.Module]], generator: torch.Generator) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
         self.stages = nn.ModuleList(nn.ModuleList(stage) for stage in cells)
@@ -59,7 +60,18 @@ class _Skeleton(nn.Module):
         )
         self.last_bn = nn.BatchNorm2d(channels * 2 ** (STAGES - 1))
         self.classifier = nn.Linear(channels * 2 ** (STAGES - 1), classes)
+        self._initialise(generator)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _initialise(self, generator: torch.Generator) -> None:
+        """Draw all weights from torch's default distributions for these layers, but from the run's own generator."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                draw_default(module.weight, module.weight[0].numel(), generator)
+                if module.bias is not None:
+                    draw_default(module.bias, module.weight[0].numel(), generator)
+            elif isinstance(module, MixedCell):
+                module.initialise(generator)
 
     def _run(self, images: Tensor, *cell_args: object) -> Tensor:
         x = self.stem(images.contiguous(memory_format=torch.channels_last))
@@ -79,10 +91,13 @@ class Supernet(_Skeleton):
         channels: C, the channels of the first stage.
         cells: N, the cells a stage.
         classes: Number of classes.
+        generator: For the initial weights.
         track_running_stats: Whether the cells' BatchNorm keeps running statistics and evaluates with them.
     """
 
-    def __init__(self, channels: int, cells: int, classes: int, *, track_running_stats: bool = True) -> None:
+    def __init__(
+        self, channels: int, cells: int, classes: int, *, generator: torch.Generator, track_running_stats: bool = True
+    ) -> None:
         super().__init__(
             channels,
             classes,
@@ -90,6 +105,7 @@ class Supernet(_Skeleton):
                 [MixedCell(channels * 2**s, track_running_stats=track_running_stats) for _ in range(cells)]
                 for s in range(STAGES)
             ],
+            generator,
         )
 
     def forward(
@@ -151,14 +167,14 @@ class StandaloneNet(_Skeleton):
         channels: C, the channels of the first stage (16 in the benchmark).
         cells: N, the cells a stage (5 in the benchmark).
         classes: Number of classes.
+        generator: For the initial weights.
     """
 
-    def __init__(self, cell: Cell, channels: int, cells: int, classes: int) -> None:
-        super().__init__(
-            channels,
-            classes,
-            [[_FixedCell(cell, channels * 2**s) for _ in range(cells)] for s in range(STAGES)],
-        )
+    def __init__(self, cell: Cell, channels: int, cells: int, classes: int, *, generator: torch.Generator) -> None:
+        stages: list[list[nn.Module]] = [
+            [_FixedCell(cell, channels * 2**s) for _ in range(cells)] for s in range(STAGES)
+        ]
+        super().__init__(channels, classes, stages, generator)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to logits (B, classes)."""

@@ -47,7 +47,9 @@ def pairs(fused: Supernet, plain: PlainSupernet) -> Iterator[tuple[str, Tensor, 
 
 def _same(name: str, ours: nn.Module, theirs: nn.Module) -> Iterator[tuple[str, Tensor, Tensor, None]]:
     both = zip(
-        [*ours.named_parameters(), *ours.named_buffers()], [*theirs.named_parameters(), *theirs.named_buffers()], strict=True
+        [*ours.named_parameters(), *ours.named_buffers()],
+        [*theirs.named_parameters(), *theirs.named_buffers()],
+        strict=True,
     )
     for (key, a), (_, b) in both:
         yield f"{name}.{key}", a, b, None

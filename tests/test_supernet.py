@@ -23,7 +23,7 @@ def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 
 
 def both(channels: int = 4, cells: int = 2, *, track: bool = True) -> tuple[Supernet, PlainSupernet]:
-    fused = Supernet(channels, cells, 10, track_running_stats=track).double()
+    fused = Supernet(channels, cells, 10, track_running_stats=track, generator=GEN.torch("weights")).double()
     plain = PlainSupernet(channels, cells, 10, track_running_stats=track).double()
     copy_into_plain(fused, plain)
     return fused, plain
@@ -114,7 +114,7 @@ def test_zero_weight_and_inactive_are_the_same_function() -> None:
 
 
 def test_offsets_add_a_number_to_every_value_of_an_edge() -> None:
-    fused, plain = both(cells=1)
+    fused, _ = both(cells=1)
     images, labels = batch()
     offsets = torch.zeros(6).double().requires_grad_()
     weights = one_hot(CELLS[2]).double()
@@ -127,12 +127,11 @@ def test_offsets_add_a_number_to_every_value_of_an_edge() -> None:
             moved[edge] = step
             losses.append(F.cross_entropy(fused(images, weights, active_of(CELLS[2]), moved), labels).item())
         assert offsets.grad[edge].item() == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-4, abs=1e-8)
-    del plain
 
 
 def test_architecture_step_computes_architecture_gradients_only() -> None:
     fused, _ = both()
-    images, labels = batch()
+    images, _ = batch()
     weights = mixed().requires_grad_()
     fused(images, weights).sum().backward()
     full = weights.grad.clone()
@@ -148,7 +147,7 @@ def test_standalone_net_equals_the_plain_form_with_affine_batch_norm() -> None:
     rng = np.random.default_rng(3)
     for _ in range(3):
         cell = Cell.random(rng)
-        net = StandaloneNet(cell, 4, 1, 10).double()
+        net = StandaloneNet(cell, 4, 1, 10, generator=GEN.torch("weights")).double()
         plain = PlainSupernet(4, 1, 10, affine=True).double()
         with torch.no_grad():
             plain.stem.load_state_dict(net.stem.state_dict())

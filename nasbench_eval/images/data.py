@@ -71,6 +71,11 @@ class ImageData:
     flip: bool
     split: str
 
+    @property
+    def valid_is_training_data(self) -> bool:
+        """Whether train and valid together are the official training set; elsewhere valid is official test data."""
+        return self.name == "cifar10"
+
 
 class _Traits(NamedTuple):
     classes: int

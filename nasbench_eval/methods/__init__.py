@@ -1,4 +1,4 @@
-"""The search methods. ``METHODS`` lists every implementation; the presets in ``runners/presets`` say how each is set."""
+"""The search methods: ``METHODS`` lists every implementation, the presets in ``runners/presets`` set them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ __all__ = ["METHODS", "Budget", "Objective", "SearchContext", "SearchMethod", "S
 
 METHODS: dict[str, str] = {
     "weight_sharing": "nasbench_eval.methods.weight_sharing:WeightSharing",
-    "random_weight_sharing": "nasbench_eval.methods.random_weight_sharing:RandomWeightSharing",
 }
 """Implementations by name, as ``module:class`` so that a method loads only what it needs."""
 

@@ -79,6 +79,11 @@ class SearchMethod(abc.ABC):
     cost_kind: ClassVar[CostKind]
 
     @property
+    def facts(self) -> Mapping[str, str]:
+        """What a result row must say of the search beyond its settings, in words: ``split``, ``batch_norm``."""
+        return {}
+
+    @property
     @abc.abstractmethod
     def budget(self) -> Budget:
         """When the search ends."""

@@ -1,0 +1,317 @@
+"""One search cell, all candidate operations of all edges evaluated together.
+
+The plain form evaluates five operations on each of six edges. This one evaluates the same function with far fewer and
+larger pieces of work:
+
+- ReLU and average pooling depend on the source node only: once a node instead of once an edge.
+- The 3x3 convolutions that leave a node are one wide convolution.
+- BatchNorm without affine parameters, then the edge weight, is one scale and shift per channel.
+- A 1x1 convolution is linear, so the batch statistics of its output follow from its input's mean and covariance, which
+  all edges that leave a node share; scale and edge weight fold into its kernel, and its output is never stored.
+
+Tensors are in channels-last layout: a feature map is a matrix of (images x pixels, channels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nasbench_eval.cell import (
+    AVG_POOL_3X3,
+    EDGES,
+    INCOMING,
+    NODES,
+    NOR_CONV_1X1,
+    NOR_CONV_3X3,
+    OPS,
+    OUTGOING,
+    SKIP_CONNECT,
+)
+
+BN_EPS = 1e-5
+SOURCES = NODES - 1
+
+Active = tuple[tuple[int, ...], ...]
+"""For each edge, the operations that can have a weight other than zero; known without looking at the device."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The edges that leave one node, by the operation that is active on them."""
+
+    conv1: tuple[int, ...]
+    conv3: tuple[int, ...]
+    skip: tuple[int, ...]
+    pool: tuple[int, ...]
+
+    def convs(self, op: int) -> tuple[int, ...]:
+        """Return the edges with a convolution, 1x1 or 3x3."""
+        return self.conv1 if op == NOR_CONV_1X1 else self.conv3
+
+
+@cache
+def plan_of(active: Active) -> tuple[Source, ...]:
+    """Return, for nodes 0 to 2, what their outgoing edges evaluate."""
+
+    def having(node: int, op: int) -> tuple[int, ...]:
+        return tuple(e for e in OUTGOING[node] if op in active[e])
+
+    return tuple(
+        Source(*(having(node, op) for op in (NOR_CONV_1X1, NOR_CONV_3X3, SKIP_CONNECT, AVG_POOL_3X3)))
+        for node in range(SOURCES)
+    )
+
+
+def _matrix(x: Tensor) -> Tensor:
+    """View a channels-last feature map (B, C, H, W) as (B*H*W, C)."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def _map(x: Tensor, like: Tensor) -> Tensor:
+    """The reverse of ``_matrix``; the number of channels may differ from ``like``'s."""
+    batch, _, height, width = like.shape
+    return x.view(batch, height, width, x.shape[1]).permute(0, 3, 1, 2)
+
+
+def scalars(weights: Tensor) -> list[tuple[Tensor, ...]]:
+    """Take a matrix of edge weights apart into [edge][operation] scalars, without waiting for the device."""
+    return [row.unbind() for row in weights.unbind()]
+
+
+def per_channel(values: Sequence[tuple[Tensor, ...]], edges: tuple[int, ...], op: int, channels: int) -> Tensor:
+    """Return the weights of one operation on some edges, each repeated for its channels: (len(edges) * channels,)."""
+    # Contiguous: BatchNorm's backward reads its weight as a plain array whatever the strides.
+    return torch.stack([values[e][op] for e in edges]).unsqueeze(1).expand(-1, channels).contiguous().view(-1)
+
+
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance per channel of a feature map."""
+    if x.device.type == "cpu":
+        # var_mean over three axes is ten times slower on a CPU.
+        mean, var = torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0)
+        return mean, var
+    var, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+    return mean, var
+
+
+def pool(x: Tensor) -> Tensor:
+    """Average over 3x3 neighbours that lie inside the map."""
+    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+
+
+def _pool_backward(grad: Tensor, x: Tensor) -> Tensor:
+    out: Tensor = torch.ops.aten.avg_pool2d_backward(grad, x, [3, 3], [1, 1], [1, 1], False, False, None)
+    return out
+
+
+def _blocks(edges: tuple[int, ...], *wide: Tensor) -> Iterator[tuple[Any, ...]]:
+    """Cut tensors whose first axis holds the channels of some edges; yield (target node, block of each tensor)."""
+    for edge, *blocks in zip(edges, *(values.chunk(len(edges)) for values in wide), strict=True):
+        yield EDGES[edge][0], *blocks
+
+
+class _Conv1:
+    """The 1x1 convolutions that leave a node, with BatchNorm and edge weight folded in; forward and backward.
+
+    ``out = relu @ kernel.T + shift`` with ``kernel = scale * weight`` row by row, ``scale = edge weight / std``.
+    """
+
+    def __init__(self, relu: Tensor, weight: Tensor, edge_weight: Tensor) -> None:
+        self.n = relu.shape[0]
+        self.weight = weight
+        self.edge_weight = edge_weight
+        self.m = relu.mean(0)
+        self.covariance = relu.t().mm(relu).div_(self.n).addr_(self.m, self.m, alpha=-1.0)
+        self.mean = weight.mv(self.m)
+        self.spread = weight.mm(self.covariance)
+        self.var = (self.spread * weight).sum(1).clamp_min_(0.0)
+        self.inv_std = torch.rsqrt(self.var + BN_EPS)
+        self.scale = edge_weight * self.inv_std
+        self.kernel = weight * self.scale.unsqueeze(1)
+        self.shift = -self.scale * self.mean
+
+    def backward(self, grad: Tensor, relu: Tensor, d_relu: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Add the gradient of the input to ``d_relu`` and return those of the weight and of the edge weights."""
+        d_kernel = grad.t().mm(relu)
+        d_shift = grad.sum(0)
+        d_scale = (d_kernel * self.weight).sum(1) - d_shift * self.mean
+        d_var = -0.5 * d_scale * self.edge_weight * self.inv_std**3
+        d_mean = -self.scale * d_shift
+        d_weight = (
+            d_kernel * self.scale.unsqueeze(1) + torch.outer(d_mean, self.m) + 2 * d_var.unsqueeze(1) * self.spread
+        )
+        if d_relu is not None:
+            d_cov = self.weight.t().mm(self.weight * d_var.unsqueeze(1))
+            d_m = self.weight.t().mv(d_mean) - 2 * d_cov.mv(self.m)
+            d_relu.addmm_(grad, self.kernel).addmm_(relu, d_cov, alpha=2 / self.n).add_(d_m / self.n)
+        return d_weight, d_scale * self.inv_std
+
+
+@dataclass
+class _Saved:
+    """What the forward pass keeps of one source node for the backward pass."""
+
+    node: Tensor
+    relu: Any = None
+    conv1: _Conv1 | None = None
+    conv3: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+    pooled: Any = None
+
+
+class CellFunction(torch.autograd.Function):
+    """The cell on batch statistics, with a backward pass that computes only what is asked for."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weights: Tensor,
+        offsets: Tensor | None,
+        plan: tuple[Source, ...],
+        statistics: dict[tuple[int, int], tuple[Tensor, Tensor]],
+        *kernels: Tensor | None,
+    ) -> Tensor:
+        """Evaluate the cell.
+
+        Args:
+            ctx: Autograd's.
+            x: Feature map (B, C, H, W), channels-last.
+            weights: Edge weights (6, 5).
+            offsets: Per edge (6,), a number added to its output, or None.
+            plan: ``plan_of`` the active operations.
+            statistics: Filled with the batch mean and biased variance per (source, operation).
+            kernels: Per source the wide 1x1 kernel (k*C, C) and the wide 3x3 kernel (k*C, C, 3, 3) of the k edges in
+                the plan; None for none.
+
+        Returns:
+            The last node, (B, C, H, W).
+        """
+        channels, values = x.shape[1], scalars(weights)
+        nodes = [x]
+        # Nodes 1 to 3 grow in place while their sources are worked off; constants are gathered apart, added once.
+        sums = [torch.zeros_like(_matrix(x)) for _ in range(SOURCES)]
+        shifts = [x.new_zeros(channels) for _ in range(SOURCES)]
+        if offsets is not None:
+            for target in range(1, NODES):
+                for edge in INCOMING[target]:
+                    shifts[target - 1] += offsets.select(0, edge)
+        saved: list[_Saved] = []
+        for source, edges in enumerate(plan):
+            kernel1, kernel3 = kernels[2 * source : 2 * source + 2]
+            node = nodes[source]
+            keep = _Saved(node)
+            if edges.conv1 or edges.conv3:
+                keep.relu = relu = node.relu()
+            if kernel1 is not None:
+                edge_weight = per_channel(values, edges.conv1, NOR_CONV_1X1, channels)
+                keep.conv1 = conv1 = _Conv1(_matrix(relu), kernel1, edge_weight)
+                statistics[source, NOR_CONV_1X1] = (conv1.mean, conv1.var)
+                for target, kernel, shift in _blocks(edges.conv1, conv1.kernel, conv1.shift):
+                    sums[target - 1].addmm_(_matrix(relu), kernel.t())
+                    shifts[target - 1] += shift
+            if kernel3 is not None:
+                edge_weight = per_channel(values, edges.conv3, NOR_CONV_3X3, channels)
+                wide = F.conv2d(relu, kernel3, padding=1).contiguous(memory_format=torch.channels_last)
+                mean, var = _statistics(wide)
+                statistics[source, NOR_CONV_3X3] = (mean, var)
+                inv_std = torch.rsqrt(var + BN_EPS)
+                keep.conv3 = (wide, mean, inv_std, edge_weight)
+                scales = edge_weight * inv_std
+                parts = _matrix(wide).chunk(len(edges.conv3), 1)
+                blocks = _blocks(edges.conv3, scales, scales * mean)
+                for part, (target, scale, shift) in zip(parts, blocks, strict=True):
+                    sums[target - 1].addcmul_(part, scale)
+                    shifts[target - 1] -= shift
+            if edges.pool:
+                keep.pooled = pooled = _matrix(pool(node))
+                for edge in edges.pool:
+                    sums[EDGES[edge][0] - 1].addcmul_(pooled, values[edge][AVG_POOL_3X3])
+            for edge in edges.skip:
+                sums[EDGES[edge][0] - 1].addcmul_(_matrix(node), values[edge][SKIP_CONNECT])
+            nodes.append(_map(sums[source].add_(shifts[source]), x))
+            saved.append(keep)
+        ctx.plan, ctx.saved, ctx.kernels, ctx.values = plan, saved, kernels, values
+        return nodes[-1]
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor) -> Any:
+        """Return the gradients of what ``forward`` took, as far as they are needed."""
+        plan, kernels, values = ctx.plan, ctx.kernels, ctx.values
+        need_x, need_weights, need_offsets = ctx.needs_input_grad[:3]
+        channels = grad_out.shape[1]
+        grads: list[Any] = [None, None, None, _matrix(grad_out.contiguous(memory_format=torch.channels_last))]
+        zero = grad_out.new_zeros(())
+        d_weights = [[zero] * len(OPS) for _ in EDGES]
+        d_kernels: list[Tensor | None] = [None] * len(kernels)
+
+        def gather(edges: tuple[int, ...]) -> Tensor:
+            parts = [grads[EDGES[edge][0]] for edge in edges]
+            return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+        def set_weights(edges: tuple[int, ...], op: int, per_channel: Tensor) -> None:
+            for edge, value in zip(edges, per_channel.view(-1, channels).sum(1).unbind(), strict=True):
+                d_weights[edge][op] = value
+
+        for source in reversed(range(SOURCES)):
+            edges, keep = plan[source], ctx.saved[source]
+            node, relu = keep.node, keep.relu
+            need_node = source > 0 or need_x
+            need_1, need_3 = ctx.needs_input_grad[5 + 2 * source : 7 + 2 * source]
+            d_relu = grad3 = None
+            if keep.conv3 is not None and (need_node or need_3 or need_weights):
+                wide, mean, inv_std, edge_weight = keep.conv3
+                grad3 = gather(edges.conv3)
+                d_wide, d_scale, _ = torch.ops.aten.native_batch_norm_backward(
+                    _map(grad3, node), wide, edge_weight, None, None, mean, inv_std, True, BN_EPS, [True] * 3
+                )
+                if need_weights:
+                    set_weights(edges.conv3, NOR_CONV_3X3, d_scale)
+                if need_node or need_3:
+                    d_map, d_kernels[2 * source + 1], _ = torch.ops.aten.convolution_backward(
+                        d_wide, relu, kernels[2 * source + 1], None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1,
+                        (need_node, need_3, False),
+                    )  # fmt: skip
+                    if need_node:
+                        d_relu = _matrix(d_map.contiguous(memory_format=torch.channels_last))
+            if keep.conv1 is not None and (need_node or need_1 or need_weights):
+                grad1 = grad3 if grad3 is not None and edges.conv1 == edges.conv3 else gather(edges.conv1)
+                if need_node and d_relu is None:
+                    d_relu = torch.zeros_like(_matrix(node))
+                d_kernels[2 * source], d_edge = keep.conv1.backward(grad1, _matrix(relu), d_relu)
+                if need_weights:
+                    set_weights(edges.conv1, NOR_CONV_1X1, d_edge)
+            if need_weights:
+                for op, which, value in (
+                    (SKIP_CONNECT, edges.skip, _matrix(node)),
+                    (AVG_POOL_3X3, edges.pool, keep.pooled),
+                ):
+                    for edge in which:
+                        d_weights[edge][op] = torch.dot(grads[EDGES[edge][0]].view(-1), value.view(-1))
+            if not need_node:
+                continue
+            d_node = torch.zeros_like(_matrix(node))
+            if edges.pool:
+                for edge in edges.pool:
+                    d_node.addcmul_(grads[EDGES[edge][0]], values[edge][AVG_POOL_3X3])
+                d_node = _matrix(_pool_backward(_map(d_node, node), node))
+            for edge in edges.skip:
+                d_node.addcmul_(grads[EDGES[edge][0]], values[edge][SKIP_CONNECT])
+            if d_relu is not None:
+                d_node.add_(torch.ops.aten.threshold_backward(d_relu, _matrix(relu), 0))
+            grads[source] = d_node
+        d_offsets = torch.stack([grads[target].sum() for target, _ in EDGES]) if need_offsets else None
+        return (
+            _map(grads[0], ctx.saved[0].node) if need_x else None,
+            torch.stack([value for row in d_weights for value in row]).view(len(EDGES), -1) if need_weights else None,
+            d_offsets,
+            None,
+            None,
+            *d_kernels,
+        )

@@ -1,0 +1,72 @@
+"""Settings of methods: frozen dataclasses whose fields say what they mean, built from plain values with checks."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from nasbench_eval.errors import UsageError, unknown
+
+T = TypeVar("T")
+
+
+def setting(
+    help: str, *, default: Any = dataclasses.MISSING, choices: tuple[str, ...] = (), at_least: float | None = None
+) -> Any:
+    """Declare a field of a settings class.
+
+    Args:
+        help: What it means, one sentence, with its unit.
+        default: Its value where a preset says nothing; left out, every preset must say it.
+        choices: The strings allowed.
+        at_least: The smallest number allowed.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "at_least": at_least})
+
+
+def build_settings(cls: type[T], values: Mapping[str, Any], *, owner: str) -> T:
+    """Make a settings object from plain values.
+
+    Args:
+        cls: The dataclass.
+        values: Its fields, as a TOML file gives them.
+        owner: Whose settings these are, for messages.
+
+    Raises:
+        UsageError: If a key is unknown (the nearest known one is named), a field without default is not given, or
+            a value has the wrong type or range.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in fields:
+            raise unknown(f"setting of {owner}", key, sorted(fields))
+        checked[key] = _checked(key, value, hints[key], fields[key].metadata, owner)
+    missing = [name for name, field in fields.items() if name not in checked and field.default is dataclasses.MISSING]
+    if missing:
+        raise UsageError(f"{owner} needs a value for {', '.join(missing)}")
+    return cls(**checked)
+
+
+def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner: str) -> Any:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value in (None, "none") and types.NoneType in options:
+        return None
+    kind = next(option for option in options if option is not types.NoneType)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        # TOML and the command line have no other types than these.
+        raise UsageError(f"{owner}: {key} is {_WORDS[kind]}; got {value!r}")
+    if metadata["choices"] and value not in metadata["choices"]:
+        raise UsageError(f"{owner}: {key} is one of {', '.join(metadata['choices'])}; got {value!r}")
+    if metadata["at_least"] is not None and not value >= metadata["at_least"]:
+        raise UsageError(f"{owner}: {key} is at least {metadata['at_least']}; got {value!r}")
+    return value
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}

@@ -1,0 +1,200 @@
+"""The run loop, one for all methods: step until the budget ends, look up the truth, checkpoint, write the file."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasbench_eval.analysis.store import TEST_ACC, Run, RunRecord, read_run, write_run
+from nasbench_eval.cell import Cell
+from nasbench_eval.methods import SearchContext, SearchMethod
+from nasbench_eval.streams import Streams
+from runners import machine
+from runners.checkpoints import load_checkpoint, save_checkpoint
+from runners.spec import RunSpec
+from runners.truths import TableTruth, train_note, with_truth
+
+if TYPE_CHECKING:
+    from nasbench_eval.images import ImageData
+    from nasbench_eval.truth import TrainingSettings
+
+Progress = Callable[[int, Mapping[str, Any]], None]
+"""Called after each step with the number of steps done and the row recorded."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What all runs of one command share.
+
+    Attributes:
+        results: The results folder; runs go to ``runs/`` below it, checkpoints to ``checkpoints/``.
+        device: A torch device.
+        table: The benchmark table as truth, or None.
+        training: How ``--truth train`` trains, or None where the truth is not trained.
+    """
+
+    results: Path
+    device: str = "cpu"
+    table: TableTruth | None = None
+    training: TrainingSettings | None = None
+
+    @property
+    def truth(self) -> str:
+        """``table``, ``train`` or ``none``."""
+        return "train" if self.training is not None else "none" if self.table is None else "table"
+
+    def run_file(self, spec: RunSpec) -> Path:
+        """Return where a spec's run file is, or will be."""
+        name = f"{spec.method}-{spec.search_dataset}-s{spec.seed}-{spec.run_id}.parquet"
+        return self.results / "runs" / name
+
+    def checkpoint(self, spec: RunSpec) -> Path:
+        """Return where a spec's checkpoint is while it runs."""
+        return self.results / "checkpoints" / f"{spec.run_id}.pt"
+
+
+def finished(spec: RunSpec, env: Environment) -> Run | None:
+    """Return a spec's complete run, or None.
+
+    A run that was looked up in another table, or in none, is looked up again in this one: the search need not be
+    repeated for that. A run without the trained truth that is asked for does not count as complete.
+    """
+    path = env.run_file(spec)
+    if not path.is_file():
+        return None
+    run = read_run(path)
+    if env.truth == "train" and run.record.truth != "train":
+        return None
+    if env.table is not None and run.record.truth != "train":
+        facts = env.table.facts()
+        if run.record.table is None or run.record.table.content_hash != facts.content_hash:
+            rows = with_truth(run.steps.to_dict("records"), env.table)  # type: ignore[arg-type]
+            record = replace(run.record, truth="table", truth_note=env.table.note, table=facts)
+            run = Run(record, _frame(rows))
+            write_run(path.parent, run)
+    return run
+
+
+def execute(
+    spec: RunSpec, env: Environment, images: ImageData | None, on_step: Progress = lambda done, row: None
+) -> Run:
+    """Run a spec to its end, from its checkpoint if there is one, and write its file.
+
+    Args:
+        spec: What to run.
+        env: Where, and what the truth is.
+        images: The search's data set, for methods that need one.
+        on_step: Called after every step.
+
+    Raises:
+        NbevalError: If the checkpoint cannot be read or a file cannot be written.
+    """
+    context = SearchContext(dataset=spec.search_dataset, streams=Streams(spec.seed), images=images, device=env.device)
+    method = spec.implementation(spec.settings, context)  # type: ignore[call-arg]
+    measured = method.cost_kind == "measured"
+    path = env.checkpoint(spec)
+    state = load_checkpoint(path) if measured else None
+    rows: list[dict[str, Any]] = []
+    started = _now()
+    if state is not None:
+        method.load_state_dict(state["method"])
+        rows, started = state["rows"], state["started"]
+        on_step(len(rows), rows[-1])
+    while not _spent(method, rows):
+        info = method.step()
+        row = _row(method, len(rows), info.seconds, rows, info.metrics)
+        limit = method.budget.seconds
+        if limit is not None and row["total_seconds"] > limit:
+            break  # a step that overruns the budget does not count
+        if env.table is not None:
+            row |= env.table.look_up(method.incumbent())
+        rows.append(row)
+        if measured:
+            save_checkpoint(path, {"method": method.state_dict(), "rows": rows, "started": started})
+        on_step(len(rows), row)
+    note = env.table.note if env.table is not None else "not looked up"
+    if env.training is not None:
+        assert images is not None
+        note = _train(spec, env, images, rows)
+    record = _record(spec, env, method, images, note, started)
+    run = Run(record, _frame(rows))
+    write_run(env.run_file(spec).parent, run)
+    path.unlink(missing_ok=True)
+    return run
+
+
+def _spent(method: SearchMethod, rows: list[dict[str, Any]]) -> bool:
+    limit = method.budget.steps
+    return limit is not None and len(rows) >= limit
+
+
+def _row(
+    method: SearchMethod, step: int, seconds: float, rows: list[dict[str, Any]], metrics: Mapping[str, float]
+) -> dict[str, Any]:
+    cell = method.incumbent()
+    return {
+        "step": step,
+        "cell": str(cell),
+        "seconds": seconds,
+        "total_seconds": seconds + (rows[-1]["total_seconds"] if rows else 0.0),
+        **metrics,
+        **{f"n_{name}": count for name, count in cell.counts().items()},
+    }
+
+
+def _train(spec: RunSpec, env: Environment, images: ImageData, rows: list[dict[str, Any]]) -> str:
+    """Train the final cell from scratch, enter its accuracy into the last row, and say how in words."""
+    from nasbench_eval.truth import TrainingSettings, train_from_scratch
+
+    assert env.training is not None
+    cell = Cell.parse(rows[-1]["cell"])
+    accuracy = train_from_scratch(cell, images, env.training, Streams(spec.seed), device=env.device)
+    column = f"{TEST_ACC}{spec.search_dataset}"
+    for row in rows:
+        row[column] = float("nan")
+    rows[-1][column] = accuracy
+    return train_note(env.training, TrainingSettings(), images)
+
+
+def _frame(rows: list[dict[str, Any]]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(rows)
+
+
+def _record(
+    spec: RunSpec, env: Environment, method: SearchMethod, images: ImageData | None, note: str, started: str
+) -> RunRecord:
+    sizes = {} if images is None else {"train_images": len(images.train), "valid_images": len(images.valid)}
+    facts = method.facts
+    return RunRecord(
+        run_id=spec.run_id,
+        variant_id=spec.variant_id,
+        method=spec.method,
+        title=spec.preset.title,
+        block=spec.preset.block,
+        search_dataset=spec.search_dataset,
+        seed=spec.seed,
+        settings=spec.values,
+        overrides=spec.changed,
+        reductions=spec.reductions(sizes),
+        scale=spec.scale,
+        cost_kind=method.cost_kind,
+        device=machine.describe(env.device) if method.cost_kind == "measured" else "",
+        threads=machine.threads(),
+        split=facts.get("split", ""),
+        batch_norm=facts.get("batch_norm", ""),
+        truth=env.truth,  # type: ignore[arg-type]
+        truth_note=note,
+        table=None if env.table is None else env.table.facts(),
+        versions=machine.versions(),
+        started=started,
+        finished=_now(),
+    )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

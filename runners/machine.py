@@ -1,0 +1,62 @@
+"""Where a run happens, in words for its record: device, threads, versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from pathlib import Path
+
+from nasbench_eval import __version__
+from nasbench_eval.errors import UsageError
+
+
+def resolve_device(name: str) -> str:
+    """Return the torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
+
+    Raises:
+        UsageError: If the name is none of these, or there is no such GPU.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    if name != "cpu" and not (kind == "cuda" and (number.isdigit() or name == "cuda")):
+        raise UsageError(f"--device is auto, cpu, cuda or cuda:n; got {name!r}")
+    if kind == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(number or 0) >= count:
+            raise UsageError(f"--device {name}: torch sees {count} GPUs here; use --device cpu, or auto")
+    return name
+
+
+def threads() -> int:
+    """Return the number of CPU threads that tensors are computed with (1 where no torch is loaded)."""
+    torch = sys.modules.get("torch")
+    return int(torch.get_num_threads()) if torch is not None else 1
+
+
+def describe(device: str) -> str:
+    """Name a device: the processor, or the GPU."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    model = ""
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"CPU {model or platform.processor() or platform.machine()}, {threads()} threads of {os.cpu_count()}"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result can depend on."""
+    packages = ("numpy", "torch") if "torch" in sys.modules else ("numpy",)
+    return {
+        "nbeval": __version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
