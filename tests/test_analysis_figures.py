@@ -160,3 +160,10 @@ def test_unknown_names_are_usage_errors():
         error = invoke(*arguments).exception
         assert isinstance(error, UsageError)
         assert message in str(error)
+
+
+def test_help_lists_every_figure_on_a_line_of_its_own():
+    listed = [
+        line.split()[0] for line in invoke("--help").output.splitlines() if line.startswith("  ") and line.strip()
+    ]
+    assert set(FIGURES) <= set(listed)

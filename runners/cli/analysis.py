@@ -17,7 +17,7 @@ _results = click.option(
     multiple=True,
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help=f"Folder of run files, searched with its subfolders; may be repeated.  [default: {RESULTS}]",
+    help=f"What `nbeval run --results` wrote to, or a folder below it; may be repeated.  [default: {RESULTS}]",
 )
 _datasets = click.option(
     "--dataset",
@@ -116,13 +116,13 @@ def compare(
 def plot(
     figures: tuple[str, ...], folders: tuple[Path, ...], datasets: tuple[str, ...], folder: Path, formats: str
 ) -> None:
-    r"""Draw FIGUREs, or all that the results allow, and print the paths written.
+    """Draw FIGUREs, or all that the results allow, and print the paths written.
 
     \b
     figure5   accuracies of all methods beside the optimum; published numbers where nothing was measured
     curves    true test accuracy of the current cell over epochs, each seed a line
     entropy   mean entropy of the edges' operation weights over epochs
-    """
+    """  # noqa: D301 - click reads the control character: keep these lines as they are
     wanted = _names((formats,))
     if bad := [name for name in wanted if name not in PICTURES]:
         raise unknown("picture format", bad[0], PICTURES)
