@@ -134,8 +134,9 @@ class Gumbel(ArchParameters):
         """Set the temperature and draw the Gumbel noise of the epoch."""
         first, last = self._range
         self._tau = first + (last - first) * epoch / max(self._epochs - 1, 1)
-        exponential = torch.empty(samples, N_EDGES, len(self.ops)).exponential_(generator=generator)
-        self._noise = iter((-exponential.clamp_min(1e-20).log()).to(device).unbind())
+        uniform = torch.rand(samples, N_EDGES, len(self.ops), generator=generator, dtype=torch.float64)
+        noise = uniform.clamp_min(1e-300).log().neg().log().neg()
+        self._noise = iter(noise.float().to(device).unbind())
 
     def sample(self) -> EdgeWeights:
         """Return one-hot weights of one sampled operation an edge."""

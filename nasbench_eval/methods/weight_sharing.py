@@ -131,6 +131,8 @@ class WeightSharing(SearchMethod):
             arch = train
         else:
             arch = valid
+        if settings.genotype == "best" and not self.held_out:
+            raise UsageError("genotype=best needs a held-out valid part: set erm_images=train, or genotype=last")
         self.train, self.valid = train.to(self.device), valid.to(self.device)
         self.arch = self.train if arch is train else self.valid
         self._split = data.split

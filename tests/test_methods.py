@@ -1,0 +1,244 @@
+"""What every weight-sharing method must do: the conformance tests run over all presets that train a supernet."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch._functorch.config as functorch_config
+import torch.nn.functional as F
+from plain import PlainSupernet
+from plain_copy import copy_into_plain, pairs
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from nasbench_eval.cell import NONE, Cell
+from nasbench_eval.errors import UsageError
+from nasbench_eval.images import Images, load_images
+from nasbench_eval.methods import SearchContext
+from nasbench_eval.methods.architecture import ExponentiatedGradient, Gumbel
+from nasbench_eval.methods.weight_sharing import WeightSharing
+from nasbench_eval.streams import Streams
+from runners.presets import load_preset, preset_names
+from runners.spec import RunSpec
+
+WEIGHT_SHARING = [name for name in preset_names() if load_preset(name).implementation == "weight_sharing"]
+TINY = {
+    "channels": 2, "cells": 1, "epochs": 3, "batch_size": 32, "train_images": 80, "valid_images": 48,
+    "valid_batch_size": 16, "select_cells": 4, "lr_epochs": 4,
+}  # fmt: skip
+
+
+def make(name: str, seed: int = 0, *, images: Any = None, device: str = "cpu", **changes: Any) -> WeightSharing:
+    spec = RunSpec(name, "digits", seed, overrides={**TINY, **changes})
+    context = SearchContext("digits", Streams(seed), images or load_images("digits"), device=device)
+    return WeightSharing(spec.settings, context)
+
+
+def trajectory(method: WeightSharing, epochs: int = 3) -> list[tuple[str, dict[str, float]]]:
+    found = []
+    for _ in range(epochs):
+        info = method.step()
+        found.append((str(method.incumbent()), dict(info.metrics)))
+    return found
+
+
+@pytest.mark.parametrize("name", WEIGHT_SHARING)
+def test_same_seed_same_trajectory_and_another_seed_another(name: str) -> None:
+    first = trajectory(make(name))
+    assert trajectory(make(name)) == first
+    assert trajectory(make(name, seed=1)) != first
+    for _, metrics in first:
+        assert metrics["train_loss"] > 0
+        assert 0 <= metrics["train_acc"] <= 100
+        assert ("entropy" in metrics) == (name != "rs_ws")
+
+
+@pytest.mark.parametrize("name", WEIGHT_SHARING)
+def test_goes_on_from_a_state_as_if_never_stopped(name: str, tmp_path: Path) -> None:
+    whole = make(name)
+    expected = trajectory(whole)
+    first = make(name)
+    head = trajectory(first, 1)
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    second = make(name)
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert head + trajectory(second, 2) == expected
+    for a, b in zip(whole.supernet.parameters(), second.supernet.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_same_trajectory_in_another_process() -> None:
+    code = (
+        "import json; from test_methods import make, trajectory; "
+        "print(json.dumps([trajectory(make(name), 2) for name in ('gdas', 'rs_ws')]))"
+    )
+    here = [trajectory(make(name), 2) for name in ("gdas", "rs_ws")]
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
+    assert json.loads(found.stdout) == json.loads(json.dumps(here))
+
+
+@pytest.mark.parametrize("name", WEIGHT_SHARING)
+def test_never_touches_test_images(name: str) -> None:
+    data = load_images("digits")
+    poisoned = dataclasses.replace(data, test=Images(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), torch.zeros(0).long()))
+    assert trajectory(make(name, images=poisoned), 2) == trajectory(make(name, images=data), 2)
+
+
+@pytest.mark.parametrize("zero_op", [True, False])
+@pytest.mark.parametrize("name", WEIGHT_SHARING)
+def test_zero_op_in_or_out(name: str, zero_op: bool) -> None:
+    method = make(name, zero_op=zero_op)
+    assert method.architecture.ops == ((0, 1, 2, 3, 4) if zero_op else (1, 2, 3, 4))
+    trajectory(method, 1)
+    if not zero_op:
+        assert NONE not in method.incumbent().ops
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"track_running_stats": False},
+        {"genotype": "best", "objective": "bilevel"},
+        {"order": "architecture_first"},
+        {"clip": 0.1},
+        {"nesterov": False},
+        {"lr_epochs": 2},
+    ],
+    ids=str,
+)
+def test_every_choice_changes_the_search(change: dict[str, Any]) -> None:
+    base, changed = trajectory(make("darts")), trajectory(make("darts", **change))
+    if "genotype" in change:
+        # Only the choice among epochs differs, and only if the last is not the best.
+        assert [m for _, m in base] == [m for _, m in changed]
+        best = max(range(3), key=lambda epoch: changed[epoch][1]["valid_acc"])
+        assert changed[-1][0] == base[best][0]
+    else:
+        assert base != changed
+
+
+def test_erm_uses_the_same_images_for_both_steps_and_bilevel_does_not() -> None:
+    erm, bilevel = make("gaea_darts"), make("gaea_darts_bilevel")
+    assert erm.arch is erm.train
+    assert bilevel.arch is bilevel.valid
+    assert "same 80 images" in erm.facts["split"]
+    assert "weights on 80 train images, architecture on 48 valid images" in bilevel.facts["split"]
+
+
+def test_erm_trains_on_the_whole_training_set_of_cifar10_only() -> None:
+    digits = load_images("digits")
+    as_cifar = dataclasses.replace(digits, name="cifar10")
+    method = make("gaea_darts", images=as_cifar)
+    assert len(method.train) == 80 + 48
+    assert not method.held_out
+    metrics = method.step().metrics
+    assert "valid_acc" not in metrics
+    assert len(make("gaea_darts", images=as_cifar, erm_images="train").train) == 80
+
+
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(UsageError, match="simplex goes with eg"):
+        make("darts", arch_optimizer="eg")
+    with pytest.raises(UsageError, match="uniform with none"):
+        make("rs_ws", arch_optimizer="adam")
+    with pytest.raises(UsageError, match="needs a held-out valid part"):
+        make("gaea_darts", genotype="best", images=dataclasses.replace(load_images("digits"), name="cifar10"))
+
+
+@pytest.mark.parametrize("name", ["darts", "gaea_darts_bilevel", "darts_erm"])
+def test_an_epoch_equals_a_loop_written_out_with_the_plain_supernet(name: str) -> None:
+    """The whole optimisation, not just the network: two batches of weights and architecture steps in plain torch."""
+    method = make(name, train_images=64, valid_images=64, weight_decay=0.05, clip=0.5)
+    s = method.settings
+    plain = PlainSupernet(s.channels, s.cells, 10)
+    copy_into_plain(method.supernet, plain)
+    parameter = next(iter(method.architecture.parameters())).detach().clone().requires_grad_()
+    sgd = torch.optim.SGD(plain.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay, nesterov=s.nesterov)
+    adam = torch.optim.Adam([parameter], s.arch_lr, (s.arch_beta1, s.arch_beta2), weight_decay=s.arch_weight_decay)
+
+    def weights() -> torch.Tensor:
+        values = parameter.softmax(-1) if s.parametrisation == "softmax" else parameter
+        return values if s.zero_op else F.pad(values, (1, 0))
+
+    def weights_step(images: torch.Tensor, labels: torch.Tensor) -> None:
+        plain.zero_grad()
+        parameter.grad = None
+        F.cross_entropy(plain(images, weights()), labels).backward()
+        clipped = [*plain.parameters(), *([parameter] if s.clip_architecture else [])]
+        torch.nn.utils.clip_grad_norm_(clipped, s.clip)
+        sgd.step()
+
+    def architecture_step(images: torch.Tensor, labels: torch.Tensor) -> None:
+        parameter.grad = None
+        F.cross_entropy(plain(images, weights()), labels).backward()
+        if s.arch_optimizer == "adam":
+            adam.step()
+        else:
+            with torch.no_grad():
+                moved = parameter * torch.exp(-s.arch_lr * parameter.grad)
+                parameter.copy_(moved / moved.sum(-1, keepdim=True))
+
+    batches = list(method._batches(method.train, "weights batches"))
+    arch = list(method._batches(method.arch, "architecture batches", like=len(method.train)))
+    method.step()
+    for (images, labels), (arch_images, arch_labels) in zip(batches, arch, strict=True):
+        steps = [(weights_step, images, labels), (architecture_step, arch_images, arch_labels)]
+        for step, x, y in steps if s.order == "weights_first" else reversed(steps):
+            step(x, y)
+    ours = next(iter(method.architecture.parameters())).detach()
+    start = make(name, train_images=64, valid_images=64).architecture
+    moved = (parameter - next(iter(start.parameters()))).abs().max()
+    assert (ours - parameter).abs().max() < 1e-3 * moved
+    for where, a, b, rows in pairs(method.supernet, plain):
+        if "num_batches" not in where:
+            assert torch.allclose(a if rows is None else a[rows], b, rtol=1e-3, atol=2e-4), where
+
+
+def replace_tensors(module: torch.nn.Module, device: Any = None, **_: Any) -> torch.nn.Module:
+    """Module.to swaps tensors in place, which fake tensors refuse; this puts new ones in their stead."""
+    for part in module.modules() if device is not None else ():
+        for name, parameter in part._parameters.items():
+            if parameter is not None:
+                part._parameters[name] = torch.nn.Parameter(parameter.detach().to(device))
+        for name, buffer in part._buffers.items():
+            part._buffers[name] = buffer.to(device)
+    return module
+
+
+@pytest.mark.parametrize("name", WEIGHT_SHARING)
+def test_an_epoch_on_an_accelerator_never_waits_nor_mixes_devices(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fake tensors have a device and no values: an operation over two devices raises, and so does .item()."""
+    # A CPU build of torch aborts in autograd on fake CUDA tensors; there, meta stands for the accelerator.
+    device = "cuda" if torch.backends.cuda.is_built() else "meta"
+    # The one wait of GDAS, six integers a batch, is named where it happens; here it answers without looking.
+    monkeypatch.setattr(Gumbel, "_on_host", lambda self, choice: Cell((1, 2, 3, 4, 3, 1)))
+    monkeypatch.setattr(torch.nn.Module, "to", replace_tensors)
+    data = load_images("digits")
+    with functorch_config.patch(fake_tensor_allow_meta=True), FakeTensorMode():
+        fake = {
+            part: Images(torch.zeros(n, 3, 8, 8, dtype=torch.uint8), torch.zeros(n, dtype=torch.int64))
+            for part, n in (("train", 80), ("valid", 48), ("test", 48))
+        }
+        images = dataclasses.replace(data, **fake)
+        method = make(name, images=images, device=device, train_images="none", valid_images="none")
+        method.architecture.begin_epoch(0, 9, torch.Generator(), method.device)
+        if name == "rs_ws":
+            monkeypatch.setattr(method.architecture, "cell_of", lambda row: Cell((1, 2, 3, 4, 3, 1)))
+            method.architecture.begin_epoch(0, 9, torch.Generator(), method.device)
+        assert method.train_epoch().device.type == device
+        assert method._evaluate().device.type == device
+        with pytest.raises(RuntimeError, match="device"):
+            method.supernet(torch.zeros(4, 3, 8, 8), torch.zeros(6, 5, device=device))
+
+
+def test_exponentiated_gradient_is_what_gaea_uses() -> None:
+    assert isinstance(make("gaea_darts").arch_optimizer, ExponentiatedGradient)
+    assert isinstance(make("darts").arch_optimizer, torch.optim.Adam)
