@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import IO, Any
 
 from nasbench_eval.errors import NbevalError
@@ -36,6 +36,8 @@ def restricted_load(
     *,
     name: str = "the pickle",
     encoding: str = "ASCII",
+    outside: Mapping[int, Any] | None = None,
+    memo: dict[int, Any] | None = None,
 ) -> Any:
     """Read one pickle from a file, building only the types allowed.
 
@@ -46,12 +48,18 @@ def restricted_load(
         allowed: Pairs of module and name, such as ``("collections", "OrderedDict")``.
         name: What the file is called in messages.
         encoding: How Python 2's ``str`` are read, as in ``pickle.load``.
+        outside: Objects that the pickle may refer to, by their persistent identifiers; None allows no such thing.
+        memo: Receives the objects that the pickle numbers, by these numbers.
 
     Raises:
         NbevalError: If the pickle asks for anything else, is truncated, or is no pickle.
     """
     try:
-        return _Restricted(file, frozenset(allowed), name, encoding).load()
+        unpickler = _Restricted(file, frozenset(allowed), name, encoding, outside or {})
+        loaded = unpickler.load()
+        if memo is not None:
+            memo.update(unpickler.memo.copy())
+        return loaded
     except NbevalError:
         raise
     except (
@@ -69,10 +77,20 @@ def restricted_load(
 
 
 class _Restricted(pickle.Unpickler):
-    def __init__(self, file: IO[bytes], allowed: frozenset[tuple[str, str]], name: str, encoding: str) -> None:
+    memo: Any
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        allowed: frozenset[tuple[str, str]],
+        name: str,
+        encoding: str,
+        outside: Mapping[int, Any],
+    ) -> None:
         super().__init__(file, encoding=encoding)
         self._allowed = allowed
         self._name = name
+        self._outside = outside
 
     def find_class(self, module: str, name: str) -> Any:
         # Python 2 and pickle protocols below 3 have this name for Python 3's builtins.
@@ -90,6 +108,8 @@ class _Restricted(pickle.Unpickler):
         return super().find_class(module, name)
 
     def persistent_load(self, pid: object) -> Any:
+        if isinstance(pid, int) and pid in self._outside:
+            return self._outside[pid]
         raise NbevalError(f"{self._name} refers to data outside itself, which such files do not need")
 
 

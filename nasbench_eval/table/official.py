@@ -8,16 +8,18 @@ import contextlib
 import gc
 import hashlib
 import io
+import pickle
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, final
+from typing import Any, final
 
 from tqdm import tqdm
 
 from nasbench_eval.cell import N_CELLS, all_archs
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.table.split import NotSplittable, Slices, split
 from nasbench_eval.unpickle import NUMPY_SCALARS, restricted_load
 
 ALLOWED = NUMPY_SCALARS | {("collections", "OrderedDict")}
@@ -25,7 +27,7 @@ ALLOWED = NUMPY_SCALARS | {("collections", "OrderedDict")}
 
 Record = dict[str, Any]
 
-_TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+_TORCH_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 _CELL_FILE = re.compile(r"(\d{6})\.pickle\.pbz2")
 _META_FILE = "meta.pickle.pbz2"
 _DIGITS = re.compile(r"-([0-9a-f]{5,6})(?:-simple|-full)?(?:\.pth|\.pickle\.pbz2)?$")
@@ -69,32 +71,39 @@ class Source(abc.ABC):
 
 
 def find_source(path: str | Path) -> Source:
-    """Return the reader for a path: a folder is NATS-Bench's, a file is NAS-Bench-201's or NATS-Bench's one.
+    """Return the reader for a path: a folder is NATS-Bench's, a file is NAS-Bench-201's.
 
     Raises:
-        NbevalError: If nothing is there.
+        NbevalError: If nothing is there, or NATS-Bench's one file, which is not read.
     """
     path = Path(path)
     if path.is_dir():
         return NatsFolder(path)
     if not path.is_file():
         raise NbevalError(f"no file or folder at {path} (docs/data.md says where to get the official files)")
+    if path.suffix == ".pbz2":
+        raise NbevalError(f"{path}: NATS-Bench's one file is not read, its folder is: NATS-tss-v1_0-3ffb9-simple")
     return OneFile(path)
 
 
 @final
 class OneFile(Source):
-    """One pickle of everything: ``NAS-Bench-201-v1_1-096897.pth``, or NATS-Bench's ``.pickle.pbz2``.
+    """One pickle of everything: ``NAS-Bench-201-v1_1-096897.pth``.
 
-    Unpickled whole, which is the most memory the build ever needs; a cell's record is freed once it is taken.
+    Read a record at a time where its layout is the official one, so that neither the file nor what it holds is ever in
+    memory whole; else unpickled whole, each record being freed once it is taken.
     """
 
     kind = "official file"
-    parallel = False
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self._slices: Slices | None = None
         self._records: dict[int, Record] = {}
+
+    @property
+    def parallel(self) -> bool:  # noqa: D102 - as in Source
+        return self._slices is not None
 
     def fingerprint(self) -> str:  # noqa: D102 - as in Source
         status = self.path.stat()
@@ -102,20 +111,22 @@ class OneFile(Source):
 
     def open(self) -> list[int]:  # noqa: D102 - as in Source
         with _reading(self.path):
-            content = _load_whole(self.path)
-        archs, records = _content(content, self.path)
-        _check_order(archs, self.path)
-        evaluated = set(content["evaluated_indexes"])
-        if evaluated != set(records):
-            odd = min(evaluated ^ set(records))
-            raise NbevalError(
-                f"{self.path}: cell {odd} is in only one of evaluated_indexes and arch2infos: the file is damaged"
-            )
-        self._records = records
-        return sorted(records)
+            start = _pickle_start(self.path)
+            try:
+                content, self._slices = _split(self.path, start)
+                cells = set(self._slices.ranges)
+            except NotSplittable:
+                content = _load_whole(self.path, start)
+                self._records = _records(content, self.path)
+                cells = set(self._records)
+        _check_content(content, cells, self.path)
+        return sorted(cells)
 
     def take(self, index: int) -> tuple[Record, str]:  # noqa: D102 - as in Source
-        return self._records.pop(index), ""
+        if self._slices is None:
+            return self._records.pop(index), ""
+        with _reading(self.path):
+            return self._slices.load(index, ALLOWED), ""
 
     def provenance(self, digests: dict[int, str]) -> dict[str, str]:  # noqa: D102 - as in Source
         sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
@@ -205,45 +216,63 @@ def _load_small(path: Path) -> tuple[Any, str]:
     return restricted_load(io.BytesIO(content), ALLOWED, name=str(path)), hashlib.sha256(data).hexdigest()
 
 
-def _load_whole(path: Path) -> Any:
-    """Unpickle the file: torch's zip or older layout, or a pickle compressed with bzip2."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_no_garbage_collection())
-        if zipfile.is_zipfile(path):
-            archive = stack.enter_context(zipfile.ZipFile(path))
-            members = [member for member in archive.infolist() if member.filename.endswith("/data.pkl")]
-            if len(members) != 1:
+def _pickle_start(path: Path) -> int:
+    """Where the pickle begins: in torch's zip, or after the headers of torch's older layout.
+
+    Raises:
+        NbevalError: If it is another zip, or is not a pickle.
+    """
+    with path.open("rb") as file:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                members = [member for member in archive.infolist() if member.filename.endswith("/data.pkl")]
+            if len(members) != 1 or members[0].compress_type != zipfile.ZIP_STORED:
                 raise NbevalError(f"{path} is a zip archive, but not one that torch.save wrote")
-            # Read as a stream: torch.load would first copy all its gigabytes into memory.
-            file, size = stack.enter_context(archive.open(members[0])), members[0].file_size
-        else:
-            file, size = stack.enter_context(path.open("rb")), path.stat().st_size
-        bar = stack.enter_context(tqdm(total=size, unit="B", unit_scale=True, desc="unpickling", disable=None))
-        stream: IO[bytes] = io.BufferedReader(_Counted(file, bar), 1 << 20)
-        if path.suffix == ".pbz2":
-            stream = bz2.BZ2File(stream)
-        try:
-            content = restricted_load(stream, ALLOWED, name=str(path))
-            if content == _TORCH_MAGIC:
-                # The older layout: the magic number, the protocol's version, the machine, then the object.
-                restricted_load(stream, (), name=str(path))
-                restricted_load(stream, (), name=str(path))
-                content = restricted_load(stream, ALLOWED, name=str(path))
-        except zipfile.BadZipFile as error:
-            raise NbevalError(f"{path} is damaged ({error}): get the file again") from error
-        return content
+            # A member begins after its header, which ends in the lengths of its name and its extra field.
+            file.seek(members[0].header_offset + 26)
+            name, extra = (int.from_bytes(file.read(2), "little") for _ in range(2))
+            return members[0].header_offset + 30 + name + extra
+        file.seek(0)
+        if file.read(1) != b"\x80":
+            raise NbevalError(f"{path} is truncated or not a pickle: get the file again")
+        file.seek(0)
+        if not file.read(64).startswith(_TORCH_MAGIC):
+            return 0
+        file.seek(0)
+        # The magic number, the protocol's version, the machine; then comes the object.
+        for _ in range(3):
+            restricted_load(file, (), name=str(path))
+        return file.tell()
 
 
-def _content(content: Any, path: Path) -> tuple[Any, dict[int, Record]]:
-    keys = ("meta_archs", "arch2infos", "evaluated_indexes")
-    if not isinstance(content, dict) or not all(key in content for key in keys):
-        raise NbevalError(f"{path} is not NAS-Bench-201's file: expected a dict of {', '.join(keys)}")
-    records = content["arch2infos"]
+def _split(path: Path, start: int) -> tuple[Any, Slices]:
+    with tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc="reading", disable=None) as bar:
+        return split(path, start, "arch2infos", ALLOWED, bar.update)
+
+
+def _load_whole(path: Path, start: int) -> Any:
+    with _no_garbage_collection(), path.open("rb") as file:
+        file.seek(start)
+        return restricted_load(file, ALLOWED, name=str(path))
+
+
+def _records(content: Any, path: Path) -> dict[int, Record]:
+    records = content.get("arch2infos") if isinstance(content, dict) else None
     if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
-        raise NbevalError(f"{path} is not NAS-Bench-201's file: arch2infos does not hold records")
-    if not all(type(index) is int and 0 <= index < N_CELLS for index in records):
+        raise NbevalError(f"{path} is not NAS-Bench-201's file: it has no arch2infos that holds records")
+    return records
+
+
+def _check_content(content: Any, cells: set[int], path: Path) -> None:
+    if not isinstance(content, dict) or not all(key in content for key in ("meta_archs", "evaluated_indexes")):
+        raise NbevalError(f"{path} is not NAS-Bench-201's file: it lacks meta_archs or evaluated_indexes")
+    if not all(type(index) is int and 0 <= index < N_CELLS for index in cells):
         raise NbevalError(f"{path} has records of cells that are not in 0..{N_CELLS - 1}")
-    return content["meta_archs"], records
+    _check_order(content["meta_archs"], path)
+    if odd := set(content["evaluated_indexes"]) ^ cells:
+        raise NbevalError(
+            f"{path}: cell {min(odd)} is in only one of evaluated_indexes and arch2infos: the file is damaged"
+        )
 
 
 def _check_order(archs: Sequence[str] | None, path: Path) -> None:
@@ -268,20 +297,3 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-class _Counted(io.RawIOBase):
-    """A file that tells a progress bar how far it has been read."""
-
-    def __init__(self, file: IO[bytes], bar: Any) -> None:
-        self._file = file
-        self._bar = bar
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
-        self._bar.update(len(data))
-        return len(data)
