@@ -1,4 +1,7 @@
-"""The run loop, one for all methods: step until the budget ends, look up the truth, checkpoint, write the file."""
+"""The run loop: step until the budget ends, look up the truth, checkpoint, write the file.
+
+Searches in the table are handed to ``runners.simulated``, which runs hundreds at a time.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,15 @@ import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from nasbench_eval.analysis.store import TEST_ACC, Run, RunRecord, read_run, write_run
+from nasbench_eval.analysis.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.cell import Cell
 from nasbench_eval.methods import SearchContext, SearchMethod
 from nasbench_eval.streams import Streams
-from runners import machine
+from runners import simulated
 from runners.checkpoints import load_checkpoint, save_checkpoint
+from runners.records import make_record
 from runners.spec import RunSpec
 from runners.truths import TableTruth, train_note, with_truth
 
@@ -42,14 +46,18 @@ class Environment:
     training: TrainingSettings | None = None
 
     @property
-    def truth(self) -> str:
+    def truth(self) -> Literal["table", "train", "none"]:
         """``table``, ``train`` or ``none``."""
         return "train" if self.training is not None else "none" if self.table is None else "table"
 
+    @property
+    def runs_folder(self) -> Path:
+        """The folder of run files."""
+        return self.results / "runs"
+
     def run_file(self, spec: RunSpec) -> Path:
-        """Return where a spec's run file is, or will be."""
-        name = f"{spec.method}-{spec.search_dataset}-s{spec.seed}-{spec.run_id}.parquet"
-        return self.results / "runs" / name
+        """Return where a spec's run file is, or will be, if it has one of its own."""
+        return self.runs_folder / f"{spec.method}-{spec.search_dataset}-s{spec.seed}-{spec.run_id}.parquet"
 
     def checkpoint(self, spec: RunSpec) -> Path:
         """Return where a spec's checkpoint is while it runs."""
@@ -62,6 +70,8 @@ def finished(spec: RunSpec, env: Environment) -> Run | None:
     A run that was looked up in another table, or in none, is looked up again in this one: the search need not be
     repeated for that. A run without the trained truth that is asked for does not count as complete.
     """
+    if spec.implementation.needs == "table":
+        return simulated.stored([spec], env).get(spec.run_id)
     path = env.run_file(spec)
     if not path.is_file():
         return None
@@ -92,11 +102,12 @@ def execute(
     Raises:
         NbevalError: If the checkpoint cannot be read or a file cannot be written.
     """
+    if spec.implementation.needs == "table":
+        return simulated.run_variant([spec], env)[0]
     context = SearchContext(dataset=spec.search_dataset, streams=Streams(spec.seed), images=images, device=env.device)
     method = spec.implementation(spec.settings, context)  # type: ignore[call-arg]
-    measured = method.cost_kind == "measured"
     path = env.checkpoint(spec)
-    state = load_checkpoint(path) if measured else None
+    state = load_checkpoint(path)
     rows: list[dict[str, Any]] = []
     started = _now()
     if state is not None:
@@ -112,14 +123,13 @@ def execute(
         if env.table is not None:
             row |= env.table.look_up(method.incumbent())
         rows.append(row)
-        if measured:
-            save_checkpoint(path, {"method": method.state_dict(), "rows": rows, "started": started})
+        save_checkpoint(path, {"method": method.state_dict(), "rows": rows, "started": started})
         on_step(len(rows), row)
     note = env.table.note if env.table is not None else "not looked up"
     if env.training is not None:
         assert images is not None
         note = _train(spec, env, images, rows)
-    record = _record(spec, env, method, images, note, started)
+    record = make_record(spec, env, method, images, truth_note=note, started=started, finished=_now())
     run = Run(record, _frame(rows))
     write_run(env.run_file(spec).parent, run)
     path.unlink(missing_ok=True)
@@ -163,37 +173,6 @@ def _frame(rows: list[dict[str, Any]]) -> Any:
     import pandas as pd
 
     return pd.DataFrame(rows)
-
-
-def _record(
-    spec: RunSpec, env: Environment, method: SearchMethod, images: ImageData | None, note: str, started: str
-) -> RunRecord:
-    sizes = {} if images is None else {"train_images": len(images.train), "valid_images": len(images.valid)}
-    facts = method.facts
-    return RunRecord(
-        run_id=spec.run_id,
-        variant_id=spec.variant_id,
-        method=spec.method,
-        title=spec.preset.title,
-        block=spec.preset.block,
-        search_dataset=spec.search_dataset,
-        seed=spec.seed,
-        settings=spec.values,
-        overrides=spec.changed,
-        reductions=spec.reductions(sizes),
-        scale=spec.scale,
-        cost_kind=method.cost_kind,
-        device=machine.describe(env.device) if method.cost_kind == "measured" else "",
-        threads=machine.threads(),
-        split=facts.get("split", ""),
-        batch_norm=facts.get("batch_norm", ""),
-        truth=env.truth,  # type: ignore[arg-type]
-        truth_note=note,
-        table=None if env.table is None else env.table.facts(),
-        versions=machine.versions(),
-        started=started,
-        finished=_now(),
-    )
 
 
 def _now() -> str:

@@ -28,6 +28,7 @@ class Preset:
         paper: Where the method comes from.
         settings: The values it sets; an implementation's defaults fill the rest.
         sources: For each of them, the paper's section or the code's file.
+        on: For a setting whose published value depends on the data set, the values by data set.
     """
 
     name: str
@@ -38,6 +39,11 @@ class Preset:
     paper: str
     settings: Mapping[str, Any]
     sources: Mapping[str, str]
+    on: Mapping[str, Mapping[str, Any]]
+
+    def settings_on(self, dataset: str) -> dict[str, Any]:
+        """Return the values for a search on a data set."""
+        return {key: self.on.get(key, {}).get(dataset, value) for key, value in self.settings.items()}
 
 
 def preset_names() -> list[str]:
@@ -58,12 +64,14 @@ def load_preset(name: str) -> Preset:
     own = values.pop("settings", {})
     settings = {key: entry["value"] for key, entry in own.items()}
     sources = {key: entry["source"] for key, entry in own.items()}
+    on = {key: entry.get("on", {}) for key, entry in own.items()}
     if "extends" in values:
         base = load_preset(values.pop("extends"))
         settings = {**base.settings, **settings}
         sources = {**base.sources, **sources}
+        on = {**base.on, **on}
         values = {"implementation": base.implementation, "block": base.block, **values}
-    return Preset(name=name, settings=settings, sources=sources, **values)
+    return Preset(name=name, settings=settings, sources=sources, on=on, **values)
 
 
 def scale_names() -> list[str]:

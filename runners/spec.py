@@ -67,7 +67,7 @@ class RunSpec:
 
     @cached_property
     def _published(self) -> Any:
-        return self._built(self.preset.settings)
+        return self._built(self.preset.settings_on(self.search_dataset))
 
     def _built(self, values: Mapping[str, Any]) -> Any:
         return build_settings(self.implementation.Settings, values, owner=self.method)

@@ -11,6 +11,8 @@ __all__ = ["METHODS", "Budget", "Objective", "SearchContext", "SearchMethod", "S
 
 METHODS: dict[str, str] = {
     "weight_sharing": "nasbench_eval.methods.weight_sharing:WeightSharing",
+    "random_search": "nasbench_eval.methods.random_search:RandomSearch",
+    "evolution": "nasbench_eval.methods.evolution:RegularisedEvolution",
 }
 """Implementations by name, as ``module:class`` so that a method loads only what it needs."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -40,10 +40,22 @@ class Budget:
 
 
 class Objective(Protocol):
-    """All that a method on the table sees: never a test accuracy."""
+    """All that a method on the table sees: never a test accuracy.
 
-    def evaluate(self, cell: Cell) -> tuple[float, float]:
+    A fidelity is ``"12"`` or ``"200"``, one of the benchmark's training schedules, or ``"4/12"``: the schedule of 12
+    epochs, stopped after 4.
+    """
+
+    def evaluate(self, cell: Cell, fidelity: str) -> tuple[float, float]:
         """Return a cell's validation accuracy in percent and the simulated seconds that finding it out cost."""
+        ...
+
+    def describe(self, fidelities: Sequence[str]) -> str:
+        """Say in words what rewards and costs at these fidelities are made of.
+
+        Raises:
+            NbevalError: If one of them is not known; the message says what is missing.
+        """
         ...
 
 

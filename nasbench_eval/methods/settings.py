@@ -59,6 +59,8 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner
     kind = next(option for option in options if option is not types.NoneType)
     if kind is float and type(value) is int:
         value = float(value)
+    if kind is str and type(value) is int:
+        value = str(value)  # a word that looks like a number, such as the fidelity 200
     if type(value) is not kind:
         # TOML and the command line have no other types than these.
         raise UsageError(f"{owner}: {key} is {_WORDS[kind]}; got {value!r}")

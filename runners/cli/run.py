@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from nasbench_eval.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from nasbench_eval.analysis.store import Run
+    from nasbench_eval.images import ImageData
     from runners.loop import Environment
     from runners.spec import RunSpec
 
@@ -68,8 +69,9 @@ def run(
         if "epochs" in changes:
             raise UsageError("--epochs and --set epochs=... say the same: give one of them")
         changes["epochs"] = epochs
-    specs = _specs(methods, datasets, parse_seeds(seeds), scale, changes)
+    specs = _specs(methods, datasets, parse_seeds(seeds), scale, changes, truth)
     env = _environment(specs, results, device, truth, table_path, scale)
+    _check(specs, env)
     runs = _execute(specs, env, data, split_file)
     from nasbench_eval.analysis.tables import render, report
 
@@ -82,13 +84,18 @@ def run(
             click.echo(f"  {found.record.title} seed {found.record.seed}: {found.steps.iloc[-1]['cell']}")
 
 
-def _specs(methods: str, datasets: str, seeds: list[int], scale: str, changes: Mapping[str, Any]) -> list[RunSpec]:
+def _specs(
+    methods: str, datasets: str, seeds: list[int], scale: str, changes: Mapping[str, Any], truth: str
+) -> list[RunSpec]:
     from nasbench_eval.images import DATASETS
-    from runners.presets import load_scale, preset_names
+    from nasbench_eval.methods import load_method
+    from runners.presets import load_preset, load_scale, preset_names
     from runners.spec import RunSpec
 
     load_scale(scale)
     names = _listed("method", methods, preset_names())
+    if methods == "all" and truth != "table":
+        names = [name for name in names if load_method(load_preset(name).implementation).needs == "images"]
     where = _listed("data set", datasets, list(DATASETS))
     specs = [RunSpec(m, d, seed, scale, changes) for m, d, seed in itertools.product(names, where, seeds)]
     for spec in specs:
@@ -119,7 +126,7 @@ def _environment(
     table = training = None
     if truth == "table":
         table = TableTruth(Table.open(find_table(table_path)))
-        require_known(table, [spec.search_dataset for spec in specs])
+        require_known(table, [spec.search_dataset for spec in specs if spec.implementation.needs == "images"])
     elif table_path is not None:
         raise UsageError(f"--table is of no use with --truth {truth}")
     if truth == "train":
@@ -138,35 +145,71 @@ def _environment(
     return Environment(results=results, device=where, table=table, training=training)
 
 
+def _check(specs: list[RunSpec], env: Environment) -> None:
+    """Find what keeps a search in the table from running before the first search starts."""
+    from runners.simulated import check
+
+    for spec in {spec.variant_id: spec for spec in specs if spec.implementation.needs == "table"}.values():
+        check(spec, env)
+
+
 def _execute(specs: list[RunSpec], env: Environment, data: Path | None, split_file: Path | None) -> list[Run]:
     from functools import cache
 
-    from tqdm import tqdm
-
-    from nasbench_eval.images import ImageData, load_images
-    from runners.loop import execute, finished
+    from nasbench_eval.images import load_images
 
     @cache
     def images_of(name: str) -> ImageData:
         return load_images(name, root=data, split_file=split_file)
 
-    runs = []
-    for number, spec in enumerate(specs, 1):
-        title = f"[{number}/{len(specs)}] {spec.method} {spec.search_dataset} seed {spec.seed}"
-        found = finished(spec, env)
-        if found is not None:
-            click.echo(f"{title}: complete already")
-            runs.append(found)
+    runs: list[Run] = []
+    for _, group in itertools.groupby(specs, key=lambda spec: spec.variant_id):
+        same = list(group)
+        if same[0].implementation.needs == "table":
+            runs += _simulated(same, env)
             continue
-        images = images_of(spec.search_dataset) if spec.implementation.needs == "images" else None
-        with tqdm(total=spec.values.get("epochs"), desc=title, unit="epoch", dynamic_ncols=True) as bar:
-
-            def show(done: int, row: Mapping[str, Any], bar: Any = bar, spec: RunSpec = spec) -> None:
-                bar.set_postfix_str(_current(row, spec), refresh=False)
-                bar.update(done - bar.n)
-
-            runs.append(execute(spec, env, images, show))
+        for number, spec in enumerate(same, len(runs) + 1):
+            title = f"[{number}/{len(specs)}] {spec.method} {spec.search_dataset} seed {spec.seed}"
+            runs.append(_trained(spec, env, images_of, title))
     return runs
+
+
+def _simulated(specs: list[RunSpec], env: Environment) -> list[Run]:
+    from tqdm import tqdm
+
+    from runners.simulated import run_variant
+
+    new = 0
+    title = f"{specs[0].method} {specs[0].search_dataset}"
+    with tqdm(total=len(specs), desc=title, unit="run", dynamic_ncols=True) as bar:
+
+        def show(run: Run, fresh: bool) -> None:
+            nonlocal new
+            new += fresh
+            bar.update()
+
+        runs = run_variant(specs, env, show)
+        if new < len(specs):
+            bar.set_postfix_str(f"{len(specs) - new} were complete already")
+    return runs
+
+
+def _trained(spec: RunSpec, env: Environment, images_of: Callable[[str], ImageData], title: str) -> Run:
+    from tqdm import tqdm
+
+    from runners.loop import execute, finished
+
+    found = finished(spec, env)
+    if found is not None:
+        click.echo(f"{title}: complete already")
+        return found
+    with tqdm(total=spec.values.get("epochs"), desc=title, unit="epoch", dynamic_ncols=True) as bar:
+
+        def show(done: int, row: Mapping[str, Any]) -> None:
+            bar.set_postfix_str(_current(row, spec), refresh=False)
+            bar.update(done - bar.n)
+
+        return execute(spec, env, images_of(spec.search_dataset), show)
 
 
 def _current(row: Mapping[str, Any], spec: RunSpec) -> str:

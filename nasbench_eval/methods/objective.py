@@ -1,0 +1,116 @@
+"""The benchmark table as the objective of a search: validation accuracies as rewards, simulated seconds as costs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from nasbench_eval.cell import Cell
+from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.table import Key, Table
+
+VALID = "valid"
+"""The split whose accuracy is the reward."""
+
+
+class TableObjective:
+    """Rewards and costs of one data set. Reads validation accuracies and times only.
+
+    A query costs the training of its fidelity from scratch and one validation pass. A query asked for twice costs
+    twice, as in the released code of NAS-Bench-201.
+
+    Args:
+        table: The benchmark table.
+        dataset: The data set searched on.
+        validation_pass: ``charged``: an error where the table does not know its seconds; ``if_known``: charged where it
+            does; ``free``: never charged.
+    """
+
+    def __init__(self, table: Table, dataset: str, validation_pass: str = "if_known") -> None:
+        self._table = table
+        self._dataset = dataset
+        self._validation_pass = validation_pass
+        self._known: dict[str, tuple[list[float], list[float]]] = {}
+
+    def evaluate(self, cell: Cell, fidelity: str) -> tuple[float, float]:
+        """Return a cell's validation accuracy in percent, mean over trials, and the query's simulated seconds.
+
+        Raises:
+            NbevalError: If the table does not know one of them.
+        """
+        accuracies, seconds = self._known.get(fidelity) or self._read(fidelity)
+        index = cell.index
+        accuracy, cost = accuracies[index], seconds[index]
+        if accuracy != accuracy or not cost > 0:
+            raise NbevalError(
+                f"the table does not know the {self._dataset} validation accuracy and seconds of cell {index} at "
+                f"fidelity {fidelity} ({accuracy} percent, {cost} s): `nbeval table verify` says what it lacks"
+            )
+        return accuracy, cost
+
+    def describe(self, fidelities: Sequence[str]) -> str:
+        """Say what rewards and costs at these fidelities are made of; raise where the table lacks a column."""
+        schedules = sorted({_parse(fidelity)[1] for fidelity in fidelities})
+        for fidelity in fidelities:
+            self._read(fidelity)
+        free = [str(key) for key in map(self._pass_key, schedules) if not self._charges(key)]
+        told = "training and one validation pass" if not free else "training only"
+        if free and self._validation_pass == "if_known":
+            told += f": validation passes are not charged, the table has no {', '.join(free)}"
+        elif free:
+            told += ": validation passes are not charged, as set"
+        return f"reward: validation accuracy at {_words(fidelities)} epochs; cost of a query: {told}"
+
+    def _read(self, fidelity: str) -> tuple[list[float], list[float]]:
+        epochs, schedule = _parse(fidelity)
+        whole = epochs == schedule
+        if whole:
+            accuracies = self._table.column(self._dataset, VALID, epochs=schedule)
+        else:
+            accuracies = self._table.curves(self._dataset, VALID, epochs=schedule)[:, epochs - 1]
+        training = self._table.column(self._dataset, "train", "train_seconds", epochs=schedule).astype(np.float64)
+        seconds = training * (epochs / schedule)
+        key = self._pass_key(schedule)
+        if self._charges(key):
+            seconds = seconds + self._table.values(key)
+        self._known[fidelity] = (accuracies.astype(np.float64).tolist(), seconds.tolist())
+        return self._known[fidelity]
+
+    def _pass_key(self, schedule: int) -> Key:
+        return Key(self._dataset, schedule, VALID, "eval_seconds")
+
+    def _charges(self, key: Key) -> bool:
+        if self._validation_pass == "charged" and key not in self._table.keys:
+            raise NbevalError(
+                f"the table has no column {key}, the seconds of a validation pass: use a table built from the "
+                "official files (`nbeval table build`), or leave them out with --set validation_pass=free"
+            )
+        return self._validation_pass != "free" and key in self._table.keys
+
+
+def parse_fidelities(text: str) -> tuple[str, ...]:
+    """Read a list of fidelities such as ``1/12,4/12,12``, lowest first.
+
+    Raises:
+        UsageError: If one is not a fidelity.
+    """
+    found = tuple(part.strip() for part in text.split(","))
+    for part in found:
+        _parse(part)
+    return found
+
+
+def _parse(fidelity: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(?:([1-9]\d*)/)?([1-9]\d*)", fidelity)
+    epochs, schedule = (int(match[1] or match[2]), int(match[2])) if match else (1, 0)
+    if epochs > schedule:
+        raise UsageError(
+            f"a fidelity is a schedule's length (12, 200) or an epoch of it (4/12: after 4 of 12); got {fidelity!r}"
+        )
+    return epochs, schedule
+
+
+def _words(fidelities: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(fidelity.replace("/", " of ") for fidelity in fidelities))
