@@ -11,9 +11,11 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +147,7 @@ def _convert(
     )
     if context.get_start_method() == "forkserver":
         context.set_forkserver_preload(["nasbench_eval.table.records"])
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupt)
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
     try:
         jobs = [pool.submit(_make_part, reader, n, cells, parts, curves) for n, cells in todo.items()]
         for job in jobs:
@@ -159,9 +161,12 @@ def _convert(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C goes to every process of the terminal; the parent alone answers it."""
+def _start_worker() -> None:
+    """Leave Ctrl-C, which goes to every process of the terminal, to the parent; end when the parent was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
 
 
 def _make_part(reader: Source, number: int, cells: list[int], parts: _Parts, curves: bool) -> int:
