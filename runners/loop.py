@@ -113,6 +113,8 @@ def execute(
     if state is not None:
         method.load_state_dict(state["method"])
         rows, started = state["rows"], state["started"]
+        if env.table is not None:
+            rows = with_truth(rows, env.table)  # the interrupted command may have had another table, or none
         on_step(len(rows), rows[-1])
     while not _spent(method, rows):
         info = method.step()

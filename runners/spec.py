@@ -90,6 +90,8 @@ class RunSpec:
         """
         published, words = dataclasses.asdict(self._published), []
         for key in SIZES:
+            if key == "select_cells" and self.values.get("parametrisation") != "uniform":
+                continue  # only a search that learns no architecture scores random cells
             value, full = self.values.get(key), published.get(key) or available.get(key)
             if value is not None and full is not None and value < full:
                 words.append(f"{key} {full} -> {value}")

@@ -1,0 +1,193 @@
+"""Seconds an iteration and peak memory of each weight-sharing method, against the plain form, in one run.
+
+    python benchmarks/search.py                          # C=16, N=5, batch 64, 32x32 images, as published
+    python benchmarks/search.py --channels 8 --cells 1 --methods darts,gdas
+
+An iteration is one weights step and, for methods that learn the architecture, one architecture step. The plain form is
+the oracle of the tests (``tests/plain.py``: five modules on each of six edges) trained with torch's own optimisers, its
+images augmented one by one with PIL in a DataLoader, its architecture step computing all gradients. Both run in fresh
+processes, alternating; the figures are medians over the repeats, peak memory is the process's largest resident set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+METHODS = ("darts", "gaea_darts", "gdas", "rs_ws")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--channels", type=int, default=16)
+    parser.add_argument("--cells", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=4, help="timed iterations a process, after one not timed")
+    parser.add_argument("--repeats", type=int, default=3, help="processes of each form")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--child", nargs=2, metavar=("METHOD", "FORM"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        method, form = options.child
+        print(json.dumps(child(method, form, options)))
+        return
+    print(f"C={options.channels} N={options.cells}, batch 64, 3x32x32, {options.device}, {machine(options.device)}")
+    print(
+        f"{'method':<14}{'plain s/it':>12}{'nbeval s/it':>13}{'ratio':>8}{'plain MB':>11}{'nbeval MB':>11}{'ratio':>8}"
+    )
+    for method in options.methods.split(","):
+        found: dict[str, list[dict[str, float]]] = {"plain": [], "nbeval": []}
+        for _ in range(options.repeats):
+            for form, results in found.items():
+                command = [sys.executable, __file__, *sys.argv[1:], "--child", method, form]
+                results.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+        seconds, memory = (
+            {form: statistics.median(r[key] for r in results) for form, results in found.items()}
+            for key in ("seconds", "peak_mb")
+        )
+        times = f"{seconds['plain']:>12.3f}{seconds['nbeval']:>13.3f}{seconds['plain'] / seconds['nbeval']:>8.2f}"
+        sizes = f"{memory['plain']:>11.0f}{memory['nbeval']:>11.0f}{memory['plain'] / memory['nbeval']:>8.2f}"
+        print(f"{method:<14}{times}{sizes}", flush=True)
+
+
+def machine(device: str) -> str:
+    import torch  # noqa: F401 - so that the description knows the threads
+
+    from runners.machine import describe
+
+    return describe(device)
+
+
+def child(method: str, form: str, options: argparse.Namespace) -> dict[str, float]:
+    iterate = plain(method, options) if form == "plain" else nbeval(method, options)
+    iterate(1)
+    times = []
+    for _ in range(options.iterations):
+        start = time.perf_counter()
+        iterate(1)
+        times.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if options.device.startswith("cuda"):
+        import torch
+
+        peak = torch.cuda.max_memory_allocated() / 2**20
+    return {"seconds": statistics.median(times), "peak_mb": peak}
+
+
+def settings(method: str, options: argparse.Namespace) -> Any:
+    from runners.spec import RunSpec
+
+    return RunSpec(method, "cifar10", 0, overrides={"channels": options.channels, "cells": options.cells}).settings
+
+
+def random_images(n: int) -> Any:
+    import torch
+
+    from nasbench_eval.images import Images
+    from nasbench_eval.streams import Streams
+
+    generator = Streams(0).torch("benchmark images")
+    pixels = torch.randint(0, 256, (n, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    return Images(pixels, torch.randint(10, (n,), generator=generator))
+
+
+def nbeval(method: str, options: argparse.Namespace) -> Any:
+    import torch
+
+    from nasbench_eval.images import ImageData
+    from nasbench_eval.methods import SearchContext
+    from nasbench_eval.methods.weight_sharing import WeightSharing
+    from nasbench_eval.streams import Streams
+
+    part = random_images(64)
+    data = ImageData("random", 10, part, part, part, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 4, True, "")
+    search = WeightSharing(settings(method, options), SearchContext("random", Streams(0), data, device=options.device))
+
+    def iterate(n: int) -> None:
+        for _ in range(n):
+            search.architecture.begin_epoch(0, 2, Streams(0).torch("benchmark"), search.device)
+            search.train_epoch()  # one batch of 64 is one epoch here
+        if search.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return iterate
+
+
+def plain(method: str, options: argparse.Namespace) -> Any:
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    import torch
+    import torch.nn.functional as F
+    from plain import PlainSupernet  # type: ignore[import-not-found]
+
+    from nasbench_eval.methods.architecture import ExponentiatedGradient
+    from nasbench_eval.methods.weight_sharing import _parametrisation
+    from nasbench_eval.streams import Streams
+
+    s, device = settings(method, options), torch.device(options.device)
+    net = PlainSupernet(s.channels, s.cells, 10, track_running_stats=s.track_running_stats).to(device)
+    architecture = _parametrisation(s, Streams(0).torch("architecture")).to(device)
+    sgd = torch.optim.SGD(net.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay, nesterov=s.nesterov)
+    parameters = list(architecture.parameters())
+    learner: Any = None
+    if parameters:
+        is_eg = s.arch_optimizer == "eg"
+        learner = ExponentiatedGradient(parameters, 0.1) if is_eg else torch.optim.Adam(parameters, 3e-4, (0.5, 0.999))
+    loaders = [pil_loader(), pil_loader()]
+    sampled = s.parametrisation in ("gumbel", "uniform")
+
+    def loss_of(loader: Any) -> Any:
+        images, labels = next(iter(loader))
+        weights = architecture.sample().values
+        return F.cross_entropy(net(images.to(device), weights, sampled), labels.to(device))
+
+    def iterate(n: int) -> None:
+        for _ in range(n):
+            architecture.begin_epoch(0, 2, Streams(0).torch("benchmark"), device)
+            sgd.zero_grad()
+            loss_of(loaders[0]).backward()
+            torch.nn.utils.clip_grad_norm_([*net.parameters(), *parameters], 5.0)
+            sgd.step()
+            if learner is not None:
+                learner.zero_grad()
+                loss_of(loaders[1]).backward()
+                learner.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return iterate
+
+
+def pil_loader() -> Any:
+    import numpy as np
+    import torch
+    from PIL import Image, ImageOps
+
+    images = random_images(64)
+    rng = np.random.default_rng(0)
+
+    class Augmented(torch.utils.data.Dataset[Any]):
+        def __len__(self) -> int:
+            return 64
+
+        def __getitem__(self, index: int) -> Any:
+            picture = Image.fromarray(images.pixels[index].permute(1, 2, 0).numpy())
+            picture = ImageOps.expand(picture, border=4, fill=0)
+            top, left = rng.integers(0, 9, 2).tolist()
+            picture = picture.crop((left, top, left + 32, top + 32))
+            if rng.random() < 0.5:
+                picture = ImageOps.mirror(picture)
+            array = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float().div(255)
+            return array.sub(0.5).div(0.25), int(images.labels[index])
+
+    return torch.utils.data.DataLoader(Augmented(), batch_size=64, shuffle=True)
+
+
+if __name__ == "__main__":
+    main()
