@@ -2,9 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two cores are the smallest machine we promise anything for; more threads only fight each other here.
-export OMP_NUM_THREADS ?= 2
-
 .PHONY: install test demo lint format clean
 
 install: $(VENV)/installed
@@ -15,7 +12,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 demo: install
 	$(BIN)/nbeval run --method gaea_darts,darts --dataset digits --seeds 2 --scale small --truth train

@@ -15,7 +15,7 @@ from nasbench_eval.analysis.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.cell import Cell
 from nasbench_eval.methods import SearchContext, SearchMethod
 from nasbench_eval.streams import Streams
-from runners import simulated
+from runners import machine, simulated
 from runners.checkpoints import load_checkpoint, save_checkpoint
 from runners.records import make_record
 from runners.spec import RunSpec
@@ -104,6 +104,7 @@ def execute(
     """
     if spec.implementation.needs == "table":
         return simulated.run_variant([spec], env)[0]
+    machine.make_deterministic(env.device)
     context = SearchContext(dataset=spec.search_dataset, streams=Streams(spec.seed), images=images, device=env.device)
     method = spec.implementation(spec.settings, context)  # type: ignore[call-arg]
     path = env.checkpoint(spec)

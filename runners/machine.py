@@ -32,6 +32,15 @@ def resolve_device(name: str) -> str:
     return name
 
 
+def make_deterministic(device: str) -> None:
+    """Have cuDNN choose algorithms that give the same result every time; CPU kernels do anyhow."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+
+
 def threads() -> int:
     """Return the number of CPU threads that tensors are computed with (1 where no torch is loaded)."""
     torch = sys.modules.get("torch")

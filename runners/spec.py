@@ -33,6 +33,7 @@ class RunSpec:
         seed: The seed of all its random numbers.
         scale: ``full``, or a named reduction.
         overrides: Settings the user changed.
+        split_hash: SHA-256 of the official split file in use; empty for the seeded split.
     """
 
     method: str
@@ -40,6 +41,7 @@ class RunSpec:
     seed: int
     scale: str = "full"
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    split_hash: str = ""
 
     @cached_property
     def preset(self) -> Preset:
@@ -100,7 +102,8 @@ class RunSpec:
     @cached_property
     def variant_id(self) -> str:
         """Hash of all but the seed."""
-        return _hash([SPEC_VERSION, self.method, self.preset.implementation, self.search_dataset, self.values])
+        what = [SPEC_VERSION, self.method, self.preset.implementation, self.search_dataset, self.values]
+        return _hash([*what, self.split_hash] if self.split_hash else what)
 
     @cached_property
     def run_id(self) -> str:

@@ -69,7 +69,7 @@ def run(
         if "epochs" in changes:
             raise UsageError("--epochs and --set epochs=... say the same: give one of them")
         changes["epochs"] = epochs
-    specs = _specs(methods, datasets, parse_seeds(seeds), scale, changes, truth)
+    specs = _specs(methods, datasets, parse_seeds(seeds), scale, changes, truth, split_file)
     env = _environment(specs, results, device, truth, table_path, scale)
     _check(specs, env)
     runs = _execute(specs, env, data, split_file)
@@ -85,8 +85,15 @@ def run(
 
 
 def _specs(
-    methods: str, datasets: str, seeds: list[int], scale: str, changes: Mapping[str, Any], truth: str
+    methods: str,
+    datasets: str,
+    seeds: list[int],
+    scale: str,
+    changes: Mapping[str, Any],
+    truth: str,
+    split_file: Path | None,
 ) -> list[RunSpec]:
+    from nasbench_eval.files import sha256_of
     from nasbench_eval.images import DATASETS
     from nasbench_eval.methods import load_method
     from runners.presets import load_preset, load_scale, preset_names
@@ -97,7 +104,10 @@ def _specs(
     if methods == "all" and truth != "table":
         names = [name for name in names if load_method(load_preset(name).implementation).needs == "images"]
     where = _listed("data set", datasets, list(DATASETS))
-    specs = [RunSpec(m, d, seed, scale, changes) for m, d, seed in itertools.product(names, where, seeds)]
+    if split_file is not None and not split_file.is_file():
+        raise UsageError(f"--split-file {split_file}: there is no such file")
+    split = sha256_of(split_file) if split_file is not None else ""
+    specs = [RunSpec(m, d, seed, scale, changes, split) for m, d, seed in itertools.product(names, where, seeds)]
     for spec in specs:
         # Every setting is checked before the first search starts.
         _ = spec.run_id
