@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conftest import synthetic_table
 
+from nasbench_eval.analysis.aggregate import published
 from nasbench_eval.analysis.store import Run, load_runs
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError
@@ -264,3 +265,12 @@ def test_seeds_and_overrides() -> None:
         parse_seeds("-1")
     values: dict[str, Any] = parse_overrides(["lr=1e-3", "zero_op=true", "objective=erm", "epochs=5", "clip=none"])
     assert values == {"lr": 1e-3, "zero_op": True, "objective": "erm", "epochs": 5, "clip": "none"}
+
+
+def test_presets_and_published_rows_call_a_method_the_same() -> None:
+    """A figure shows a measured and a published bar of one method under one name."""
+    rows = published()
+    primary = rows[(rows["primary"] == 1) & rows["preset"].isin(preset_names())]
+    assert len(primary) > 20
+    for preset, title in set(zip(primary["preset"], primary["title"], strict=True)):
+        assert load_preset(preset).title == title
