@@ -105,6 +105,11 @@ def test_trials_are_counted_against_what_the_release_has():
     assert not verify(build(changed))[4].notes
 
 
+def test_a_cell_has_as_many_trials_as_on_all_data_sets():
+    one = {Key("cifar100", 200, "valid", "accuracy", "777"): np.linspace(1, 40, N_CELLS)}
+    assert verify(build(one))[4].detail == "15,625 cells with 1"
+
+
 def test_some_of_the_cells_and_no_provenance():
     assert problems(build(cells=12)) == {"cells": ["the table was made of 12 of the 15,625 cells"]}
     assert problems(build(sha256="")) == {"provenance": ["the metadata do not name the source's sha256"]}

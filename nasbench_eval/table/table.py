@@ -277,7 +277,7 @@ class Table:
         runs = np.sum(~np.isnan(values), axis=0)
         squares = np.nansum((values - np.nanmean(values, axis=0)) ** 2, axis=0)
         freedom = np.maximum(runs - 1, 0).sum()
-        return float(np.sqrt(squares[runs > 1].sum() / freedom)) if freedom else math.nan
+        return float(np.sqrt(squares.sum() / freedom)) if freedom else math.nan
 
     def archs(self) -> list[str]:
         """Return the architecture strings as the file has them, row by row."""
