@@ -53,6 +53,14 @@ def test_every_item_and_the_rest_come_back(tmp_path, count):
     assert pickle.loads(pickle.dumps(slices)).load(index, ALLOWED) == made[index]
 
 
+def test_ordered_dicts_are_cut_as_well(tmp_path):
+    ordered = collections.OrderedDict
+    made = ordered((index, ordered(item)) for index, item in items(1200).items())
+    rest, slices = cut(tmp_path / "p", ordered(before=[1], items=made, after=made[7]["text"]))
+    assert rest == ordered(before=[1], items={}, after="shared")
+    assert all(slices.load(index, ALLOWED) == made[index] for index in made)
+
+
 def test_operations_across_the_borders_of_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_BLOCK", 5000)
     value = {"items": items(60), "long": list(range(40000))}

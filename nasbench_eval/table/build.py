@@ -57,8 +57,7 @@ def build_table(
         source: The file or folder.
         out: The table file to write; the learning curves go beside it, and so do the parts while this runs.
         curves: Write the learning curves too.
-        workers: Processes that read a folder; None is one a core, at most ``MAX_WORKERS``. A single file is
-            read by one.
+        workers: Processes that read and convert; None is one a core, at most ``MAX_WORKERS``.
         partial: Make a table of some of the cells; what is missing stays missing.
 
     Returns:

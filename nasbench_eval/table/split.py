@@ -38,9 +38,9 @@ _PUT = rb"q.|r.{4}"
 _PLAIN_RUN = re.compile(rb"(?:%b|%b)*+" % (_VALUE, _PUT), re.DOTALL)
 _PLAIN_ONE = re.compile(rb"%b|%b" % (_VALUE, _PUT), re.DOTALL)
 _NUMBERED_RUN = re.compile(rb"((?:%b|[(tue.])*+)([qh].|[rj].{4}|)" % _VALUE, re.DOTALL)
-_ANY_PUT = re.compile(rb"(?:%b|[(tue])*+(?:q(.)|r(.{4}))" % _VALUE, re.DOTALL)
+_NEXT_PUT = re.compile(rb"(?:%b|[(tue]|h.|j.{4})*+(?:q(.)|r(.{4}))" % _VALUE, re.DOTALL)
 
-_MARK, _TO_MARK, _INTEGERS = ord("("), b"tue", {ord("K"): 2, ord("M"): 3, ord("J"): 5}
+_TO_MARK, _INTEGERS = b"tue", {ord("K"): 2, ord("M"): 3, ord("J"): 5}
 _GET_SIZE = {ord("h"): 2, ord("j"): 5}
 _GETS = (b"h", b"j")
 _STOP = b"."
@@ -179,7 +179,7 @@ class _Scan:
         self._at += size
         self._fill()
         begin, level, numbers = self._offset + self._at, 0, []
-        built = _ANY_PUT.match(self._block, self._at)
+        built = _NEXT_PUT.match(self._block, self._at)
         if key in self.items:
             raise NbevalError(f"{self._file.name} is damaged: item {key} is there twice")
         if built is None or self._block[self._at : self._at + 1] not in (b"}", b"c", b"h", b"j"):

@@ -45,9 +45,7 @@ def import_(file: Path, mapping: Path | None, table_path: Path | None) -> None:
 @table.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--curves", is_flag=True, help="Write the learning curves too, as a second file beside the table.")
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes that read a folder.  [default: one a core, up to 4]"
-)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that convert.  [default: one a core, up to 4]")
 @click.option("--partial", is_flag=True, help="Make a table of some of the cells; the others stay missing.")
 @table_option
 def build(source: Path, curves: bool, workers: int | None, partial: bool, table_path: Path | None) -> None:
