@@ -56,8 +56,8 @@ def test_every_item_and_the_rest_come_back(tmp_path, count):
 def test_ordered_dicts_are_cut_as_well(tmp_path):
     ordered = collections.OrderedDict
     made = ordered((index, ordered(item)) for index, item in items(1200).items())
-    rest, slices = cut(tmp_path / "p", ordered(before=[1], items=made, after=made[7]["text"]))
-    assert rest == ordered(before=[1], items={}, after="shared")
+    rest, slices = cut(tmp_path / "p", ordered(before=[1], items=made, after={1, 2}))
+    assert rest == ordered(before=[1], items={}, after={1, 2})
     assert all(slices.load(index, ALLOWED) == made[index] for index in made)
 
 
@@ -85,6 +85,7 @@ def test_only_what_items_share_is_kept(tmp_path):
         {"items": {"a": {1: 2, 3: 4}, "b": {}}, "end": END},
         {"items": {1: {"text": "x" * 200}, 2: {}}, "end": END},
         {"items": {1: {"big": 2**40}, 2: {}}, "end": END},
+        {"items": (made := items(3)), "end": END, "after": made[2]["times"]},
         [1, 2],
         5,
     ],

@@ -261,6 +261,8 @@ def _load_bytes(
     operations = {operation for _, operation in tokens}
     asked = {_number(operation): operation for operation in operations if operation[:1] in _GETS}
     small = {number: new for new, number in enumerate(asked.keys() | keep) if _put(number) in operations}
+    if asked.keys() - small.keys() - shared.keys():
+        raise NotSplittable("an object is referred to before it is built")
     replaced = {_put(number): b"r" + new.to_bytes(4, "little") for number, new in small.items()}
     for number, operation in asked.items():
         new = small.get(number)
