@@ -134,7 +134,8 @@ def invoke(*arguments: str):
 
 
 def test_command_draws_all_figures_and_prints_their_paths(tmp_path, runs):
-    for run in runs:
+    searched = make_run({"cifar10": 93.7}, method="rs", title="RS", block="standard HPO", cost_kind="simulated")
+    for run in [*runs, searched]:
         write_run(tmp_path / "runs", run)
     result = invoke("--results", str(tmp_path), "--plots", str(tmp_path / "plots"), "--format", "pdf")
     assert result.exit_code == 0, result.output

@@ -188,7 +188,7 @@ def _beside(row: dict[str, Any], protocol: str) -> dict[str, Any]:
     }
 
 
-def _method_rank() -> Callable[[str], int]:
+def method_rank() -> Callable[[str], int]:
     """Return the order of methods in tables and legends: that of the published results, then the others."""
     order = {name: i for i, name in enumerate(dict.fromkeys(_published()["preset"]))}
     return lambda method: order.get(method, len(order))
@@ -196,7 +196,7 @@ def _method_rank() -> Callable[[str], int]:
 
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
     """Order as the papers do: block, protocol, search data set, method; full runs before reduced ones."""
-    rank = _method_rank()
+    rank = method_rank()
     search = dataset_order(frame["search_dataset"])
     evaluated = dataset_order(frame["dataset"])
     keys = pd.DataFrame(
@@ -305,7 +305,7 @@ def per_step(runs: Iterable[Run], column: str, datasets: Sequence[str] = ()) -> 
     """
     runs = [run for run in runs if run.record.block == "weight sharing"]
     names = labels(runs)
-    rank = _method_rank()
+    rank = method_rank()
     parts = []
     for run in sorted(
         runs,

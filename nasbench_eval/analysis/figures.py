@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from nasbench_eval.analysis import aggregate, bars, lines, style
+from nasbench_eval.analysis import aggregate, anytime, bars, lines, style
 from nasbench_eval.analysis.store import Run
 from nasbench_eval.analysis.tables import to_csv, write_text
 from nasbench_eval.errors import NbevalError
@@ -33,6 +33,7 @@ FIGURES: dict[str, tuple[DataFunction, DrawingFunction]] = {
     "figure5": (aggregate.figure5, bars.draw),
     "curves": (aggregate.curves, lines.draw_curves),
     "entropy": (aggregate.entropy, lines.draw_entropy),
+    "anytime": (anytime.anytime, lines.draw_anytime),
 }
 """Figures by name, each a data function and a drawing function."""
 

@@ -1,7 +1,8 @@
-"""Drawing quantities over epochs: one line a seed, one colour a variant."""
+"""Drawing quantities over a search: over epochs one line a seed, over simulated time a mean and its interval."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,7 +12,10 @@ from nasbench_eval.analysis.aggregate import dataset_order
 from nasbench_eval.analysis.layout import caption, lines_height, place, reduced_notes, text_width, wrap
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    Painter = Callable[[Axes, pd.DataFrame, Mapping[str, Mapping[str, Any]]], None]
 
 _MARGIN = 0.15
 _PANEL = (2.9, 2.1)
@@ -22,6 +26,7 @@ def draw_curves(frame: pd.DataFrame) -> Figure:
     """Draw the frame of ``aggregate.curves``: panels searched on (rows) x looked up on (columns)."""
     return _draw(
         frame,
+        _seeds,
         "test accuracy (%)",
         "True test accuracy of the current cell after each epoch of the search; one line a seed "
         "(as Li et al. 2021, appendix Figure 4).",
@@ -32,13 +37,68 @@ def draw_entropy(frame: pd.DataFrame) -> Figure:
     """Draw the frame of ``aggregate.entropy``."""
     return _draw(
         frame,
+        _seeds,
         "entropy (nats)",
         "Entropy of the operation weights, mean over the edges, natural logarithm; one line a seed "
         "(as Khodak & Li 2020, Figure 4).",
     )
 
 
-def _draw(frame: pd.DataFrame, quantity: str, words: str) -> Figure:
+def draw_anytime(frame: pd.DataFrame) -> Figure:
+    """Draw the frame of ``anytime.anytime``: panels searched on (rows) x looked up on (columns)."""
+    counts = frame.groupby("label", sort=False)["n"].max()
+    runs = (
+        f"{counts.iloc[0]} runs"
+        if counts.nunique() == 1
+        else "runs (" + ", ".join(f"{label}: {n}" for label, n in counts.items()) + ")"
+    )
+    return _draw(
+        frame,
+        _means,
+        "test accuracy (%)",
+        f"True test accuracy of the incumbent, mean over {runs}; band: 95 % t interval of the mean. A curve is a step "
+        "function that begins when all runs have an incumbent. Dotted: the table's optimum.",
+    )
+
+
+def _seeds(axes: Axes, part: pd.DataFrame, looks: Mapping[str, Mapping[str, Any]]) -> None:
+    for (label, _), line in part.groupby(["label", "seed"], sort=False):
+        few: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(line) <= 12 else {}
+        axes.plot(line["step"], line["value"], linewidth=0.9, alpha=0.8, **looks[str(label)], **few)
+    axes.set_xlabel("epoch")
+    axes.locator_params(axis="x", integer=True)
+
+
+def _means(axes: Axes, part: pd.DataFrame, looks: Mapping[str, Mapping[str, Any]]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    for label, line in part.groupby("label", sort=False):
+        look = looks[str(label)]
+        axes.plot(line["seconds"], line["mean"], linewidth=1.1, drawstyle="steps-post", **look)
+        axes.fill_between(
+            line["seconds"],
+            line["ci95_low"],
+            line["ci95_high"],
+            step="post",
+            color=look["color"],
+            alpha=0.2,
+            linewidth=0,
+        )
+    best = part["optimum"].max()
+    axes.axhline(best, color=style.OPTIMUM, linewidth=0.8, linestyle=":")
+    # The first queries are far below all that the curves differ in.
+    final = part.groupby("label")["mean"].max().min()
+    lowest = final - 2.2 * (best - final)
+    axes.set_ylim(lowest, best + 0.12 * (best - final))
+    axes.set_xscale("log")
+    axes.set_xlim(part["seconds"][part["mean"] >= lowest].min(), None)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("simulated seconds")
+
+
+def _draw(frame: pd.DataFrame, paint: Painter, quantity: str, words: str) -> Figure:
     from matplotlib.figure import Figure
 
     looks = {
@@ -69,14 +129,11 @@ def _draw(frame: pd.DataFrame, quantity: str, words: str) -> Figure:
             below + (n_rows - 1 - row) * (_PANEL[1] + _GAPS[1]) + 0.45,
             *_PANEL,
         )
-        for (label, _), line in part.groupby(["label", "seed"], sort=False):
-            few: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(line) <= 12 else {}
-            axes.plot(line["step"], line["value"], linewidth=0.9, alpha=0.8, **looks[str(label)], **few)
+        paint(axes, part, looks)
         axes.set_title(dataset, loc="left", weight="bold")
         if not diagonal and len(searched) > 1:
             axes.set_title(f"searched on {search}", loc="right", size=style.SMALL_SIZE)
-        axes.set(xlabel="epoch", ylabel=quantity)
-        axes.locator_params(axis="x", integer=True)
+        axes.set_ylabel(quantity)
         axes.grid(color=style.FAINT, linewidth=0.4)
     figure.legend(
         handles=_keys(looks),

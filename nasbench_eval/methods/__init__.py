@@ -13,6 +13,10 @@ METHODS: dict[str, str] = {
     "weight_sharing": "nasbench_eval.methods.weight_sharing:WeightSharing",
     "random_search": "nasbench_eval.methods.random_search:RandomSearch",
     "evolution": "nasbench_eval.methods.evolution:RegularisedEvolution",
+    "reinforce": "nasbench_eval.methods.reinforce:Reinforce",
+    "bohb": "nasbench_eval.methods.bohb:Bohb",
+    "local_search": "nasbench_eval.methods.local_search:LocalSearch",
+    "asha": "nasbench_eval.methods.halving:Asha",
 }
 """Implementations by name, as ``module:class`` so that a method loads only what it needs."""
 

@@ -46,11 +46,17 @@ class Objective(Protocol):
     epochs, stopped after 4.
     """
 
-    def evaluate(self, cell: Cell, fidelity: str) -> tuple[float, float]:
-        """Return a cell's validation accuracy in percent and the simulated seconds that finding it out cost."""
+    def evaluate(self, cell: Cell, fidelity: str, draw: float | None = None) -> tuple[float, float]:
+        """Return a cell's validation accuracy in percent and the simulated seconds that finding it out cost.
+
+        Args:
+            cell: The cell.
+            fidelity: How long it is trained.
+            draw: None for the mean over the trials; a number in [0, 1) picks one of them.
+        """
         ...
 
-    def describe(self, fidelities: Sequence[str]) -> str:
+    def describe(self, fidelities: Sequence[str], *, single_trials: bool = False) -> str:
         """Say in words what rewards and costs at these fidelities are made of.
 
         Raises:

@@ -32,17 +32,27 @@ class TableObjective:
         self._table = table
         self._dataset = dataset
         self._validation_pass = validation_pass
-        self._known: dict[str, tuple[list[float], list[float]]] = {}
+        self._means: dict[str, tuple[list[float], list[float]]] = {}
+        self._trials: dict[str, list[list[float]]] = {}
 
-    def evaluate(self, cell: Cell, fidelity: str) -> tuple[float, float]:
-        """Return a cell's validation accuracy in percent, mean over trials, and the query's simulated seconds.
+    def evaluate(self, cell: Cell, fidelity: str, draw: float | None = None) -> tuple[float, float]:
+        """Return a cell's validation accuracy in percent and the query's simulated seconds.
+
+        Args:
+            cell: The cell.
+            fidelity: How long it is trained.
+            draw: None for the mean over the trials; a number in [0, 1) picks one of those that were run.
 
         Raises:
             NbevalError: If the table does not know one of them.
         """
-        accuracies, seconds = self._known.get(fidelity) or self._read(fidelity)
+        accuracies, seconds = self._means.get(fidelity) or self._read_means(fidelity)
         index = cell.index
         accuracy, cost = accuracies[index], seconds[index]
+        if draw is not None:
+            trials = self._trials.get(fidelity) or self._read_trials(fidelity)
+            run = [trial[index] for trial in trials if trial[index] == trial[index]]
+            accuracy = run[int(draw * len(run))] if run else accuracy
         if accuracy != accuracy or not cost > 0:
             raise NbevalError(
                 f"the table does not know the {self._dataset} validation accuracy and seconds of cell {index} at "
@@ -50,33 +60,52 @@ class TableObjective:
             )
         return accuracy, cost
 
-    def describe(self, fidelities: Sequence[str]) -> str:
+    def describe(self, fidelities: Sequence[str], *, single_trials: bool = False) -> str:
         """Say what rewards and costs at these fidelities are made of; raise where the table lacks a column."""
-        schedules = sorted({_parse(fidelity)[1] for fidelity in fidelities})
         for fidelity in fidelities:
-            self._read(fidelity)
+            self._read_means(fidelity)
+            if single_trials:
+                self._read_trials(fidelity)
+        schedules = sorted({_parse(fidelity)[1] for fidelity in fidelities})
         free = [str(key) for key in map(self._pass_key, schedules) if not self._charges(key)]
         told = "training and one validation pass" if not free else "training only"
         if free and self._validation_pass == "if_known":
             told += f": validation passes are not charged, the table has no {', '.join(free)}"
         elif free:
             told += ": validation passes are not charged, as set"
-        return f"reward: validation accuracy at {_words(fidelities)} epochs; cost of a query: {told}"
+        whose = "one random trial's" if single_trials else "the trials' mean"
+        return f"reward: {whose} validation accuracy at {_words(fidelities)} epochs; cost of a query: {told}"
 
-    def _read(self, fidelity: str) -> tuple[list[float], list[float]]:
+    def _read_means(self, fidelity: str) -> tuple[list[float], list[float]]:
         epochs, schedule = _parse(fidelity)
-        whole = epochs == schedule
-        if whole:
-            accuracies = self._table.column(self._dataset, VALID, epochs=schedule)
-        else:
-            accuracies = self._table.curves(self._dataset, VALID, epochs=schedule)[:, epochs - 1]
+        accuracies = self._accuracies(fidelity, None)
         training = self._table.column(self._dataset, "train", "train_seconds", epochs=schedule).astype(np.float64)
         seconds = training * (epochs / schedule)
         key = self._pass_key(schedule)
         if self._charges(key):
             seconds = seconds + self._table.values(key)
-        self._known[fidelity] = (accuracies.astype(np.float64).tolist(), seconds.tolist())
-        return self._known[fidelity]
+        self._means[fidelity] = (accuracies, seconds.tolist())
+        return self._means[fidelity]
+
+    def _read_trials(self, fidelity: str) -> list[list[float]]:
+        schedule = _parse(fidelity)[1]
+        seeds = self._table.trials(self._dataset, VALID, epochs=schedule)
+        if not seeds:
+            raise NbevalError(
+                f"the table has no single trials of {self._dataset}/{schedule}/{VALID}/accuracy, only their mean: use "
+                "a table built from the official files (`nbeval table build`), or --set reward=mean"
+            )
+        self._trials[fidelity] = [self._accuracies(fidelity, seed) for seed in seeds]
+        return self._trials[fidelity]
+
+    def _accuracies(self, fidelity: str, trial: int | None) -> list[float]:
+        epochs, schedule = _parse(fidelity)
+        if epochs == schedule:
+            values = self._table.column(self._dataset, VALID, epochs=schedule, trial=trial)
+        else:
+            values = self._table.curves(self._dataset, VALID, epochs=schedule, trial=trial)[:, epochs - 1]
+        found: list[float] = values.astype(np.float64).tolist()
+        return found
 
     def _pass_key(self, schedule: int) -> Key:
         return Key(self._dataset, schedule, VALID, "eval_seconds")

@@ -26,6 +26,11 @@ class TabularSettings:
         "use several, lowest first (1/12,4/12,12)",
         default="12",
     )
+    reward: str = setting(
+        "mean: validation accuracy, mean over the trials; random_trial: of one, drawn anew for every query",
+        choices=("mean", "random_trial"),
+        default="mean",
+    )
     validation_pass: str = setting(
         "charged: a query also costs one validation pass; if_known: where the table knows its seconds; free: never",
         choices=("charged", "if_known", "free"),
@@ -59,7 +64,8 @@ class TabularMethod(SearchMethod):
         self.fidelities = parse_fidelities(settings.fidelity)
         if len(self.fidelities) > 1 and not self.many_fidelities:
             raise UsageError(f"this method trains at one fidelity; got {settings.fidelity!r}")
-        self._split = self._objective.describe(self.fidelities)
+        self._single = settings.reward == "random_trial"
+        self._split = self._objective.describe(self.fidelities, single_trials=self._single)
         self._best: tuple[int, float] = (-1, 0.0)
         self._incumbent: Cell | None = None
 
@@ -76,7 +82,8 @@ class TabularMethod(SearchMethod):
     def step(self) -> StepInfo:
         """Query one cell. Metrics: ``valid_acc``, its reward in percent, and ``queried``, its official index."""
         cell, rung = self.propose()
-        reward, seconds = self._objective.evaluate(cell, self.fidelities[rung])
+        draw = self.rng.random() if self._single else None
+        reward, seconds = self._objective.evaluate(cell, self.fidelities[rung], draw)
         if (rung, reward) > self._best:
             self._best, self._incumbent = (rung, reward), cell
         self.observe(cell, rung, reward)
