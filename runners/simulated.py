@@ -6,6 +6,7 @@ import datetime
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ def _simulate(specs: Sequence[RunSpec], env: Environment) -> Iterator[Run]:
     if not specs:
         return
     truth, objective = _truth(specs[0], env), _objective(specs[0], env)
-    frames, shared = _Frames(truth), None
+    frames, shared = _frames(truth), None
     for spec in specs:
         started = _now()
         method = new_method(spec, objective)
@@ -142,6 +143,9 @@ class _Frames:
         columns |= {name: [row[name] for row in metrics] for name in metrics[0]}
         columns |= {name: values[index] for name, values in self._of_cell.items()}
         return pd.DataFrame(columns)
+
+
+_frames = cache(_Frames)
 
 
 def _truth(spec: RunSpec, env: Environment) -> TableTruth:

@@ -46,11 +46,11 @@ class TableObjective:
         Raises:
             NbevalError: If the table does not know one of them.
         """
-        accuracies, seconds = self._means.get(fidelity) or self._read_means(fidelity)
+        accuracies, seconds = self._mean_of(fidelity)
         index = cell.index
         accuracy, cost = accuracies[index], seconds[index]
         if draw is not None:
-            trials = self._trials.get(fidelity) or self._read_trials(fidelity)
+            trials = self._trials_of(fidelity)
             run = [trial[index] for trial in trials if trial[index] == trial[index]]
             accuracy = run[int(draw * len(run))] if run else accuracy
         if accuracy != accuracy or not cost > 0:
@@ -63,9 +63,9 @@ class TableObjective:
     def describe(self, fidelities: Sequence[str], *, single_trials: bool = False) -> str:
         """Say what rewards and costs at these fidelities are made of; raise where the table lacks a column."""
         for fidelity in fidelities:
-            self._read_means(fidelity)
+            self._mean_of(fidelity)
             if single_trials:
-                self._read_trials(fidelity)
+                self._trials_of(fidelity)
         schedules = sorted({_parse(fidelity)[1] for fidelity in fidelities})
         free = [str(key) for key in map(self._pass_key, schedules) if not self._charges(key)]
         told = "training and one validation pass" if not free else "training only"
@@ -76,7 +76,10 @@ class TableObjective:
         whose = "one random trial's" if single_trials else "the trials' mean"
         return f"reward: {whose} validation accuracy at {_words(fidelities)} epochs; cost of a query: {told}"
 
-    def _read_means(self, fidelity: str) -> tuple[list[float], list[float]]:
+    def _mean_of(self, fidelity: str) -> tuple[list[float], list[float]]:
+        """Return accuracies and seconds of all cells in official order."""
+        if fidelity in self._means:
+            return self._means[fidelity]
         epochs, schedule = _parse(fidelity)
         accuracies = self._accuracies(fidelity, None)
         training = self._table.column(self._dataset, "train", "train_seconds", epochs=schedule).astype(np.float64)
@@ -87,7 +90,10 @@ class TableObjective:
         self._means[fidelity] = (accuracies, seconds.tolist())
         return self._means[fidelity]
 
-    def _read_trials(self, fidelity: str) -> list[list[float]]:
+    def _trials_of(self, fidelity: str) -> list[list[float]]:
+        """Return each trial's accuracies of all cells in official order."""
+        if fidelity in self._trials:
+            return self._trials[fidelity]
         schedule = _parse(fidelity)[1]
         seeds = self._table.trials(self._dataset, VALID, epochs=schedule)
         if not seeds:
