@@ -126,19 +126,16 @@ def plain(method: str, options: argparse.Namespace) -> Any:
     import torch.nn.functional as F
     from plain import PlainSupernet  # type: ignore[import-not-found]
 
-    from nasbench_eval.methods.architecture import ExponentiatedGradient
-    from nasbench_eval.methods.weight_sharing import _parametrisation
+    from nasbench_eval.methods.weight_sharing.optimizers import architecture_optimizer
+    from nasbench_eval.methods.weight_sharing.search import architecture_of
     from nasbench_eval.streams import Streams
 
     s, device = settings(method, options), torch.device(options.device)
     net = PlainSupernet(s.channels, s.cells, 10, track_running_stats=s.track_running_stats).to(device)
-    architecture = _parametrisation(s, Streams(0).torch("architecture")).to(device)
+    architecture = architecture_of(s, Streams(0).torch("architecture")).to(device)
     sgd = torch.optim.SGD(net.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay, nesterov=s.nesterov)
     parameters = list(architecture.parameters())
-    learner: Any = None
-    if parameters:
-        is_eg = s.arch_optimizer == "eg"
-        learner = ExponentiatedGradient(parameters, 0.1) if is_eg else torch.optim.Adam(parameters, 3e-4, (0.5, 0.999))
+    learner = architecture_optimizer(s, parameters)
     loaders = [pil_loader(), pil_loader()]
     sampled = s.parametrisation in ("gumbel", "uniform")
 

@@ -59,7 +59,14 @@ class MixedCell(nn.Module):
             draw_default(kernel, kernel[0].numel(), generator)
             draw_default(self.biases[name], kernel[0].numel(), generator)
 
-    def forward(self, x: Tensor, weights: Tensor, active: Active, offsets: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        weights: Tensor,
+        active: Active,
+        offsets: Tensor | None = None,
+        edges: Tensor | None = None,
+    ) -> Tensor:
         """Evaluate the cell.
 
         Args:
@@ -67,18 +74,22 @@ class MixedCell(nn.Module):
             weights: Edge weights (6, 5).
             active: Per edge, the operations to evaluate; all others count as weight zero and cost nothing.
             offsets: Per edge (6,), a number added to every value of its output (the GDAS weight term).
+            edges: Per edge (6,), a factor of its output (PC-DARTS's edge normalisation).
 
         Returns:
             The last node, (B, C, H, W), channels-last.
         """
         plan = plan_of(active)
+        if edges is not None:
+            weights = weights * edges.unsqueeze(1)
+            offsets = None if offsets is None else offsets * edges
         if self.track_running_stats and not self.training:
             return self._on_running_statistics(x, weights, plan)
         kernels: list[Tensor | None] = []
-        for source, edges in enumerate(plan):
-            kernel1 = self._rows(self.kernels, source, NOR_CONV_1X1, edges.conv1)
+        for source, leaving in enumerate(plan):
+            kernel1 = self._rows(self.kernels, source, NOR_CONV_1X1, leaving.conv1)
             kernels.append(None if kernel1 is None else kernel1.flatten(1))
-            kernels.append(self._rows(self.kernels, source, NOR_CONV_3X3, edges.conv3))
+            kernels.append(self._rows(self.kernels, source, NOR_CONV_3X3, leaving.conv3))
         statistics: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         out: Tensor = CellFunction.apply(x, weights, offsets, plan, statistics, *kernels)  # type: ignore[no-untyped-call]
         if self.track_running_stats and self.training:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nasbench_eval.cell import AVG_POOL_3X3, EDGES, INCOMING, N_EDGES, N_OPS, NODES, NONE, Cell
 from nasbench_eval.cell_function import Active
 from nasbench_eval.mixed_cell import KERNEL_SIZE, MixedCell, draw_default
+from nasbench_eval.partial_cell import PartialCell
 
 ALL_OPS: Active = (tuple(op for op in range(N_OPS) if op != NONE),) * N_EDGES
 """Every operation on every edge; ``none`` contributes nothing and is never evaluated."""
@@ -93,23 +94,38 @@ class Supernet(_Skeleton):
         classes: Number of classes.
         generator: For the initial weights.
         track_running_stats: Whether the cells' BatchNorm keeps running statistics and evaluates with them.
+        partial_channels: K: one K-th of the channels goes through the operations, the rest passes by.
     """
 
     def __init__(
-        self, channels: int, cells: int, classes: int, *, generator: torch.Generator, track_running_stats: bool = True
+        self,
+        channels: int,
+        cells: int,
+        classes: int,
+        *,
+        generator: torch.Generator,
+        track_running_stats: bool = True,
+        partial_channels: int = 1,
     ) -> None:
+        def cell(width: int) -> nn.Module:
+            if partial_channels == 1:
+                return MixedCell(width, track_running_stats=track_running_stats)
+            return PartialCell(width, partial_channels, track_running_stats=track_running_stats)
+
         super().__init__(
             channels,
             classes,
-            [
-                [MixedCell(channels * 2**s, track_running_stats=track_running_stats) for _ in range(cells)]
-                for s in range(STAGES)
-            ],
+            [[cell(channels * 2**s) for _ in range(cells)] for s in range(STAGES)],
             generator,
         )
 
     def forward(
-        self, images: Tensor, weights: Tensor, active: Active = ALL_OPS, offsets: Tensor | None = None
+        self,
+        images: Tensor,
+        weights: Tensor,
+        active: Active = ALL_OPS,
+        offsets: Tensor | None = None,
+        edges: Tensor | None = None,
     ) -> Tensor:
         """Classify images.
 
@@ -118,11 +134,12 @@ class Supernet(_Skeleton):
             weights: Edge weights (6, 5), used by every cell.
             active: Per edge, the operations to evaluate; others count as weight zero and cost nothing.
             offsets: Per edge (6,), a number added to every value of its output.
+            edges: Per edge (6,), a factor of its output.
 
         Returns:
             Logits (B, classes).
         """
-        return self._run(images, weights, active, offsets)
+        return self._run(images, weights, active, offsets, edges)
 
 
 class _FixedCell(nn.Module):

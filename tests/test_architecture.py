@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from nasbench_eval.cell import N_OPS, Cell
-from nasbench_eval.methods.architecture import ExponentiatedGradient, Gumbel, Simplex, Softmax, Uniform
+from nasbench_eval.methods.weight_sharing.optimizers import ExponentiatedGradient
+from nasbench_eval.methods.weight_sharing.parametrisations import Gumbel, Logits, Mixture, Simplex, Uniform
 from nasbench_eval.streams import Streams
 
 ALL = tuple(range(N_OPS))
@@ -66,64 +67,65 @@ def test_exponentiated_gradient_leaves_parameters_without_gradient_alone() -> No
 
 @pytest.mark.parametrize("ops", [ALL, NO_NONE])
 def test_weights_are_distributions_and_leave_none_out(ops: tuple[int, ...]) -> None:
-    for parameters in (Softmax(ops, generator()), Simplex(ops, generator())):
-        values, active, offsets = parameters.sample()
+    for parameters in (Mixture(Logits(ops, generator())), Mixture(Simplex(ops))):
+        values, active, offsets, edges = parameters.sample()
         assert values.shape == (6, 5)
         assert torch.allclose(values.sum(-1), torch.ones(6))
-        assert offsets is None
+        assert offsets is edges is None
         # `none` costs nothing: its weight counts, but it is never evaluated.
         assert active == (NO_NONE,) * 6
         assert (values[:, 0] > 0).all() == (0 in ops)
 
 
 def test_entropy_is_in_nats_and_falls_from_log_n() -> None:
-    simplex = Simplex(NO_NONE, generator())
-    assert float(simplex.entropy()) == pytest.approx(math.log(4), rel=1e-6)
+    simplex = Simplex(NO_NONE)
+    assert float(Mixture(simplex).entropy()) == pytest.approx(math.log(4), rel=1e-6)
     with torch.no_grad():
         simplex.theta[:] = torch.tensor([0.5, 0.5, 0.0, 0.0])
-    assert float(simplex.entropy()) == pytest.approx(math.log(2), rel=1e-6)
+    assert float(Mixture(simplex).entropy()) == pytest.approx(math.log(2), rel=1e-6)
 
 
 def test_cell_is_the_argmax_on_every_edge() -> None:
-    softmax = Softmax(NO_NONE, generator())
+    logits = Logits(NO_NONE, generator())
     with torch.no_grad():
-        softmax.logits.zero_()
+        logits.logits.zero_()
         for edge, column in enumerate((0, 1, 2, 3, 2, 1)):
-            softmax.logits[edge, column] = 1.0
-    assert softmax.cell() == Cell((1, 2, 3, 4, 3, 2))
+            logits.logits[edge, column] = 1.0
+    assert Mixture(logits).cell() == Cell((1, 2, 3, 4, 3, 2))
 
 
 def test_gumbel_samples_with_the_softmax_probabilities_and_passes_gradients_straight_through() -> None:
-    gumbel = Gumbel(NO_NONE, generator(), epochs=3, tau=(10.0, 0.1), other_weights=True)
+    logits = Logits(NO_NONE, generator())
+    gumbel = Gumbel(logits, epochs=3, tau=(10.0, 0.1), other_weights=True)
     with torch.no_grad():
-        gumbel.logits[:] = torch.tensor([0.0, 1.0, 2.0, -1.0])
+        logits.logits[:] = torch.tensor([0.0, 1.0, 2.0, -1.0])
     n = 4000
     gumbel.begin_epoch(0, n, generator(), CPU)
     counts = torch.zeros(5)
     for _ in range(n):
-        values, active, offsets = gumbel.sample()
+        values, active, offsets, _ = gumbel.sample()
         counts += values.detach().sum(0)
         assert all(len(ops) == 1 for ops in active)
     frequencies = counts[1:] / (6 * n)
     # 24,000 draws: the largest standard error is 0.0032.
-    assert torch.allclose(frequencies, gumbel.logits[0].detach().softmax(-1), atol=0.013)
+    assert torch.allclose(frequencies, logits.logits[0].detach().softmax(-1), atol=0.013)
     assert torch.allclose(offsets, torch.zeros(6), atol=1e-6)
     # Straight through: the gradient of the hard weights is that of the soft ones, for operations not sampled too.
     values.sum(-1).backward(torch.arange(6.0))
-    assert torch.allclose(gumbel.logits.grad, torch.zeros(6, 4), atol=1e-6)
+    assert torch.allclose(logits.logits.grad, torch.zeros(6, 4), atol=1e-6)
     gumbel.begin_epoch(1, 1, generator(), CPU)
-    values, active, _ = gumbel.sample()
-    gumbel.logits.grad = None
+    values, active, _, _ = gumbel.sample()
+    logits.logits.grad = None
     values[:, 1].sum().backward()
-    assert (gumbel.logits.grad.abs().sum(-1) > 0).all()
+    assert (logits.logits.grad.abs().sum(-1) > 0).all()
 
 
 def test_gumbel_temperature_falls_linearly_to_its_end() -> None:
-    gumbel = Gumbel(ALL, generator(), epochs=5, tau=(10.0, 0.1), other_weights=False)
+    gumbel = Gumbel(Logits(ALL, generator()), epochs=5, tau=(10.0, 0.1), other_weights=False)
     seen = []
     for epoch in range(5):
         gumbel.begin_epoch(epoch, 1, generator(), CPU)
-        seen.append(gumbel._tau)
+        seen.append(gumbel.tau)
     assert seen == pytest.approx([10.0, 7.525, 5.05, 2.575, 0.1])
 
 
@@ -132,7 +134,7 @@ def test_uniform_trains_one_cell_a_batch_drawn_uniformly() -> None:
     uniform.begin_epoch(0, 2000, generator(), CPU)
     total = torch.zeros(5)
     for _ in range(2000):
-        values, active, _ = uniform.sample()
+        values, active, _, _ = uniform.sample()
         assert values.sum() == 6
         assert [ops[0] for ops in active] == values.argmax(-1).tolist()
         total += values.sum(0)

@@ -1,0 +1,6 @@
+"""Weight-sharing searches: one supernet, trained side by side with a distribution over cells."""
+
+from nasbench_eval.methods.weight_sharing.search import WeightSharing
+from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
+
+__all__ = ["WeightSharing", "WeightSharingSettings"]

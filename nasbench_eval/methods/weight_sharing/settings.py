@@ -1,0 +1,133 @@
+"""Every choice of a weight-sharing search; a preset gives each its published value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nasbench_eval.errors import UsageError
+from nasbench_eval.methods.settings import setting
+
+OPTIMIZER_OF = {
+    "softmax": "adam",
+    "simplex": "eg",
+    "gumbel": "adam",
+    "gumbel_simplex": "eg",
+    "setn": "adam",
+    "dirichlet": "adam",
+    "uniform": "none",
+    "controller": "reinforce",
+}
+"""The parametrisations, and the optimiser that each one goes with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightSharingSettings:
+    """Every choice of a weight-sharing search; a preset gives each its published value."""
+
+    epochs: int = setting("epochs of the search", at_least=1)
+    batch_size: int = setting("images of a batch", at_least=2)
+    lr: float = setting("learning rate of the weights at the start", at_least=0)
+    lr_min: float = setting("learning rate of the weights at the end of the cosine", at_least=0)
+    lr_epochs: int | None = setting(
+        "epochs over which the cosine falls to lr_min, and after which it rises again; none: those of the search",
+        at_least=1,
+        default=None,
+    )
+    weight_decay: float = setting("weight decay of the weights", at_least=0)
+    momentum: float = setting("momentum of the weights' SGD", at_least=0, default=0.9)
+    nesterov: bool = setting("whether the weights' SGD uses Nesterov momentum")
+    clip: float | None = setting("largest norm of a gradient; none: no clipping", at_least=0, default=5.0)
+    clip_architecture: bool = setting(
+        "whether the weights step's clipping norm includes the architecture's gradient", default=False
+    )
+
+    parametrisation: str = setting(
+        "how the distribution over cells is parametrised, and what a batch evaluates", choices=tuple(OPTIMIZER_OF)
+    )
+    zero_op: bool = setting("whether `none` is a candidate operation")
+    objective: str = setting(
+        "bilevel: weights on the train part, architecture on the valid part; erm: both on the same images",
+        choices=("bilevel", "erm"),
+    )
+    erm_images: str = setting(
+        "erm: training_set, all of the official one (of CIFAR-10: train and valid), or train, which holds valid out",
+        choices=("train", "training_set"),
+        default="train",
+    )
+    order: str = setting(
+        "which step an iteration takes first", choices=("weights_first", "architecture_first"), default="weights_first"
+    )
+    unrolled: bool = setting(
+        "whether the architecture's gradient goes through one step of the weights (DARTS, second order)", default=False
+    )
+
+    arch_optimizer: str = setting(
+        "what moves the architecture parameters: adam, eg (exponentiated gradient), reinforce (the controller's own "
+        "phase after each epoch), or none",
+        choices=("adam", "eg", "reinforce", "none"),
+    )
+    arch_lr: float = setting("learning rate of the architecture parameters", at_least=0, default=3e-4)
+    arch_beta1: float = setting("Adam's first beta for the architecture", at_least=0, default=0.5)
+    arch_beta2: float = setting("Adam's second beta for the architecture", at_least=0, default=0.999)
+    arch_eps: float = setting("Adam's epsilon for the architecture", at_least=0, default=1e-8)
+    arch_weight_decay: float = setting("weight decay of the architecture parameters (Adam)", at_least=0, default=1e-3)
+    arch_entropy_weight: float = setting(
+        "weight of the distance (KL) to the uniform distribution, added to the architecture's loss (eg)",
+        at_least=0,
+        default=0.0,
+    )
+    arch_normalise_first: bool = setting("eg: normalise, then clamp at 1e-5, instead of the reverse", default=False)
+    arch_warmup_epochs: int = setting("epochs before the first architecture step", at_least=0, default=0)
+
+    tau_max: float = setting("Gumbel temperature in the first epoch", at_least=0, default=10.0)
+    tau_min: float = setting("Gumbel temperature in the last epoch; linear between", at_least=0, default=0.1)
+    other_weights: bool = setting(
+        "Gumbel: add the weights of operations not sampled, zero in value but not in gradient", default=False
+    )
+    controller_steps: int = setting("controller: its updates after each epoch", at_least=1, default=50)
+    controller_samples: int = setting("controller: cells scored for one update", at_least=1, default=20)
+    controller_entropy: float = setting("controller: weight of the entropy in the reward", at_least=0, default=1e-4)
+    controller_decay: float = setting("controller: decay of the reward's moving average", at_least=0, default=0.99)
+
+    genotype: str = setting(
+        "last: the cell of the last epoch; best: of the epoch with the best supernet validation accuracy",
+        choices=("last", "best"),
+        default="last",
+    )
+    select_cells: int = setting(
+        "how many candidate cells are scored with the shared weights after each epoch (uniform, setn, controller)",
+        at_least=1,
+        default=100,
+    )
+    select_on: str = setting(
+        "one_batch: each candidate on another validation batch, as published; whole: each on all of the valid part",
+        choices=("one_batch", "whole"),
+        default="one_batch",
+    )
+
+    channels: int = setting("channels C of the supernet's first stage", at_least=1, default=16)
+    cells: int = setting("cells N of a stage", at_least=1, default=5)
+    track_running_stats: bool = setting(
+        "whether the search cell's BatchNorm keeps running statistics and evaluates with them", default=True
+    )
+    partial_channels: int = setting(
+        "K: one K-th of the channels goes through the operations, the rest passes by (PC-DARTS); 1: all",
+        at_least=1,
+        default=1,
+    )
+    edge_normalisation: bool = setting("whether each node's incoming edges have weights too (PC-DARTS)", default=False)
+    valid_batch_size: int = setting("images of a validation batch", at_least=1, default=512)
+    train_images: int | None = setting("use only so many images of the train part", at_least=2, default=None)
+    valid_images: int | None = setting("use only so many images of the valid part", at_least=2, default=None)
+
+    def __post_init__(self) -> None:
+        fits = OPTIMIZER_OF[self.parametrisation]
+        if self.arch_optimizer != fits:
+            raise UsageError(
+                f"arch_optimizer {self.arch_optimizer} does not fit parametrisation {self.parametrisation}: "
+                f"it goes with {fits}"
+            )
+        if self.channels % self.partial_channels:
+            raise UsageError(f"channels ({self.channels}) is no multiple of partial_channels ({self.partial_channels})")
+        if self.unrolled and fits in ("none", "reinforce"):
+            raise UsageError(f"unrolled needs an architecture gradient, which {self.parametrisation} does not have")
