@@ -38,6 +38,9 @@ _PUT = rb"q.|r.{4}"
 _PLAIN_RUN = re.compile(rb"(?:%b|%b)*+" % (_VALUE, _PUT), re.DOTALL)
 _PLAIN_ONE = re.compile(rb"%b|%b" % (_VALUE, _PUT), re.DOTALL)
 _NUMBERED_RUN = re.compile(rb"((?:%b|[(tue.])*+)([qh].|[rj].{4}|)" % _VALUE, re.DOTALL)
+_ITEM_RUN = re.compile(rb"(?:%b|%b|h.|j.{4})*+" % (_VALUE, _PUT), re.DOTALL)
+# The empty alternative makes it match wherever it starts, so that findall goes from operation to operation.
+_NEXT_GET = re.compile(rb"(?:%b|%b)*+(?:h(.)|j(.{4})|)" % (_VALUE, _PUT), re.DOTALL)
 _NEXT_PUT = re.compile(rb"(?:%b|[(tue]|h.|j.{4})*+(?:q(.)|r(.{4}))" % _VALUE, re.DOTALL)
 
 _TO_MARK, _INTEGERS = b"tue", {ord("K"): 2, ord("M"): 3, ord("J"): 5}
@@ -178,7 +181,7 @@ class _Scan:
         key = int.from_bytes(self._block[self._at + 1 : self._at + size], "little", signed=size == 5)
         self._at += size
         self._fill()
-        begin, level, numbers = self._offset + self._at, 0, []
+        begin, level, numbers = self._offset + self._at, 0, set[tuple[bytes, bytes]]()
         built = _NEXT_PUT.match(self._block, self._at)
         if key in self.items:
             raise NbevalError(f"{self._file.name} is damaged: item {key} is there twice")
@@ -188,7 +191,9 @@ class _Scan:
         while True:
             self._fill()
             if level:
-                self._at += _length(_PLAIN_RUN, self._block, self._at)
+                end = self._at + _length(_ITEM_RUN, self._block, self._at)
+                numbers.update(_NEXT_GET.findall(self._block, self._at, end))
+                self._at = end
                 self._fill()
             operation = self._block[self._at : self._at + 1]
             if operation == b"(":
@@ -200,12 +205,13 @@ class _Scan:
                 level -= 1
                 self._at += 1
             elif operation and operation in b"hj":
-                size = _GET_SIZE[operation[0]]
-                numbers.append(int.from_bytes(self._block[self._at + 1 : self._at + size], "little"))
-                self._at += size
+                end = self._at + _GET_SIZE[operation[0]]
+                numbers.update(_NEXT_GET.findall(self._block, self._at, end))
+                self._at = end
             else:
                 self._at += self._one()
-        self.outside.update(number for number in numbers if number < first)
+        referred = (int.from_bytes(short or long, "little") for short, long in numbers if short or long)
+        self.outside.update(number for number in referred if number < first)
         self.items[key] = (first, begin, self._offset + self._at)
 
     def _one(self) -> int:
