@@ -88,7 +88,7 @@ def _means(axes: Axes, part: pd.DataFrame, looks: Mapping[str, Mapping[str, Any]
     axes.axhline(best, color=style.OPTIMUM, linewidth=0.8, linestyle=":")
     # The first queries are far below all that the curves differ in.
     final = part.groupby("label")["mean"].max().min()
-    lowest = final - 2.2 * (best - final)
+    lowest = max(final - 2.2 * (best - final), part[["mean", "ci95_low"]].min(axis=None))
     axes.set_ylim(lowest, best + 0.12 * (best - final))
     axes.set_xscale("log")
     axes.set_xlim(part["seconds"][part["mean"] >= lowest].min(), None)

@@ -67,12 +67,10 @@ class TableObjective:
             if single_trials:
                 self._trials_of(fidelity)
         schedules = sorted({_parse(fidelity)[1] for fidelity in fidelities})
-        free = [str(key) for key in map(self._pass_key, schedules) if not self._charges(key)]
-        told = "training and one validation pass" if not free else "training only"
-        if free and self._validation_pass == "if_known":
-            told += f": validation passes are not charged, the table has no {', '.join(free)}"
-        elif free:
-            told += ": validation passes are not charged, as set"
+        told = "training and one validation pass"
+        if not all(self._charges(self._pass_key(schedule)) for schedule in schedules):
+            why = "as set" if self._validation_pass == "free" else "the table has no eval_seconds of the valid split"
+            told = f"training only (validation passes are not charged: {why})"
         whose = "one random trial's" if single_trials else "the trials' mean"
         return f"reward: {whose} validation accuracy at {_words(fidelities)} epochs; cost of a query: {told}"
 
