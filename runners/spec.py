@@ -19,8 +19,20 @@ from runners.presets import Preset, load_preset, scaled
 SPEC_VERSION = 1
 """Raised whenever the same settings come to mean another search, so that old results are not taken for new ones."""
 
-SIZES = ("channels", "cells", "epochs", "train_images", "valid_images", "select_cells", "budget_seconds")
+SIZES = (
+    "channels",
+    "cells",
+    "epochs",
+    "train_images",
+    "valid_images",
+    "select_cells",
+    "controller_steps",
+    "budget_seconds",
+)
 """Settings whose smaller value makes a run a reduced one."""
+
+_ONLY_WITH = {"select_cells": ("uniform", "setn", "controller"), "controller_steps": ("controller",)}
+"""Sizes that mean something to some parametrisations only."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +104,8 @@ class RunSpec:
         """
         published, words = dataclasses.asdict(self._published), []
         for key in SIZES:
-            if key == "select_cells" and self.values.get("parametrisation") != "uniform":
-                continue  # only a search that learns no architecture scores random cells
+            if self.values.get("parametrisation") not in _ONLY_WITH.get(key, (self.values.get("parametrisation"),)):
+                continue  # the setting means nothing to this search
             value, full = self.values.get(key), published.get(key) or available.get(key)
             if value is not None and full is not None and value < full:
                 words.append(f"{key} {full} -> {value}")

@@ -22,8 +22,9 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.images import Images, load_images
 from nasbench_eval.methods import SearchContext
 from nasbench_eval.methods.weight_sharing import WeightSharing
+from nasbench_eval.methods.weight_sharing.controller import Controller
 from nasbench_eval.methods.weight_sharing.optimizers import ExponentiatedGradient
-from nasbench_eval.methods.weight_sharing.parametrisations import Gumbel, _UniformCells
+from nasbench_eval.methods.weight_sharing.parametrisations import Dirichlet, Gumbel, _UniformCells
 from nasbench_eval.streams import Streams
 from runners.presets import load_preset, preset_names
 from runners.spec import RunSpec
@@ -31,7 +32,7 @@ from runners.spec import RunSpec
 WEIGHT_SHARING = [name for name in preset_names() if load_preset(name).implementation == "weight_sharing"]
 TINY = {
     "channels": 4, "cells": 1, "epochs": 3, "batch_size": 32, "train_images": 80, "valid_images": 48,
-    "valid_batch_size": 16, "select_cells": 4, "lr_epochs": 4,
+    "valid_batch_size": 16, "select_cells": 4, "lr_epochs": 4, "controller_steps": 2, "controller_samples": 3,
 }  # fmt: skip
 
 
@@ -222,8 +223,13 @@ def test_an_epoch_on_an_accelerator_never_waits_nor_mixes_devices(name: str, mon
     """Fake tensors have a device and no values: an operation over two devices raises, and so does .item()."""
     # A CPU build of torch aborts in autograd on fake CUDA tensors; there, meta stands for the accelerator.
     device = "cuda" if torch.backends.cuda.is_built() else "meta"
-    # The one wait of GDAS, six integers a batch, is named where it happens; here it answers without looking.
-    monkeypatch.setattr(Gumbel, "_on_host", lambda self, choice: Cell((1, 2, 3, 4, 3, 1)))
+    # Where a method must wait for the device, a few numbers a batch, it says so; here these answer without looking.
+    known = Cell((1, 2, 3, 4, 3, 1))
+    monkeypatch.setattr(Gumbel, "_on_host", lambda self, choice: known)
+    monkeypatch.setattr(Dirichlet, "_draw", lambda self, concentration: concentration / concentration.sum(-1, True))
+    monkeypatch.setattr(torch, "_dirichlet_grad", lambda drawn, concentration, total: drawn)  # has no fake form
+    monkeypatch.setattr(Controller, "_propose", lambda self, generator: known)
+    monkeypatch.setattr(_UniformCells, "cells", lambda self, n, generator: [known] * n)
     monkeypatch.setattr(torch.nn.Module, "to", replace_tensors)
     data = load_images("digits")
     with functorch_config.patch(fake_tensor_allow_meta=True), FakeTensorMode():
@@ -233,7 +239,6 @@ def test_an_epoch_on_an_accelerator_never_waits_nor_mixes_devices(name: str, mon
         }
         images = dataclasses.replace(data, **fake)
         method = make(name, images=images, device=device, train_images="none", valid_images="none")
-        monkeypatch.setattr(_UniformCells, "cells", lambda self, n, generator: [Cell((1, 2, 3, 4, 3, 1))] * n)
         method._begin_epoch()
         assert method.train_epoch().device.type == device
         assert method.scoring.totals(method.architecture.sample).device.type == device
