@@ -49,13 +49,16 @@ def run_variant(
         on_run(run, False)
     fresh: list[Run] = []
     written = time.monotonic()
-    for run in _simulate([spec for spec in specs if spec.run_id not in done], env):
-        fresh.append(run)
-        on_run(run, True)
-        if time.monotonic() - written > WRITE_EVERY:
-            done |= _write(env.runs_folder, fresh)
-            fresh, written = [], time.monotonic()
-    done |= _write(env.runs_folder, fresh)
+    try:
+        for run in _simulate([spec for spec in specs if spec.run_id not in done], env):
+            fresh.append(run)
+            on_run(run, True)
+            if time.monotonic() - written > WRITE_EVERY:
+                done |= _write(env.runs_folder, fresh)
+                fresh, written = [], time.monotonic()
+    finally:
+        # Also what an interrupted command had finished.
+        done |= _write(env.runs_folder, fresh)
     for path, inside in found.items():
         if all(run.record.run_id in done and done[run.record.run_id][0] != path for run in inside):
             path.unlink()  # every run in it was run again

@@ -86,6 +86,32 @@ def test_an_epoch_of_a_schedule_costs_its_share_and_takes_the_curve(made, monkey
     assert seconds == pytest.approx(built.train_seconds(CELL, "cifar10", epochs=12) / 3)
 
 
+def test_rewards_and_costs_of_official_files_are_what_the_api_says(tmp_path):
+    pytest.importorskip("torch")
+    import official_layout
+    from nas_201_api import ArchResults
+
+    from nasbench_eval.table.build import build_table
+
+    content = official_layout.write_pth(tmp_path / "official.pth", [3, 8])
+    built = build_table(tmp_path / "official.pth", tmp_path / "table.parquet", curves=True, partial=True, workers=1)
+    objective = TableObjective(built, "cifar10", "charged")
+    for index in (3, 8):
+        records = ArchResults.create_from_state_dict(content["arch2infos"][index]["less"])
+        trials = [records.query("cifar10-valid", seed) for seed in (111, 777)]
+        per_epoch = trials[0].get_train()["cur_time"]
+        for fidelity, epoch in (("1/12", 0), ("4/12", 3), ("12", 11)):
+            accuracies = [trial.get_eval("x-valid", epoch)["accuracy"] for trial in trials]
+            reward, seconds = objective.evaluate(Cell.from_index(index), fidelity)
+            assert reward == pytest.approx(np.mean(accuracies), abs=1e-4)
+            assert seconds == pytest.approx(
+                (epoch + 1) * per_epoch + trials[0].get_eval("x-valid")["cur_time"], rel=1e-5
+            )
+            assert objective.evaluate(Cell.from_index(index), fidelity, 0.9)[0] == pytest.approx(
+                accuracies[1], abs=1e-4
+            )
+
+
 def test_without_curves_an_epoch_is_an_error(made, tmp_path):
     with pytest.raises(NbevalError, match=r"no learning curves at .*table build --curves"):
         TableObjective(table(made, tmp_path), "cifar10").evaluate(CELL, "4/12")
@@ -209,8 +235,9 @@ def test_only_what_is_missing_is_run(made, tmp_path):
     assert sorted(run.record.seed for run in load_runs([tmp_path])) == [0, 1, 2, 3, 4]
 
 
-def test_an_interrupted_command_keeps_what_was_written(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(simulated, "WRITE_EVERY", 0.0)
+@pytest.mark.parametrize(("write_every", "files"), [(0.0, 3), (20.0, 1)])
+def test_an_interrupted_command_keeps_what_it_finished(made, tmp_path, monkeypatch, write_every, files):
+    monkeypatch.setattr(simulated, "WRITE_EVERY", write_every)
     env = environment(tmp_path, made)
 
     def stop(run: Run, new: bool) -> None:
@@ -219,7 +246,8 @@ def test_an_interrupted_command_keeps_what_was_written(made, tmp_path, monkeypat
 
     with pytest.raises(KeyboardInterrupt):
         run_variant(specs(4), env, stop)
-    assert sorted(run.record.seed for run in load_runs([tmp_path])) == [0, 1]
+    assert sorted(run.record.seed for run in load_runs([tmp_path])) == [0, 1, 2]
+    assert len(list((tmp_path / "runs").iterdir())) == files
     resumed = run_variant(specs(4), env)
     whole = run_variant(specs(4), environment(tmp_path / "whole", made))
     for one, other in zip(resumed, whole, strict=True):
