@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -191,7 +192,7 @@ def _simulated(specs: list[RunSpec], env: Environment) -> list[Run]:
 
     new = 0
     title = f"{specs[0].method} {specs[0].search_dataset}"
-    with tqdm(total=len(specs), desc=title, unit="run", dynamic_ncols=True) as bar:
+    with tqdm(total=len(specs), desc=title, unit="run", dynamic_ncols=True, mininterval=_interval()) as bar:
 
         def show(run: Run, fresh: bool) -> None:
             nonlocal new
@@ -213,13 +214,19 @@ def _trained(spec: RunSpec, env: Environment, images_of: Callable[[str], ImageDa
     if found is not None:
         click.echo(f"{title}: complete already")
         return found
-    with tqdm(total=spec.values.get("epochs"), desc=title, unit="epoch", dynamic_ncols=True) as bar:
+    total = spec.values.get("epochs")
+    with tqdm(total=total, desc=title, unit="epoch", dynamic_ncols=True, mininterval=_interval()) as bar:
 
         def show(done: int, row: Mapping[str, Any]) -> None:
             bar.set_postfix_str(_current(row, spec), refresh=False)
             bar.update(done - bar.n)
 
         return execute(spec, env, images_of(spec.search_dataset), show)
+
+
+def _interval() -> float:
+    """Seconds between two states of a progress bar: a log file wants fewer than a terminal."""
+    return 0.1 if sys.stderr.isatty() else 30.0
 
 
 def _current(row: Mapping[str, Any], spec: RunSpec) -> str:
