@@ -13,6 +13,7 @@ from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.table.locate import default_path
 from nasbench_eval.table.schema import MEAN, Key
+from runners.cli.table_train import train
 
 table_option = click.option(
     "--table",
@@ -25,6 +26,9 @@ table_option = click.option(
 @click.group()
 def table() -> None:
     """Make, check and query the benchmark table."""
+
+
+table.add_command(train)
 
 
 @table.command("import")

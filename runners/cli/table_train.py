@@ -1,0 +1,126 @@
+"""``nbeval table train``: a tabular benchmark of one's own."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nasbench_eval.errors import UsageError
+
+if TYPE_CHECKING:
+    from nasbench_eval.images import ImageData
+    from runners.train_table import Records
+
+
+@click.command()
+@click.option("--dataset", default="digits", show_default=True, help="A data set that nbeval knows.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Images of your own: a folder with one folder a class, or an .npz with x_train, y_train, x_test, y_test.",
+)
+@click.option("--trials", default="3", show_default=True, help="A number of trials (3), or a list of seeds (0,3,7).")
+@click.option("--cells", help="Only these cells: indices, comma-separated.  [default: all]")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes of one thread each.  [default: one a core]")
+@click.option("--share", metavar="I/N", default="1/1", help="Do the Ith of N shares: one machine's part of the work.")
+@click.option("--out", type=click.Path(path_type=Path), help="The table file.  [default: NAME-table.parquet here]")
+@click.option("--merge", is_flag=True, help="Train nothing: join the records beside the TABLES into --out.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change the schedule.")
+@click.argument("tables", nargs=-1, type=click.Path(path_type=Path))
+def train(
+    dataset: str,
+    images: Path | None,
+    trials: str,
+    cells: str | None,
+    workers: int | None,
+    share: str,
+    out: Path | None,
+    merge: bool,
+    changes: tuple[str, ...],
+    tables: tuple[Path, ...],
+) -> None:
+    r"""Train every distinct cell and make a table of the results.
+
+    Cells that compute the same function are trained once. Stopped and called again, it goes on from the cells that are
+    done; the table is written at the end, and holds what is done so far when the command is stopped with Ctrl-C.
+
+    \b
+        nbeval table train --dataset digits --trials 3
+        nbeval table train --images photos/ --trials 1 --out photos.parquet
+        nbeval table train --share 1/2 --out a.parquet     # and 2/2 elsewhere, then
+        nbeval table train --merge a.parquet b.parquet --out whole.parquet
+    """
+    from runners import train_table
+    from runners.spec import parse_overrides, parse_seeds
+
+    if merge != bool(tables):
+        raise UsageError("--merge takes the tables to join, and nothing else does: --merge A.parquet B.parquet")
+    if merge:
+        if out is None:
+            raise UsageError("--merge needs --out, the table to make")
+        records = train_table.merge([train_table.records_path(path) for path in tables])
+        records.write(train_table.records_path(out))
+        _save(records, out)
+        return
+    from nasbench_eval.methods.settings import build_settings
+    from nasbench_eval.training import Schedule
+
+    load = functools.partial(_load, dataset, images)
+    out = out or Path(f"{dataset if images is None else images.stem}-table.parquet")
+    path = train_table.records_path(out)
+    try:
+        records = train_table.train_cells(
+            load,
+            build_settings(Schedule, parse_overrides(changes), owner="the schedule"),
+            path,
+            trials=parse_seeds(trials),
+            cells=None if cells is None else _indices(cells),
+            workers=workers or os.cpu_count() or 1,
+            share=_share(share),
+        )
+    except KeyboardInterrupt:
+        records = train_table.Records.read(path)
+        _save(records, out)
+        raise
+    _save(records, out)
+
+
+def _load(dataset: str, images: Path | None) -> ImageData:
+    from nasbench_eval.images import load_images
+    from nasbench_eval.images.own import own_images
+    from nasbench_eval.images.placed_digits import placed_digits
+
+    if images is not None:
+        return own_images(images)
+    return placed_digits() if dataset == "digits" else load_images(dataset)
+
+
+def _save(records: Records, out: Path) -> None:
+    from nasbench_eval.table.trained import trained_table, write_curves
+
+    if not records.lines:
+        return
+    saved = trained_table(records.head, records.lines).save(out)
+    write_curves(records.head, records.lines, saved)
+    click.echo(f"wrote {out}: {saved.metadata.source['trained']}")
+    click.echo(f"  {saved.metadata.source['seconds']}")
+
+
+def _indices(text: str) -> list[int]:
+    from nasbench_eval.cell import N_CELLS
+
+    found = [int(part) if part.strip().isdigit() else -1 for part in text.split(",")]
+    if not all(0 <= index < N_CELLS for index in found):
+        raise UsageError(f"--cells is a list of indices, 0 to {N_CELLS - 1}; got {text!r}")
+    return found
+
+
+def _share(text: str) -> tuple[int, int]:
+    first, _, second = text.partition("/")
+    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+        raise UsageError(f"--share is I/N with I from 1 to N, such as 1/2; got {text!r}")
+    return int(first), int(second)
