@@ -194,7 +194,11 @@ def _run(
         _prepare(load, schedule)
         yield from (_train(*job) for job in jobs)
         return
-    context = multiprocessing.get_context("spawn")
+    methods = multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if context.get_start_method() == "forkserver":
+        # The server process imports torch once for all workers.
+        context.set_forkserver_preload(["nasbench_eval.training"])
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(load, schedule)) as pool:
         waiting = iter(jobs)
         running: set[Future[list[dict[str, Any]]]] = set()
