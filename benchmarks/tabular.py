@@ -30,7 +30,7 @@ import numpy as np
 
 from nasbench_eval.cell import EDGES, N_CELLS, N_EDGES, OPS
 from nasbench_eval.table import Table
-from runners.loop import Environment
+from runners.environment import Environment
 from runners.simulated import run_variant
 from runners.spec import RunSpec
 from runners.truths import TableTruth

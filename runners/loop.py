@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.analysis.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.cell import Cell
@@ -17,51 +16,16 @@ from nasbench_eval.methods import SearchContext, SearchMethod
 from nasbench_eval.streams import Streams
 from runners import machine, simulated
 from runners.checkpoints import load_checkpoint, save_checkpoint
+from runners.environment import Environment
 from runners.records import make_record
 from runners.spec import RunSpec
-from runners.truths import TableTruth, train_note, with_truth
+from runners.truths import train_note, with_truth
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
-    from nasbench_eval.truth import TrainingSettings
 
 Progress = Callable[[int, Mapping[str, Any]], None]
 """Called after each step with the number of steps done and the row recorded."""
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What all runs of one command share.
-
-    Attributes:
-        results: The results folder; runs go to ``runs/`` below it, checkpoints to ``checkpoints/``.
-        device: A torch device.
-        table: The benchmark table as truth, or None.
-        training: How ``--truth train`` trains, or None where the truth is not trained.
-    """
-
-    results: Path
-    device: str = "cpu"
-    table: TableTruth | None = None
-    training: TrainingSettings | None = None
-
-    @property
-    def truth(self) -> Literal["table", "train", "none"]:
-        """``table``, ``train`` or ``none``."""
-        return "train" if self.training is not None else "none" if self.table is None else "table"
-
-    @property
-    def runs_folder(self) -> Path:
-        """The folder of run files."""
-        return self.results / "runs"
-
-    def run_file(self, spec: RunSpec) -> Path:
-        """Return where a spec's run file is, or will be, if it has one of its own."""
-        return self.runs_folder / f"{spec.method}-{spec.search_dataset}-s{spec.seed}-{spec.run_id}.parquet"
-
-    def checkpoint(self, spec: RunSpec) -> Path:
-        """Return where a spec's checkpoint is while it runs."""
-        return self.results / "checkpoints" / f"{spec.run_id}.pt"
 
 
 def finished(spec: RunSpec, env: Environment) -> Run | None:

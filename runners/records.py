@@ -11,7 +11,7 @@ from runners.spec import RunSpec
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
-    from runners.loop import Environment
+    from runners.environment import Environment
 
 
 def make_record(

@@ -24,7 +24,7 @@ from runners.spec import RunSpec
 from runners.truths import EPOCHS, TableTruth
 
 if TYPE_CHECKING:
-    from runners.loop import Environment
+    from runners.environment import Environment
 
 WRITE_EVERY = 20.0
 """Seconds after which finished runs are written although others of their variant are still to come."""

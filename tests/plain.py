@@ -1,4 +1,4 @@
-"""The supernet written the plain way, operation by operation and edge by edge: the oracle, and the benchmarks' reference.
+"""The supernet the plain way, operation by operation and edge by edge: the oracle, and the reference of benchmarks.
 
 It follows the description in NAS-Bench-201 (ICLR 2020), appendix A, as DARTS-like codes do it: every edge holds five
 operation modules, each evaluated on its own; an edge's output is their weighted sum.
@@ -6,7 +6,6 @@ operation modules, each evaluated on its own; an edge's output is their weighted
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from nasbench_eval.cell import EDGES, INCOMING, NODES

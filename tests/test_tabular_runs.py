@@ -23,7 +23,7 @@ from nasbench_eval.methods.objective import TableObjective
 from nasbench_eval.table import Key, Table
 from runners import simulated
 from runners.cli.run import run as run_command
-from runners.loop import Environment, execute, finished
+from runners.environment import Environment, execute, finished
 from runners.simulated import run_variant
 from runners.spec import RunSpec
 from runners.truths import TableTruth

@@ -15,7 +15,7 @@ from nasbench_eval.errors import UsageError, unknown
 if TYPE_CHECKING:
     from nasbench_eval.analysis.store import Run
     from nasbench_eval.images import ImageData
-    from runners.loop import Environment
+    from runners.environment import Environment
     from runners.spec import RunSpec
 
 
@@ -131,7 +131,7 @@ def _environment(
     specs: list[RunSpec], results: Path, device: str, truth: str, table_path: Path | None, scale: str
 ) -> Environment:
     from nasbench_eval.table import Table, find_table
-    from runners.loop import Environment
+    from runners.environment import Environment
     from runners.truths import TableTruth, require_known
 
     table = training = None
