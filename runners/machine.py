@@ -58,7 +58,7 @@ def describe(device: str) -> str:
     if cpuinfo.exists():
         lines = cpuinfo.read_text(errors="replace").splitlines()
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"CPU {model or platform.processor() or platform.machine()}, {threads()} threads of {os.cpu_count()}"
+    return f"CPU {model or platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def versions() -> dict[str, str]:
