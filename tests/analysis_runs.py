@@ -36,6 +36,7 @@ def make_run(
     scale = record.get("scale", "full")
     variant = hashlib.sha256(json.dumps([method, search, settings, scale]).encode()).hexdigest()[:12]
     steps = pd.DataFrame({"step": range(3), "cell": "|none~0|", "seconds": 20.0, "entropy": [1.3, 1.2, 1.1]})
+    steps["loss_before_rounding"], steps["loss_after_rounding"] = [2.0, 1.5, 1.0], [2.0, 1.75, 2.5]
     steps["total_seconds"] = steps["seconds"].cumsum()
     for dataset, value in final.items():
         steps[TEST_ACC + dataset] = [*earlier, value]

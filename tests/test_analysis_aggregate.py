@@ -181,4 +181,6 @@ def test_curves_and_entropy_have_a_row_a_step():
     one = curves[(curves["dataset"] == "cifar10") & (curves["seed"] == 1)]
     assert one[["step", "total_seconds", "value"]].to_numpy().tolist() == [[1, 20, 10], [2, 40, 50], [3, 60, 93]]
     assert aggregate.entropy(runs)["value"].tolist() == [1.3, 1.2, 1.1] * 2
+    assert aggregate.gap(runs)["value"].tolist() == [0.0, 0.25, 1.5] * 2
     assert aggregate.curves([]).empty
+    assert aggregate.gap([]).empty

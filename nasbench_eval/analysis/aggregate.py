@@ -340,6 +340,13 @@ def entropy(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
     return per_step(runs, "entropy", datasets)
 
 
+def gap(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
+    """Return by how much rounding to the derived cell raises the supernet's loss, over the epochs: :func:`per_step`."""
+    runs = list(runs)
+    before, after = (per_step(runs, f"loss_{when}_rounding", datasets) for when in ("before", "after"))
+    return after.assign(value=after["value"] - before["value"])
+
+
 def figure5(runs: Sequence[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
     """Return the bars of the comparison figure in drawing order: measured, published, each table's optimum.
 

@@ -33,6 +33,7 @@ FIGURES: dict[str, tuple[DataFunction, DrawingFunction]] = {
     "figure5": (aggregate.figure5, bars.draw),
     "curves": (aggregate.curves, lines.draw_curves),
     "entropy": (aggregate.entropy, lines.draw_entropy),
+    "gap": (aggregate.gap, lines.draw_gap),
     "anytime": (anytime.anytime, lines.draw_anytime),
 }
 """Figures by name, each a data function and a drawing function."""

@@ -44,6 +44,17 @@ def draw_entropy(frame: pd.DataFrame) -> Figure:
     )
 
 
+def draw_gap(frame: pd.DataFrame) -> Figure:
+    """Draw the frame of ``aggregate.gap``."""
+    return _draw(
+        frame,
+        _seeds,
+        "loss after - before",
+        "Discretisation gap: loss of the supernet on the valid part with the one-hot weights of the cell chosen, minus "
+        "its loss with the weights it trains with; one line a seed (as Khodak & Li 2020, Figure 3, measured).",
+    )
+
+
 def draw_anytime(frame: pd.DataFrame) -> Figure:
     """Draw the frame of ``anytime.anytime``: panels searched on (rows) x looked up on (columns)."""
     counts = frame.groupby("label", sort=False)["n"].max()

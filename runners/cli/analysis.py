@@ -122,6 +122,7 @@ def plot(
     figure5   accuracies of all methods beside the optimum; published numbers where nothing was measured
     curves    true test accuracy of the current cell over epochs, each seed a line
     entropy   mean entropy of the edges' operation weights over epochs
+    gap       by how much rounding to the derived cell raises the supernet's loss, over epochs
     anytime   true test accuracy of the incumbent over simulated seconds, searches in the table
     """  # noqa: D301 - click reads the control character: keep these lines as they are
     wanted = _names((formats,))
