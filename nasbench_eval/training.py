@@ -19,7 +19,7 @@ from nasbench_eval.methods.settings import setting
 from nasbench_eval.streams import Streams
 
 MOMENTUM = 0.9
-GROUP = 8
+GROUP = 4
 """The most networks trained side by side."""
 
 _EVAL_BATCH = 128
@@ -32,8 +32,8 @@ class Schedule:
     channels: int = setting("channels C of the first stage", at_least=1, default=8)
     cells: int = setting("cells N of a stage", at_least=1, default=1)
     epochs: int = setting("epochs", at_least=1, default=3)
-    batch_size: int = setting("images of a batch", at_least=2, default=32)
-    lr: float = setting("highest learning rate: reached linearly, then linearly to zero", at_least=0, default=0.05)
+    batch_size: int = setting("images of a batch", at_least=2, default=64)
+    lr: float = setting("highest learning rate: reached linearly, then linearly to zero", at_least=0, default=0.2)
     warmup: float = setting("share of the steps in which the rate rises", at_least=0, default=0.3)
     weight_decay: float = setting("weight decay", at_least=0, default=5e-4)
 
