@@ -23,7 +23,8 @@ from nasbench_eval.methods.objective import TableObjective
 from nasbench_eval.table import Key, Table
 from runners import simulated
 from runners.cli.run import run as run_command
-from runners.environment import Environment, execute, finished
+from runners.environment import Environment
+from runners.loop import execute, finished
 from runners.simulated import run_variant
 from runners.spec import RunSpec
 from runners.truths import TableTruth
