@@ -123,6 +123,10 @@ def test_truth_train_trains_the_final_cell_and_says_so(home: Path) -> None:
     assert "epochs=30 (benchmark 200)" in run.record.truth_note
     accuracies = run.steps["test_acc.digits"]
     assert accuracies.isna().tolist() == [True, False]
+    # A run that was not trained does not count as complete where the truth is to be trained.
+    assert search("--method", "darts", "--truth", "none", "--seeds", "1,", "--scale", "small") == 0
+    assert search("--method", "darts", "--truth", "train", "--seeds", "1,", "--scale", "small") == 0
+    assert runs()["darts 1"].record.truth == "train"
     # 359 test images: every accuracy is a multiple of 1/359, and a trained cell is far from the 10 percent of chance.
     assert accuracies.iloc[-1] * 359 / 100 == pytest.approx(round(accuracies.iloc[-1] * 359 / 100), abs=1e-4)
     assert accuracies.iloc[-1] > 50
