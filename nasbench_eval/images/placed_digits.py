@@ -1,7 +1,7 @@
-"""scikit-learn's digits at random places of a larger canvas, with noise.
+"""scikit-learn's digits at random places of a larger canvas, light on dark or dark on light, with noise.
 
-The 8x8 digits alone do not tell cells apart, nearly every network reads them. Here a network has to find the digit and
-see through the noise. The seed is fixed: everybody has the same images, byte for byte, whatever the machine or the
+The 8x8 digits alone do not tell cells apart, nearly every network reads them. Here a network has to find the digit, and
+read it in both polarities. The seed is fixed: everybody has the same images, byte for byte, whatever the machine or the
 version of numpy. How canvas, noise and placements were chosen is in ``docs/digits.md``.
 """
 
@@ -19,7 +19,7 @@ from nasbench_eval.streams import Streams
 CANVAS = 12
 """Side of an image in pixels; the network halves it twice."""
 
-NOISE = 0.2
+NOISE = 0.05
 """Standard deviation of the noise, where black is 0 and white is 1."""
 
 SHARES = (0.55, 0.2, 0.25)
@@ -75,6 +75,8 @@ def _place(name: str, source: _Part, times: int) -> _Part:
     canvas = np.zeros((n, CANVAS, CANVAS))
     for i, (row, column) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
         canvas[i, row : row + _SIDE, column : column + _SIDE] = source.grey[i % len(source.labels)]
+    inverted = (choices >> np.uint64(40)) & np.uint64(1) == 1
+    canvas[inverted] = 255 - canvas[inverted]
     canvas += 255 * NOISE * _nearly_normal(noise)
     return _Part(np.rint(canvas.clip(0, 255)).astype(np.uint8), np.tile(source.labels, times))
 
