@@ -54,7 +54,7 @@ def run(
     split_file: Path | None,
     results: Path,
 ) -> None:
-    r"""Run searches, look every derived cell up in the table, and print a summary.
+    """Run searches, look every derived cell up in the table, and print a summary.
 
     Runs that are complete are not repeated; one that was interrupted goes on after its last finished epoch. Every
     combination of method, data set and seed is a run.
@@ -62,7 +62,7 @@ def run(
     \b
         nbeval run --method gaea_darts --dataset cifar10 --seeds 4
         nbeval run --method gaea_darts,darts --dataset digits --scale small --truth train
-    """
+    """  # noqa: D301 - click reads the control character: keep these lines as they are
     from runners.spec import parse_overrides, parse_seeds
 
     changes = parse_overrides(overrides)

@@ -43,7 +43,7 @@ def train(
     changes: tuple[str, ...],
     tables: tuple[Path, ...],
 ) -> None:
-    r"""Train every distinct cell and make a table of the results.
+    """Train every distinct cell and make a table of the results.
 
     Cells that compute the same function are trained once. Stopped and called again, it goes on from the cells that are
     done; the table is written at the end, and holds what is done so far when the command is stopped with Ctrl-C.
@@ -53,7 +53,7 @@ def train(
         nbeval table train --images photos/ --trials 1 --out photos.parquet
         nbeval table train --share 1/2 --out a.parquet     # and 2/2 elsewhere, then
         nbeval table train --merge a.parquet b.parquet --out whole.parquet
-    """
+    """  # noqa: D301 - click reads the control character: keep these lines as they are
     from runners import train_table
     from runners.spec import parse_overrides, parse_seeds
 
