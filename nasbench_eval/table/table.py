@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -292,11 +291,6 @@ class Table:
         frame = pd.DataFrame({str(key): self._columns[key] for key in sorted(self.keys, key=str)})
         frame.insert(0, _SOURCE_OF_ARCH, list(all_archs()))
         return frame.rename_axis("index")
-
-    def with_source(self, **source: Any) -> Table:
-        """Return the same table whose metadata says more about where it came from."""
-        metadata = replace(self.metadata, source={**self.metadata.source, **source})
-        return Table(self._columns, metadata, self.path)
 
     def _missing(self, key: Key) -> NbevalError:
         if key.dataset not in self.datasets:
