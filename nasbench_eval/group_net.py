@@ -15,11 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nasbench_eval.cell import AVG_POOL_3X3, EDGES, INCOMING, NODES, SKIP_CONNECT, Cell
+from nasbench_eval.cell_function import BN_EPS
 from nasbench_eval.distinct import convolutions
 from nasbench_eval.mixed_cell import BN_MOMENTUM, KERNEL_SIZE, draw_default
 from nasbench_eval.supernet import STAGES
-
-BN_EPS = 1e-5
 
 
 class GroupNet:

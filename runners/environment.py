@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from nasbench_eval.analysis.store import run_file_name
 from runners.spec import RunSpec
 from runners.truths import TableTruth
 
@@ -41,7 +42,7 @@ class Environment:
 
     def run_file(self, spec: RunSpec) -> Path:
         """Return where a spec's run file is, or will be, if it has one of its own."""
-        return self.runs_folder / f"{spec.method}-{spec.search_dataset}-s{spec.seed}-{spec.run_id}.parquet"
+        return self.runs_folder / run_file_name(spec.method, spec.search_dataset, spec.seed, spec.run_id)
 
     def checkpoint(self, spec: RunSpec) -> Path:
         """Return where a spec's checkpoint is while it runs."""

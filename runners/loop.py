@@ -5,7 +5,6 @@ Searches in the table are handed to ``runners.simulated``, which runs hundreds a
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -74,7 +73,7 @@ def execute(
     path = env.checkpoint(spec)
     state = load_checkpoint(path)
     rows: list[dict[str, Any]] = []
-    started = _now()
+    started = machine.now()
     if state is not None:
         method.load_state_dict(state["method"])
         rows, started = state["rows"], state["started"]
@@ -96,7 +95,7 @@ def execute(
     if env.training is not None:
         assert images is not None
         note = _train(spec, env, images, rows)
-    record = make_record(spec, env, method, images, truth_note=note, started=started, finished=_now())
+    record = make_record(spec, env, method, images, truth_note=note, started=started, finished=machine.now())
     run = Run(record, _frame(rows))
     write_run(env.run_file(spec).parent, run)
     path.unlink(missing_ok=True)
@@ -140,7 +139,3 @@ def _frame(rows: list[dict[str, Any]]) -> Any:
     import pandas as pd
 
     return pd.DataFrame(rows)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

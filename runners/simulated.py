@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.methods import SearchContext, SearchMethod
 from nasbench_eval.methods.objective import TableObjective
 from nasbench_eval.streams import Streams
+from runners import machine
 from runners.records import make_record
 from runners.spec import RunSpec
 from runners.truths import EPOCHS, TableTruth
@@ -114,12 +114,12 @@ def _simulate(specs: Sequence[RunSpec], env: Environment) -> Iterator[Run]:
     truth, objective = _truth(specs[0], env), _objective(specs[0], env)
     frames, shared = _frames(truth), None
     for spec in specs:
-        started = _now()
+        started = machine.now()
         method = new_method(spec, objective)
         steps = frames.of(*trajectory(method))
         if shared is None:
             shared = make_record(spec, env, method, None, truth_note=truth.note, started=started, finished="")
-        own = {"run_id": spec.run_id, "seed": spec.seed, "started": started, "finished": _now()}
+        own = {"run_id": spec.run_id, "seed": spec.seed, "started": started, "finished": machine.now()}
         yield Run(replace(shared, **own), steps)  # type: ignore[arg-type]
 
 
@@ -188,7 +188,3 @@ def _write(folder: Path, runs: list[Run]) -> dict[str, tuple[Path, Run]]:
         return {}
     path = write_run(folder, runs[0]) if len(runs) == 1 else write_bundle(folder, runs)
     return {run.record.run_id: (path, run) for run in runs}
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

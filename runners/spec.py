@@ -104,7 +104,7 @@ class RunSpec:
         """
         published, words = dataclasses.asdict(self._published), []
         for key in SIZES:
-            if self.values.get("parametrisation") not in _ONLY_WITH.get(key, (self.values.get("parametrisation"),)):
+            if key in _ONLY_WITH and self.values.get("parametrisation") not in _ONLY_WITH[key]:
                 continue  # the setting means nothing to this search
             value, full = self.values.get(key), published.get(key) or available.get(key)
             if value is not None and full is not None and value < full:

@@ -61,6 +61,11 @@ class TableFacts:
     noise: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
+def run_file_name(method: str, search_dataset: str, seed: int, run_id: str) -> str:
+    """Return the name of the file of one run."""
+    return f"{method}-{search_dataset}-s{seed}-{run_id}.parquet"
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """Everything about a run but its steps.
@@ -116,7 +121,7 @@ class RunRecord:
     @property
     def file_name(self) -> str:
         """The name of the run's file."""
-        return f"{self.method}-{self.search_dataset}-s{self.seed}-{self.run_id}.parquet"
+        return run_file_name(self.method, self.search_dataset, self.seed, self.run_id)
 
 
 @dataclass(frozen=True)
