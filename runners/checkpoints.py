@@ -1,4 +1,4 @@
-"""A run's checkpoint: written after every epoch, whole or not at all; read without running anything it brings."""
+"""A run's checkpoint and what is kept of it: written whole or not at all; read without running anything they bring."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, temporary)
 
 
-def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Return the state, on the CPU, or None where there is no checkpoint.
+def load_checkpoint(
+    path: Path, what: str = "checkpoint", advice: str = "delete it to start that run again"
+) -> dict[str, Any] | None:
+    """Return the state, on the CPU, or None where there is no such file.
+
+    Args:
+        path: The file.
+        what: What it is, for messages.
+        advice: What to do where it cannot be read.
 
     Raises:
         NbevalError: If the file cannot be read.
@@ -31,9 +38,8 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        raise NbevalError(
-            f"cannot read the checkpoint {path} ({str(error).splitlines()[0]}): delete it to start that run again"
-        ) from None
+        why = next(iter(str(error).splitlines()), "it ends early")
+        raise NbevalError(f"cannot read the {what} {path} ({why}): {advice}") from None
     if not isinstance(state, dict):
-        raise NbevalError(f"{path} is no checkpoint of a run: delete it to start that run again")
+        raise NbevalError(f"{path} is no {what} of a run: {advice}")
     return state

@@ -19,7 +19,8 @@ class Environment:
     """What all runs of one command share.
 
     Attributes:
-        results: The results folder; runs go to ``runs/`` below it, checkpoints to ``checkpoints/``.
+        results: The results folder; runs go to ``runs/`` below it, checkpoints to ``checkpoints/``, what is kept of
+            finished weight-sharing searches to ``supernets/``.
         device: A torch device.
         table: The benchmark table as truth, or None.
         training: How ``--truth train`` trains, or None where the truth is not trained.
@@ -47,3 +48,7 @@ class Environment:
     def checkpoint(self, spec: RunSpec) -> Path:
         """Return where a spec's checkpoint is while it runs."""
         return self.results / "checkpoints" / f"{spec.run_id}.pt"
+
+    def keepsake(self, run_id: str) -> Path:
+        """Return where a run's keepsake is, or will be, if its method leaves one."""
+        return self.results / "supernets" / f"{run_id}.pt"

@@ -97,7 +97,10 @@ def execute(
         note = _train(spec, env, images, rows)
     record = make_record(spec, env, method, images, truth_note=note, started=started, finished=machine.now())
     run = Run(record, _frame(rows))
-    write_run(env.run_file(spec).parent, run)
+    keepsake = method.keepsake()
+    if keepsake is not None:
+        save_checkpoint(env.keepsake(spec.run_id), keepsake)
+    write_run(env.run_file(spec).parent, run)  # last: a finished run has all that belongs to it
     path.unlink(missing_ok=True)
     return run
 

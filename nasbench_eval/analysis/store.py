@@ -126,10 +126,17 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Run:
-    """A complete run: its record and one row a step."""
+    """A complete run.
+
+    Attributes:
+        record: Everything about it but its steps.
+        steps: One row a step.
+        home: The results folder it was read from, above that of its file, where ``nbeval rank`` writes too.
+    """
 
     record: RunRecord
     steps: pd.DataFrame
+    home: Path | None = None
 
     @cached_property
     def test_acc(self) -> dict[str, float]:
@@ -223,13 +230,14 @@ def read_runs(path: Path) -> list[Run]:
     values["reductions"] = tuple(values["reductions"])
     values["table"] = TableFacts(**values["table"]) if values["table"] else None
     steps = table.replace_schema_metadata(None).to_pandas()
+    home = path.absolute().parent.parent
     if "runs" not in values:
-        return [Run(RunRecord(**values), steps)]
+        return [Run(RunRecord(**values), steps, home)]
     own = values.pop("runs")
     ends = np.searchsorted(steps.pop("run").to_numpy(), np.arange(len(own)), side="right")
     starts = [0, *ends[:-1]]
     return [
-        Run(RunRecord(**values, **each), steps.iloc[start:end].reset_index(drop=True))
+        Run(RunRecord(**values, **each), steps.iloc[start:end].reset_index(drop=True), home)
         for each, start, end in zip(own, starts, ends, strict=True)
     ]
 

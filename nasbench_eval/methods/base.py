@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -98,7 +98,10 @@ class SearchMethod(abc.ABC):
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What a result row must say of the search beyond its settings, in words: ``split``, ``batch_norm``."""
+        """What a result row must say of the search beyond its settings, in words: ``split``, ``batch_norm``.
+
+        A method with a :meth:`keepsake` also says ``scored_on``: which images :meth:`scores` counts on.
+        """
         return {}
 
     @property
@@ -121,3 +124,19 @@ class SearchMethod(abc.ABC):
     @abc.abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state that ``state_dict`` of the same spec returned."""
+
+    def keepsake(self) -> dict[str, Any] | None:
+        """Return what a finished search leaves behind for ``nbeval rank``: tensors and plain values; None for nothing.
+
+        It is written after the last step, before the run's file. A method that returns one has :meth:`scores` too.
+        """
+        return None
+
+    def scores(self, keepsake: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
+        """Yield the loss and the accuracy in percent that shared weights give each cell on the whole valid part.
+
+        Args:
+            keepsake: What :meth:`keepsake` of a run with the same settings returned.
+            cells: The cells, in this order.
+        """
+        raise NotImplementedError(f"{type(self).__name__} returns a keepsake, so it has to have scores as well")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,9 @@ from nasbench_eval.cell import Cell
 from nasbench_eval.images import Augment, Images
 from nasbench_eval.methods.weight_sharing.parametrisations import EdgeWeights, Score
 from nasbench_eval.supernet import Supernet, active_of, one_hot
+
+_TOGETHER = 32
+"""Cells that are scored on a batch before the next one is prepared."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +46,36 @@ class SharedWeights:
     def totals(self, weights: Callable[[], EdgeWeights]) -> Tensor:
         """Return the sums of loss and hits (2,) over all images, without waiting for the device."""
         self.supernet.eval()
-        n = len(self.images)
         sums = self.images.pixels.new_zeros(2, dtype=torch.float32)
-        for at in range(0, n, self.batch_size):
-            size = min(self.batch_size, n - at)
-            pixels, labels = self.images.pixels.narrow(0, at, size), self.images.labels.narrow(0, at, size)
-            sums += self._loss_and_hits(pixels, labels, weights())
+        for images, labels in self._batches():
+            sums += self._loss_and_hits(images, labels, weights())
         return sums
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all images, normalised, and their labels."""
+        pixels, labels = (torch.split(part, self.batch_size) for part in (self.images.pixels, self.images.labels))
+        return ((self.augment.plain(some), its_labels) for some, its_labels in zip(pixels, labels, strict=True))
 
     def evaluate_cell(self, cell: Cell) -> tuple[float, float]:
         """Return loss and accuracy of one cell with the shared weights over all images."""
         weights = EdgeWeights(one_hot(cell, device=self.images.pixels.device), active_of(cell))
         return self.evaluate(lambda: weights)
+
+    @torch.no_grad()
+    def evaluate_cells(self, cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
+        """Yield what ``evaluate_cell`` returns for each cell.
+
+        Many cells are scored together: a batch is prepared once for all of them, and the device is waited for once.
+        """
+        remaining = iter(cells)
+        while chunk := list(islice(remaining, _TOGETHER)):
+            self.supernet.eval()
+            device = self.images.pixels.device
+            weights = [EdgeWeights(one_hot(cell, device=device), active_of(cell)) for cell in chunk]
+            sums = torch.zeros(len(chunk), 2, device=device)
+            for images, labels in self._batches():
+                sums += torch.stack([self._loss_and_hits(images, labels, each) for each in weights])
+            yield from ((loss, 100 * correct) for loss, correct in (sums / len(self.images)).tolist())
 
     def on_one_batch_each(self, generator: torch.Generator) -> Score:
         """Return a function that scores cells, each on another batch of shuffled images, over and over.
@@ -76,12 +98,12 @@ class SharedWeights:
                 used += 1
                 pixels, labels = self.images.pixels.index_select(0, rows), self.images.labels.index_select(0, rows)
                 weights = EdgeWeights(one_hot(cell, device=pixels.device), active_of(cell))
-                hits.append(self._loss_and_hits(pixels, labels, weights).select(0, 1))
+                hits.append(self._loss_and_hits(self.augment.plain(pixels), labels, weights).select(0, 1))
             found: list[float] = (torch.stack(hits) / size).tolist()
             return found
 
         return score
 
-    def _loss_and_hits(self, pixels: Tensor, labels: Tensor, weights: EdgeWeights) -> Tensor:
-        logits = self.supernet(self.augment.plain(pixels), *weights)
+    def _loss_and_hits(self, images: Tensor, labels: Tensor, weights: EdgeWeights) -> Tensor:
+        logits = self.supernet(images, *weights)
         return torch.stack([F.cross_entropy(logits, labels, reduction="sum"), (logits.argmax(1) == labels).sum()])

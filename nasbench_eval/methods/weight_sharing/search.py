@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, final
 
 import torch
@@ -116,7 +116,7 @@ class WeightSharing(SearchMethod):
 
     @property
     def facts(self) -> dict[str, str]:
-        """The split and the BatchNorm mode."""
+        """The split, the BatchNorm mode, and which images cells are scored on."""
         both = "weights and architecture on the same"
         where = {
             "erm": f"{both} {len(self.train):,} images ({'train part' if self.held_out else 'train and valid parts'})",
@@ -129,6 +129,8 @@ class WeightSharing(SearchMethod):
             "split": f"{where}; {self._split}",
             "batch_norm": f"affine=False, track_running_stats={self.settings.track_running_stats} "
             f"(supernet evaluated with {evaluation})",
+            "scored_on": f"{len(self.valid):,} valid images in batches of {self.settings.valid_batch_size}"
+            + ("" if self.held_out else ", which the weights were trained on too"),
         }
 
     def step(self) -> StepInfo:
@@ -177,7 +179,7 @@ class WeightSharing(SearchMethod):
 
     def _best(self, cells: list[Cell]) -> tuple[Cell, float]:
         if self.settings.select_on == "whole":
-            scores = [self.scoring.evaluate_cell(cell)[1] / 100 for cell in cells]
+            scores = [accuracy / 100 for _, accuracy in self.scoring.evaluate_cells(cells)]
         else:
             scores = self.scoring.on_one_batch_each(self.streams.torch("selection", self.epoch))(cells)
         best = max(range(len(cells)), key=scores.__getitem__)
@@ -295,6 +297,15 @@ class WeightSharing(SearchMethod):
             self.arch_optimizer.load_state_dict(state["arch_optimizer"])
         self._incumbent = None if state["incumbent"] is None else Cell(tuple(state["incumbent"]))
         self._best_valid = state["best_valid"]
+
+    def keepsake(self) -> dict[str, Any]:
+        """Return the supernet's weights and buffers, float32: 7 MB at C=16, N=5."""
+        return {"supernet": self.supernet.state_dict()}
+
+    def scores(self, keepsake: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
+        """Yield loss and accuracy of each cell with the kept supernet, which replaces this one."""
+        self.supernet.load_state_dict(keepsake["supernet"])
+        return self.scoring.evaluate_cells(cells)
 
 
 def _subset(part: Images, limit: int | None) -> Images:
