@@ -65,6 +65,7 @@ class Controller(ArchParameters):
 
     def __init__(self, ops: tuple[int, ...], settings: WeightSharingSettings, generator: torch.Generator) -> None:
         super().__init__(ops, None)
+        assert settings.arch_lr is not None
         self.policy = _Policy(len(ops), generator)
         self._settings = settings
         self._optimizer = torch.optim.Adam(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -51,10 +52,78 @@ class ExponentiatedGradient(torch.optim.Optimizer):
         return loss
 
 
+def optimal_rate(experts: int, rounds: int, bound: float) -> float:
+    """Return sqrt(2 ln N / (T L^2)), which minimises the bound of the regret after T rounds (XNAS, section 2).
+
+    Args:
+        experts: N, how many there are.
+        rounds: T.
+        bound: L, the largest absolute reward.
+    """
+    return math.sqrt(2 * math.log(experts) / rounds) / bound
+
+
+class ExpertAdvice(torch.optim.Optimizer):
+    """Prediction with expert advice on the probability simplex: XNAS's update of the architecture parameters.
+
+    The experts of a row are its operations. An expert's reward is minus its gradient, clipped to ``[-bound, bound]``;
+    its weight is multiplied by ``exp(lr * reward)``. An expert whose weight is below ``exp(-2 lr bound (T - t))`` times
+    the row's largest after round t of T is wiped out: even if it won all rounds left by the bound, and the best lost
+    them by it, it would not come out first (XNAS, algorithm 1). The rows are the weights, normalised; the logarithms
+    of the weights are kept relative to the row's largest, which therefore never overflow and are in ``state``.
+
+    Args:
+        params: Tensors whose last axis is a distribution; a tensor's experts are as many as this axis is long.
+        rounds: T, how many steps there will be. Whatever comes after them drops no expert that is first.
+        bound: L, the largest absolute reward.
+        lr: Learning rate; None: ``optimal_rate``.
+    """
+
+    def __init__(self, params: Iterable[Tensor], *, rounds: int, bound: float = 1.0, lr: float | None = None) -> None:
+        if rounds < 1 or bound <= 0:
+            raise ValueError(f"rounds and bound are positive; got {rounds} and {bound}")
+        super().__init__(params, {"rounds": rounds, "bound": bound, "lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Do one round of every parameter that has a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for theta in group["params"]:
+                if theta.grad is not None:
+                    self._round(theta, group["rounds"], group["bound"], group["lr"])
+        return loss
+
+    def _round(self, theta: Tensor, rounds: int, bound: float, lr: float | None) -> None:
+        rate = optimal_rate(theta.shape[-1], rounds, bound) if lr is None else lr
+        state = self.state[theta]
+        if not state:
+            state["round"], state["log_weights"] = 0, theta.log()
+        state["round"] += 1
+        log_weights = state["log_weights"]
+        log_weights.add_(theta.grad.clamp(-bound, bound), alpha=-rate)  # type: ignore[union-attr]
+        log_weights.sub_(log_weights.amax(-1, keepdim=True))
+        rounds_left = max(rounds - state["round"], 0)
+        log_weights.masked_fill_(log_weights < -2 * rate * bound * rounds_left, -math.inf)
+        theta.copy_(log_weights.softmax(-1))
+
+
 def architecture_optimizer(
-    settings: WeightSharingSettings, parameters: Sequence[Tensor]
+    settings: WeightSharingSettings, parameters: Sequence[Tensor], *, rounds: int
 ) -> torch.optim.Optimizer | None:
-    """Return the optimiser of an architecture's parameters; None where no gradient step moves them."""
+    """Return the optimiser of an architecture's parameters; None where no gradient step moves them.
+
+    Args:
+        settings: Which, and its learning rate.
+        parameters: What it moves.
+        rounds: How many steps the search will do.
+    """
+    if settings.arch_optimizer == "experts":
+        return ExpertAdvice(parameters, rounds=rounds, bound=settings.reward_bound, lr=settings.arch_lr)
+    assert settings.arch_lr is not None
     match settings.arch_optimizer:
         case "adam":
             return torch.optim.Adam(

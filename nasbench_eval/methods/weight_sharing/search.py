@@ -104,7 +104,10 @@ class WeightSharing(SearchMethod):
             nesterov=settings.nesterov,
             foreach=True,
         )
-        self.arch_optimizer = architecture_optimizer(settings, list(self.architecture.parameters()))
+        learning_epochs = max(settings.epochs - settings.arch_warmup_epochs, 1)
+        self.arch_optimizer = architecture_optimizer(
+            settings, list(self.architecture.parameters()), rounds=learning_epochs * self._batches_an_epoch
+        )
         self.epoch = 0
         self._incumbent: Cell | None = None
         self._best_valid = -math.inf
@@ -169,11 +172,14 @@ class WeightSharing(SearchMethod):
         self.epoch += 1
         return StepInfo(seconds, metrics)
 
+    @property
+    def _batches_an_epoch(self) -> int:
+        return math.ceil(len(self.train) / self.settings.batch_size)
+
     def _begin_epoch(self) -> None:
-        batches = math.ceil(len(self.train) / self.settings.batch_size)
         evaluation = math.ceil(len(self.valid) / self.settings.valid_batch_size)
         # A weights step and an architecture step a batch; the second-order step asks four times.
-        samples = batches * (5 if self.settings.unrolled else 2) + evaluation
+        samples = self._batches_an_epoch * (5 if self.settings.unrolled else 2) + evaluation
         generator = self.streams.torch("architecture samples", self.epoch)
         self.architecture.begin_epoch(self.epoch, samples, generator, self.device)
 

@@ -8,16 +8,16 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.methods.settings import setting
 
 OPTIMIZER_OF = {
-    "softmax": "adam",
-    "simplex": "eg",
-    "gumbel": "adam",
-    "gumbel_simplex": "eg",
-    "setn": "adam",
-    "dirichlet": "adam",
-    "uniform": "none",
-    "controller": "reinforce",
+    "softmax": ("adam",),
+    "simplex": ("eg", "experts"),
+    "gumbel": ("adam",),
+    "gumbel_simplex": ("eg",),
+    "setn": ("adam",),
+    "dirichlet": ("adam",),
+    "uniform": ("none",),
+    "controller": ("reinforce",),
 }
-"""The parametrisations, and the optimiser that each one goes with."""
+"""The parametrisations, and the optimisers that each one goes with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +62,16 @@ class WeightSharingSettings:
     )
 
     arch_optimizer: str = setting(
-        "what moves the architecture parameters: adam, eg (exponentiated gradient), reinforce (the controller's own "
-        "phase after each epoch), or none",
-        choices=("adam", "eg", "reinforce", "none"),
+        "what moves the architecture parameters: adam, eg (exponentiated gradient), experts (XNAS: eg that drops "
+        "operations that can no longer win), reinforce (the controller's own phase after each epoch), or none",
+        choices=("adam", "eg", "experts", "reinforce", "none"),
     )
-    arch_lr: float = setting("learning rate of the architecture parameters", at_least=0, default=3e-4)
+    arch_lr: float | None = setting(
+        "learning rate of the architecture parameters; none (experts): sqrt(2 ln N / (T L^2)), optimal for N "
+        "operations, T architecture steps and the reward bound L",
+        at_least=0,
+        default=3e-4,
+    )
     arch_beta1: float = setting("Adam's first beta for the architecture", at_least=0, default=0.5)
     arch_beta2: float = setting("Adam's second beta for the architecture", at_least=0, default=0.999)
     arch_eps: float = setting("Adam's epsilon for the architecture", at_least=0, default=1e-8)
@@ -77,6 +82,9 @@ class WeightSharingSettings:
         default=0.0,
     )
     arch_normalise_first: bool = setting("eg: normalise, then clamp at 1e-5, instead of the reverse", default=False)
+    reward_bound: float = setting(
+        "experts: L, to which an operation's reward, minus its gradient, is clipped", at_least=1e-6, default=1.0
+    )
     arch_warmup_epochs: int = setting("epochs before the first architecture step", at_least=0, default=0)
 
     tau_max: float = setting("Gumbel temperature in the first epoch", at_least=0, default=10.0)
@@ -122,12 +130,14 @@ class WeightSharingSettings:
 
     def __post_init__(self) -> None:
         fits = OPTIMIZER_OF[self.parametrisation]
-        if self.arch_optimizer != fits:
+        if self.arch_optimizer not in fits:
             raise UsageError(
                 f"arch_optimizer {self.arch_optimizer} does not fit parametrisation {self.parametrisation}: "
-                f"it goes with {fits}"
+                f"it goes with {' or '.join(fits)}"
             )
+        if self.arch_lr is None and self.arch_optimizer != "experts":
+            raise UsageError(f"arch_optimizer {self.arch_optimizer} needs a number for arch_lr; none is for experts")
         if self.channels % self.partial_channels:
             raise UsageError(f"channels ({self.channels}) is no multiple of partial_channels ({self.partial_channels})")
-        if self.unrolled and fits in ("none", "reinforce"):
+        if self.unrolled and self.arch_optimizer in ("none", "reinforce"):
             raise UsageError(f"unrolled needs an architecture gradient, which {self.parametrisation} does not have")
