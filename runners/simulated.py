@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.analysis.store import TEST_ACC, Run, read_runs, write_bundle, write_run
+from nasbench_eval.analysis.store import TEST_ACC, Run, in_file_names, read_runs, write_bundle, write_run
 from nasbench_eval.cell import OPS, Cell, all_archs, all_cells
 from nasbench_eval.errors import UsageError
 from nasbench_eval.methods import SearchContext, SearchMethod
@@ -21,7 +21,7 @@ from nasbench_eval.streams import Streams
 from runners import machine
 from runners.records import make_record
 from runners.spec import RunSpec
-from runners.truths import EPOCHS, TableTruth
+from runners.truths import TableTruth
 
 if TYPE_CHECKING:
     from runners.environment import Environment
@@ -132,8 +132,7 @@ class _Frames:
         self._of_cell = {f"n_{name}": (ops == op).sum(axis=1) for op, name in enumerate(OPS)}
         for name in truth.datasets:
             # As `TableTruth.look_up`, for all cells at once.
-            accuracy = truth.table.column(name, "test", epochs=EPOCHS)
-            self._of_cell[f"{TEST_ACC}{name}"] = accuracy.astype(np.float64)
+            self._of_cell[f"{TEST_ACC}{name}"] = truth.column(name)
 
     def of(self, cells: list[Cell], seconds: list[float], metrics: list[Mapping[str, float]]) -> pd.DataFrame:
         index = np.array([cell.index for cell in cells])
@@ -143,7 +142,8 @@ class _Frames:
             "seconds": seconds,
             "total_seconds": np.cumsum(seconds),
         }
-        columns |= {name: [row[name] for row in metrics] for name in metrics[0]}
+        names = dict.fromkeys(name for row in metrics for name in row)  # a method may observe more later on
+        columns |= {name: [row.get(name, np.nan) for row in metrics] for name in names}
         columns |= {name: values[index] for name, values in self._of_cell.items()}
         return pd.DataFrame(columns)
 
@@ -158,13 +158,15 @@ def _truth(spec: RunSpec, env: Environment) -> TableTruth:
 
 
 def _objective(spec: RunSpec, env: Environment) -> TableObjective:
-    return TableObjective(_truth(spec, env).table, spec.search_dataset, spec.settings.validation_pass)
+    # A user's settings need not have it: if_known is what ours leave it at.
+    charge = spec.values.get("validation_pass", "if_known")
+    return TableObjective(_truth(spec, env).table, spec.search_dataset, charge)
 
 
 def _files(specs: Sequence[RunSpec], env: Environment) -> dict[Path, list[Run]]:
     """Read every file that may hold a run of these specs, which differ in the seed only."""
     first = specs[0]
-    pattern = f"{first.method}-{first.search_dataset}-{first.variant_id}-*.parquet"
+    pattern = f"{in_file_names(first.method)}-{first.search_dataset}-{first.variant_id}-*.parquet"
     paths = sorted(env.runs_folder.glob(pattern)) + [p for spec in specs if (p := env.run_file(spec)).is_file()]
     return {path: read_runs(path) for path in paths}
 

@@ -6,38 +6,53 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
+
+import numpy as np
 
 from nasbench_eval.analysis.store import TEST_ACC, TableFacts
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table import Table
 
-EPOCHS = 200
-"""The schedule whose test accuracy counts as the truth."""
-
 
 @dataclass(frozen=True)
 class TableTruth:
-    """Truth from the benchmark table: 200-epoch test accuracy, mean over trials, on every data set the table has."""
+    """Truth from a benchmark table: test accuracy after the longest schedule, mean over trials, on every data set."""
 
     table: Table
 
     @property
     def datasets(self) -> tuple[str, ...]:
         """The data sets with a test accuracy."""
-        known = {key.dataset for key in self.table.keys if key[1:4] == (EPOCHS, "test", "accuracy")}
-        return tuple(name for name in self.table.datasets if name in known)
+        known = {key[:4] for key in self.table.keys}
+        return tuple(
+            name
+            for name in self.table.datasets
+            if self.table.epochs(name) and (name, self.table.longest(name), "test", "accuracy") in known
+        )
+
+    def column(self, dataset: str) -> np.ndarray:
+        """Return the truth of all cells in official order, in percent."""
+        return self.table.column(dataset, "test", epochs=self.table.longest(dataset)).astype(np.float64)
 
     def look_up(self, cell: Cell) -> dict[str, float]:
         """Return the row entries of a cell."""
-        return {f"{TEST_ACC}{name}": self.table.accuracy(cell, name, "test", epochs=EPOCHS) for name in self.datasets}
+        return {
+            f"{TEST_ACC}{name}": self.table.accuracy(cell, name, "test", epochs=epochs)
+            for name, epochs in self._epochs.items()
+        }
+
+    @cached_property
+    def _epochs(self) -> dict[str, int]:
+        return {name: self.table.longest(name) for name in self.datasets}
 
     @property
     def note(self) -> str:
         """How the accuracies came about, in words."""
-        return f"{self.table.metadata.name} table, test accuracy after {EPOCHS} epochs, mean over its trials"
+        lengths = ", ".join(map(str, sorted(set(self._epochs.values()))))
+        return f"{self.table.metadata.name} table, test accuracy after {lengths} epochs, mean over its trials"
 
     def facts(self) -> TableFacts:
         """Return what a record keeps of the table: optimum and noise per data set."""
@@ -51,14 +66,14 @@ def _facts(table: Table) -> TableFacts:
     for name in truth.datasets:
         # Trials of the test accuracy where the table keeps them; else of the split nearest to it.
         for split in ("test", "valid+test", "valid"):
-            value = table.noise(name, split, epochs=EPOCHS)
+            value = table.noise(name, split, epochs=table.longest(name))
             if not math.isnan(value):
                 noise[name] = {split: value}
                 break
     return TableFacts(
         name=table.metadata.name,
         content_hash=table.metadata.content_hash,
-        optimum={name: table.best(name, epochs=EPOCHS)[1] for name in truth.datasets},
+        optimum={name: table.best(name)[1] for name in truth.datasets},
         noise=noise,
     )
 

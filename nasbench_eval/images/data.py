@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nasbench_eval.errors import UsageError, unknown
 from nasbench_eval.images.files import DATASETS, find_images
 from nasbench_eval.images.readers import Batch, read_images
-from nasbench_eval.images.splits import seeded_split, split_from_file, stratified_parts
+from nasbench_eval.images.splits import seeded_split, split_from_file
 
 if TYPE_CHECKING:
     import torch
@@ -85,12 +85,11 @@ class _Traits(NamedTuple):
     flip: bool
 
 
-# AutoDL-Projects, xautodl/datasets/get_dataset_with_transform.py; digits: ours, of its train part.
+# AutoDL-Projects, xautodl/datasets/get_dataset_with_transform.py.
 _TRAITS = {
     "cifar10": _Traits(10, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7), 4, True),
     "cifar100": _Traits(100, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4), 4, True),
     "imagenet16-120": _Traits(120, (122.68, 116.66, 104.01), (63.22, 61.26, 65.09), 2, True),
-    "digits": _Traits(10, (77.9, 77.9, 77.9), (95.9, 95.9, 95.9), 1, False),
 }
 
 
@@ -113,7 +112,9 @@ def load_images(name: str, *, root: Path | None = None, split_file: Path | None 
     if name == "digits":
         if split_file is not None:
             raise UsageError("digits has no official split: leave out the split file")
-        return _digits()
+        from nasbench_eval.images.placed_digits import placed_digits
+
+        return placed_digits()
     found = find_images(name, root)
     train, test = read_images(found, _TRAITS[name].classes)
     whole = train if name == "cifar10" else test
@@ -128,18 +129,6 @@ def load_images(name: str, *, root: Path | None = None, split_file: Path | None 
     if name == "cifar10":
         return _image_data(name, first, second, _images(test), words)
     return _image_data(name, _images(train), first, second, words)
-
-
-def _digits() -> ImageData:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    labels = np.asarray(digits.target, dtype=np.int64)
-    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    whole = Batch(np.repeat(grey[:, None], 3, axis=1), labels)
-    parts, words = stratified_parts("digits", labels, (0.6, 0.2, 0.2))
-    train, valid, test = (_take(whole, part) for part in parts)
-    return _image_data("digits", train, valid, test, words)
 
 
 def _image_data(name: str, train: Images, valid: Images, test: Images, split: str) -> ImageData:

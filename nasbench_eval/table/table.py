@@ -230,16 +230,26 @@ class Table:
         except KeyError:
             raise self._missing(key) from None
 
-    def best(self, dataset: str, split: str = "test", *, epochs: int = 200) -> tuple[Cell, float]:
-        """Return the cell with the highest mean accuracy, and that accuracy in percent."""
+    def best(self, dataset: str, split: str = "test", *, epochs: int | None = None) -> tuple[Cell, float]:
+        """Return the cell with the highest mean accuracy, and that accuracy in percent; as ``top``."""
         return self.top(dataset, split, count=1, epochs=epochs)[0]
 
-    def top(self, dataset: str, split: str = "test", *, count: int, epochs: int = 200) -> list[tuple[Cell, float]]:
+    def top(
+        self, dataset: str, split: str = "test", *, count: int, epochs: int | None = None
+    ) -> list[tuple[Cell, float]]:
         """Return the ``count`` cells of highest mean accuracy, best first, ties in official order.
+
+        Args:
+            dataset: As for ``accuracy``.
+            split: As for ``accuracy``.
+            count: How many cells.
+            epochs: The schedule; None is the longest one.
 
         Raises:
             NbevalError: If the table lacks the column, or has no value in it.
         """
+        if epochs is None:
+            epochs = self.longest(dataset)
         values = self.column(dataset, split, epochs=epochs)
         # The largest first, NaN last, equal values by index.
         order = np.argsort(-values, kind="stable")[:count]
@@ -256,6 +266,16 @@ class Table:
     def epochs(self, dataset: str) -> tuple[int, ...]:
         """Return the lengths of the schedules that a data set has, ascending."""
         return tuple(sorted({key.epochs for key in self.keys if key.dataset == dataset and key.epochs is not None}))
+
+    def longest(self, dataset: str) -> int:
+        """Return the longest schedule of a data set, whose accuracy counts as a cell's truth: 200 in NAS-Bench-201.
+
+        Raises:
+            NbevalError: If the table does not know the data set.
+        """
+        if not (schedules := self.epochs(dataset)):
+            raise unknown("data set in the table", dataset, self.datasets)
+        return schedules[-1]
 
     def trials(self, dataset: str, split: str, *, epochs: int) -> tuple[int, ...]:
         """Return the seeds of the trials that an accuracy column has."""

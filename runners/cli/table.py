@@ -185,10 +185,10 @@ def query(
 @table.command()
 @click.option("--dataset", help="Only this data set.  [default: all]")
 @click.option("--split", default="test", show_default=True)
-@click.option("--epochs", type=int, default=200, show_default=True)
+@click.option("--epochs", type=int, help="The schedule.  [default: the longest]")
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="How many cells.")
 @table_option
-def best(dataset: str | None, split: str, epochs: int, top: int, table_path: Path | None) -> None:
+def best(dataset: str | None, split: str, epochs: int | None, top: int, table_path: Path | None) -> None:
     """Print the cells of highest mean accuracy."""
     opened = Table.open(find_table(table_path))
     rows = [
@@ -204,7 +204,7 @@ def _report(saved: Table) -> None:
     cells = saved.metadata.source.get("cells", N_CELLS)
     click.echo(f"wrote {saved.path}: {cells:,} cells, {len(saved.keys)} columns, {', '.join(saved.datasets)}")
     for dataset in saved.datasets:
-        if Key(dataset, 200, "test", "accuracy") in saved.keys:
+        if saved.epochs(dataset) and Key(dataset, saved.longest(dataset), "test", "accuracy") in saved.keys:
             cell, accuracy = saved.best(dataset)
             click.echo(f"  {dataset}: best test accuracy {accuracy:.3f}, cell {cell.index}")
     if "warning" in saved.metadata.source:

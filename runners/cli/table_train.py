@@ -92,11 +92,10 @@ def train(
 def _load(dataset: str, images: Path | None) -> ImageData:
     from nasbench_eval.images import load_images
     from nasbench_eval.images.own import own_images
-    from nasbench_eval.images.placed_digits import placed_digits
 
     if images is not None:
         return own_images(images)
-    return placed_digits() if dataset == "digits" else load_images(dataset)
+    return load_images(dataset)
 
 
 def _save(records: Records, out: Path) -> None:
