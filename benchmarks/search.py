@@ -126,16 +126,18 @@ def plain(method: str, options: argparse.Namespace) -> Any:
     import torch.nn.functional as F
     from plain import PlainSupernet  # type: ignore[import-not-found]
 
+    from nasbench_eval.cell import N_OPS
     from nasbench_eval.methods.weight_sharing.optimizers import architecture_optimizer
     from nasbench_eval.methods.weight_sharing.search import architecture_of
     from nasbench_eval.streams import Streams
 
     s, device = settings(method, options), torch.device(options.device)
     net = PlainSupernet(s.channels, s.cells, 10, track_running_stats=s.track_running_stats).to(device)
-    architecture = architecture_of(s, Streams(0).torch("architecture")).to(device)
+    ops = tuple(range(0 if s.zero_op else 1, N_OPS))
+    architecture = architecture_of(s, ops, Streams(0).torch("architecture")).to(device)
     sgd = torch.optim.SGD(net.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay, nesterov=s.nesterov)
     parameters = list(architecture.parameters())
-    learner = architecture_optimizer(s, parameters)
+    learner = architecture_optimizer(s, parameters, rounds=1)
     loaders = [pil_loader(), pil_loader()]
     sampled = s.parametrisation in ("gumbel", "uniform")
 

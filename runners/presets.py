@@ -1,7 +1,13 @@
-"""Presets (``presets/*.toml``): a method, every hyperparameter and its source; scales (``scales/*.toml``)."""
+"""Presets (``presets/*.toml``): a method, every hyperparameter and its source; scales (``scales/*.toml``).
+
+A user's method has no such file: what a preset says of it comes from its class, from :func:`register`, and from the
+preset that it extends.
+"""
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nasbench_eval.errors import unknown
+from nasbench_eval.errors import UsageError, unknown
+from nasbench_eval.methods import SearchMethod, load_method
+from nasbench_eval.methods.own import path_of, remember
+from nasbench_eval.methods.settings import build_settings
+
+BLOCKS = ("weight sharing", "standard HPO")
+ENTRY_POINTS = "nbeval.methods"
+"""The entry-point group in which a package names its methods: ``name = "module:Class"``."""
 
 PRESETS_FOLDER = Path(__file__).parent / "presets"
 SCALES_FOLDER = Path(__file__).parent / "scales"
@@ -20,10 +33,10 @@ class Preset:
     """One way to run a method, as ``--method`` names it.
 
     Attributes:
-        name: The file's name without ending.
+        name: The file's name without ending; ``module:Class`` of a user's method.
         title: What tables and figures print.
-        implementation: A key of ``nasbench_eval.methods.METHODS``.
-        block: ``weight sharing`` or ``standard HPO``.
+        implementation: A key of ``nasbench_eval.methods.METHODS``, or ``module:Class``.
+        block: One of ``BLOCKS``.
         summary: One line.
         paper: Where the method comes from.
         settings: The values it sets; an implementation's defaults fill the rest.
@@ -46,20 +59,112 @@ class Preset:
         return {key: self.on.get(key, {}).get(dataset, value) for key, value in self.settings.items()}
 
 
+_registered: dict[str, tuple[type[SearchMethod], Preset]] = {}  # by module:Class
+_names: dict[str, str] = {}  # names given to register, each with its module:Class
+
+
+def register(
+    cls: type[SearchMethod],
+    name: str | None = None,
+    *,
+    title: str | None = None,
+    extends: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    paper: str = "",
+    block: str | None = None,
+) -> Preset:
+    """Say of a method what a preset says of a built-in one; a method registered twice is what was said last.
+
+    Args:
+        cls: The method.
+        name: A short name for ``--method`` beside ``module:Class``, in this process.
+        title: What tables and figures print; the class's name where left out.
+        extends: A method whose settings it starts from.
+        settings: Settings it changes; the defaults of its ``Settings`` fill the rest.
+        paper: Where the method comes from.
+        block: One of ``BLOCKS``; left out, that of ``extends``, or what fits what the method needs.
+
+    Raises:
+        UsageError: If the class is no complete method, the name is taken or cannot be one, or a setting does not fit.
+    """
+    path = remember(cls)
+    if name is not None:
+        if not re.fullmatch(r"\w+", name) or name == "all":
+            raise UsageError(f"a method's name is made of letters, digits and _; got {name!r}")
+        if name in preset_names() or _names.get(name, path) != path:
+            raise UsageError(f"there is another method {name!r}: register {path} under another name")
+    base = None if extends is None else load_preset(extends)
+    if block is None:
+        block = base.block if base is not None else BLOCKS[0] if cls.needs == "images" else BLOCKS[1]
+    if block not in BLOCKS:
+        raise UsageError(f"the block of a method is one of {', '.join(BLOCKS)}; got {block!r}")
+    changed = dict(settings or {})
+    kept = {} if base is None else {key: value for key, value in base.settings.items() if key not in changed}
+    preset = Preset(
+        name=path,
+        title=title or cls.__name__,
+        implementation=path,
+        block=block,
+        summary=(cls.__doc__ or "").strip().partition("\n")[0] or f"{cls.__name__} of {cls.__module__}",
+        paper=paper,
+        settings={**kept, **changed},
+        sources={**({} if base is None else {key: base.sources[key] for key in kept}), **dict.fromkeys(changed, path)},
+        on={} if base is None else {key: base.on[key] for key in kept if key in base.on},
+    )
+    build_settings(cls.Settings, preset.settings, owner=path)
+    _registered[path] = (cls, preset)
+    if name is not None:
+        _names[name] = path
+    return preset
+
+
+def name_of(method: str | type[SearchMethod]) -> str:
+    """Return the name under which a method's runs are recorded; a class that was not registered is registered.
+
+    Raises:
+        UsageError: If there is no such method, or the class is no complete one.
+    """
+    if isinstance(method, str):
+        return load_preset(method).name
+    registered, preset = _registered.get(path_of(method), (None, None))
+    return preset.name if preset is not None and registered is method else register(method).name
+
+
 def preset_names() -> list[str]:
     """Return all presets' names, sorted."""
     return sorted(path.stem for path in PRESETS_FOLDER.glob("*.toml"))
 
 
-@cache
+def method_names() -> list[str]:
+    """Return all names that ``--method`` knows: presets, then registered methods, then installed packages' methods."""
+    presets, others = preset_names(), {**_entry_points(), **_names}
+    return [*presets, *(name for name in others if name not in presets)]
+
+
 def load_preset(name: str) -> Preset:
-    """Read a preset; ``extends`` takes over all that the named preset says and the file itself does not.
+    """Return what is known of a method, by any name that ``--method`` takes; the preset's own name is the one recorded.
 
     Raises:
-        UsageError: If there is none of that name.
+        UsageError: If there is none of that name, or it is a user's and cannot be loaded.
     """
-    if name not in preset_names():
-        raise unknown("method", name, preset_names())
+    if name in preset_names():
+        return _read(name)
+    path = _names.get(name) or _entry_points().get(name) or name
+    if ":" not in path:
+        raise unknown("method", name, method_names())
+    cls = load_method(path)
+    registered, preset = _registered.get(path, (None, None))
+    return preset if preset is not None and registered is cls else register(cls)
+
+
+@cache
+def _entry_points() -> Mapping[str, str]:
+    return {point.name: point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+
+
+@cache
+def _read(name: str) -> Preset:
+    """Read a preset's file; ``extends`` takes over all that the named preset says and the file itself does not."""
     values = tomllib.loads((PRESETS_FOLDER / f"{name}.toml").read_text())
     own = values.pop("settings", {})
     settings = {key: entry["value"] for key, entry in own.items()}
@@ -92,12 +197,13 @@ def load_scale(name: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def scaled(settings: Mapping[str, Any], scale: str, section: str) -> dict[str, Any]:
-    """Return settings with a scale's section applied; it only ever makes a number smaller."""
+    """Return settings with a scale's section applied: it only ever makes a number smaller, and adds no setting."""
     rules = dict(load_scale(scale).get(section, {}))
     out = dict(settings)
     for key, divisor in rules.pop("divide", {}).items():
         if out.get(key) is not None:
             out[key] = max(1, -(-out[key] // divisor))
     for key, value in rules.items():
-        out[key] = value if out.get(key) is None else min(value, out[key])
+        if key in out:
+            out[key] = value if out[key] is None else min(value, out[key])
     return out

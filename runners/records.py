@@ -59,7 +59,7 @@ def make_record(
         truth=env.truth,
         truth_note=truth_note,
         table=None if env.table is None else env.table.facts(),
-        versions=machine.versions(),
+        versions=machine.versions() | ({"method": spec.source} if spec.source else {}),
         started=started,
         finished=finished,
     )

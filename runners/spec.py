@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.methods import SearchMethod, load_method
+from nasbench_eval.methods import METHODS, SearchMethod, load_method
+from nasbench_eval.methods.own import source_hash
 from nasbench_eval.methods.settings import build_settings
 from runners.presets import Preset, load_preset, scaled
 
@@ -40,7 +41,7 @@ class RunSpec:
     """One search, fully said.
 
     Attributes:
-        method: A preset's name.
+        method: A preset's name, or ``module:Class`` of a user's method.
         search_dataset: What the search trains on or queries.
         seed: The seed of all its random numbers.
         scale: ``full``, or a named reduction.
@@ -77,7 +78,10 @@ class RunSpec:
     @property
     def _scaled(self) -> dict[str, Any]:
         # Defaults count too: a scale may cut a setting that the preset leaves at its default.
-        return scaled(dataclasses.asdict(self._published), self.scale, self.preset.implementation)
+        section = self.preset.implementation
+        if section not in METHODS and self.implementation.needs == "images":
+            section = "weight_sharing"  # a user's method is cut by those settings that it calls the same
+        return scaled(dataclasses.asdict(self._published), self.scale, section)
 
     @cached_property
     def _published(self) -> Any:
@@ -104,7 +108,7 @@ class RunSpec:
         """
         published, words = dataclasses.asdict(self._published), []
         for key in SIZES:
-            if key in _ONLY_WITH and self.values.get("parametrisation") not in _ONLY_WITH[key]:
+            if key in _ONLY_WITH and self.values.get("parametrisation", _ONLY_WITH[key][0]) not in _ONLY_WITH[key]:
                 continue  # the setting means nothing to this search
             value, full = self.values.get(key), published.get(key) or available.get(key)
             if value is not None and full is not None and value < full:
@@ -112,10 +116,19 @@ class RunSpec:
         return tuple(words)
 
     @cached_property
+    def source(self) -> str:
+        """Hash of a user's source files; empty for our own methods, whose meaning ``SPEC_VERSION`` tells."""
+        return "" if self.preset.implementation in METHODS else source_hash(self.implementation)
+
+    @cached_property
     def variant_id(self) -> str:
         """Hash of all but the seed."""
-        what = [SPEC_VERSION, self.method, self.preset.implementation, self.search_dataset, self.values]
-        return _hash([*what, self.split_hash] if self.split_hash else what)
+        what: list[Any] = [SPEC_VERSION, self.method, self.preset.implementation, self.search_dataset, self.values]
+        if self.split_hash:
+            what.append(self.split_hash)
+        if self.source:
+            what.append({"source": self.source})
+        return _hash(what)
 
     @cached_property
     def run_id(self) -> str:

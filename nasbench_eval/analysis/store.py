@@ -23,6 +23,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,7 +64,12 @@ class TableFacts:
 
 def run_file_name(method: str, search_dataset: str, seed: int, run_id: str) -> str:
     """Return the name of the file of one run."""
-    return f"{method}-{search_dataset}-s{seed}-{run_id}.parquet"
+    return f"{in_file_names(method)}-{search_dataset}-s{seed}-{run_id}.parquet"
+
+
+def in_file_names(method: str) -> str:
+    """Return a method's name as files have it: ``module:Class`` with a dot, for not every system takes the colon."""
+    return re.sub(r"[^\w.]+", ".", method)
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,8 @@ def bundle_name(records: Sequence[RunRecord]) -> str:
     first = records[0]
     text = json.dumps([[r.run_id for r in records], first.table.content_hash if first.table else ""])
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return f"{first.method}-{first.search_dataset}-{first.variant_id}-{len(records)}runs-{digest}.parquet"
+    variant = f"{in_file_names(first.method)}-{first.search_dataset}-{first.variant_id}"
+    return f"{variant}-{len(records)}runs-{digest}.parquet"
 
 
 def _write(path: Path, steps: pd.DataFrame, metadata: dict[str, Any]) -> None:

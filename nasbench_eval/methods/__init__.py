@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 
-from nasbench_eval.errors import UsageError, unknown
+from nasbench_eval.errors import unknown
 from nasbench_eval.methods.base import Budget, Objective, SearchContext, SearchMethod, StepInfo
+from nasbench_eval.methods.own import load_class
 
 __all__ = ["METHODS", "Budget", "Objective", "SearchContext", "SearchMethod", "StepInfo", "load_method"]
 
@@ -22,16 +23,16 @@ METHODS: dict[str, str] = {
 
 
 def load_method(name: str) -> type[SearchMethod]:
-    """Return the class of an implementation.
+    """Return the class of an implementation: a key of ``METHODS``, or a user's own as ``module:Class``.
 
     Raises:
-        UsageError: If there is none of that name.
+        UsageError: If there is none of that name, or it is no complete method.
     """
+    if ":" in name:
+        return load_class(name)
     path = METHODS.get(name)
     if path is None:
         raise unknown("method implementation", name, list(METHODS))
     module, _, attribute = path.partition(":")
-    found = getattr(importlib.import_module(module), attribute)
-    if not (isinstance(found, type) and issubclass(found, SearchMethod)):
-        raise UsageError(f"{path} is not a SearchMethod")
+    found: type[SearchMethod] = getattr(importlib.import_module(module), attribute)
     return found

@@ -63,7 +63,7 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner
         value = str(value)  # a word that looks like a number, such as the fidelity 200
     if type(value) is not kind:
         # TOML and the command line have no other types than these.
-        raise UsageError(f"{owner}: {key} is {_WORDS[kind]}; got {value!r}")
+        raise UsageError(f"{owner}: {key} is {KINDS[kind]}; got {value!r}")
     if metadata["choices"] and value not in metadata["choices"]:
         raise UsageError(f"{owner}: {key} is one of {', '.join(metadata['choices'])}; got {value!r}")
     if metadata["at_least"] is not None and not value >= metadata["at_least"]:
@@ -71,4 +71,5 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner
     return value
 
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+"""The types that a setting can have, in words."""

@@ -6,33 +6,43 @@ import dataclasses
 
 import click
 
-from nasbench_eval.errors import unknown
+from nasbench_eval.errors import NbevalError
 
 
 @click.command()
 @click.argument("name", required=False)
 def methods(name: str | None) -> None:
-    """List the methods, or show every setting of one: value, meaning, source."""
+    """List the methods, or show every setting of one: value, meaning, source.
+
+    NAME is one of the list, or a class of your own as MODULE:CLASS.
+    """
     from tabulate import tabulate
 
-    from runners.presets import load_preset, preset_names
+    from runners.presets import load_preset, method_names
 
     if name is None:
-        rows = [(n, load_preset(n).title, load_preset(n).summary) for n in preset_names()]
-        click.echo(tabulate(rows, headers=("--method", "title", "what"), tablefmt="simple"))
+        click.echo(tabulate(map(_row, method_names()), headers=("--method", "title", "what"), tablefmt="simple"))
         return
-    if name not in preset_names():
-        raise unknown("method", name, preset_names())
     from nasbench_eval.methods import load_method
     from nasbench_eval.methods.settings import build_settings
 
     preset = load_preset(name)
     cls = load_method(preset.implementation).Settings
     values = dataclasses.asdict(build_settings(cls, preset.settings, owner=name))
-    click.echo(f"{preset.title}: {preset.summary}\n{preset.paper}\n")
+    click.echo(f"{preset.title}: {preset.summary}\n{preset.paper or preset.implementation}\n")
     settings: list[tuple[str, str, str, str]] = [
         (field.name, str(values[field.name]).lower(), field.metadata["help"], preset.sources.get(field.name, "default"))
         for field in dataclasses.fields(cls)
     ]
     headers = ("--set", "value", "meaning", "source")
     click.echo(tabulate(settings, headers=headers, tablefmt="simple", maxcolwidths=[None, None, 44, 40]))
+
+
+def _row(name: str) -> tuple[str, str, str]:
+    from runners.presets import load_preset
+
+    try:
+        preset = load_preset(name)
+    except NbevalError as error:
+        return name, "", f"cannot be loaded: {error}"  # one broken package is not to hide all other methods
+    return name, preset.title, preset.summary

@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     from nasbench_eval.analysis.store import Run
     from nasbench_eval.images import ImageData
     from runners.environment import Environment
+    from runners.prepare import Truth
     from runners.spec import RunSpec
 
 
 @click.command()
-@click.option("--method", "methods", required=True, metavar="NAME[,NAME...]|all", help="What to run: `nbeval methods`.")
+@click.option(
+    "--method",
+    "methods",
+    required=True,
+    metavar="NAME[,NAME...]|all",
+    help="What to run: `nbeval methods`, or a class of your own as MODULE:CLASS.",
+)
 @click.option("--dataset", "datasets", required=True, metavar="NAME[,NAME...]|all", help="What the search trains on.")
 @click.option("--seeds", default="1", show_default=True, help="A number of seeds (4), or a list of them (0,3,7).")
 @click.option("--scale", default="full", show_default=True, help="`small`: a reduced search for a CPU; results say so.")
@@ -48,7 +55,7 @@ def run(
     epochs: int | None,
     overrides: tuple[str, ...],
     device: str,
-    truth: str,
+    truth: Truth,
     table_path: Path | None,
     data: Path | None,
     split_file: Path | None,
@@ -62,7 +69,9 @@ def run(
     \b
         nbeval run --method gaea_darts --dataset cifar10 --seeds 4
         nbeval run --method gaea_darts,darts --dataset digits --scale small --truth train
+        nbeval run --method my_method:CrossEntropy,rea --dataset cifar10 --seeds 500
     """  # noqa: D301 - click reads the control character: keep these lines as they are
+    from runners.prepare import environments, image_loader, split_hash
     from runners.spec import parse_overrides, parse_seeds
 
     changes = parse_overrides(overrides)
@@ -70,10 +79,9 @@ def run(
         if "epochs" in changes:
             raise UsageError("--epochs and --set epochs=... say the same: give one of them")
         changes["epochs"] = epochs
-    specs = _specs(methods, datasets, parse_seeds(seeds), scale, changes, truth, split_file)
-    env = _environment(specs, results, device, truth, table_path, scale)
-    _check(specs, env)
-    runs = _execute(specs, env, data, split_file)
+    specs = _specs(methods, datasets, parse_seeds(seeds), scale, changes, truth, split_hash(split_file))
+    envs = environments(specs, results, device=device, truth=truth, table=table_path, scale=scale)
+    runs = _execute(specs, envs, image_loader(data, split_file))
     from nasbench_eval.analysis.tables import render, report
 
     click.echo()
@@ -91,91 +99,38 @@ def _specs(
     seeds: list[int],
     scale: str,
     changes: Mapping[str, Any],
-    truth: str,
-    split_file: Path | None,
+    truth: Truth,
+    split_hash: str,
 ) -> list[RunSpec]:
-    from nasbench_eval.files import sha256_of
     from nasbench_eval.images import DATASETS
     from nasbench_eval.methods import load_method
-    from runners.presets import load_preset, load_scale, preset_names
+    from runners.presets import load_preset, load_scale, method_names
     from runners.spec import RunSpec
 
     load_scale(scale)
-    names = _listed("method", methods, preset_names())
+    presets = [load_preset(name) for name in _listed("method", methods, method_names())]
     if methods == "all" and truth != "table":
-        names = [name for name in names if load_method(load_preset(name).implementation).needs == "images"]
+        presets = [preset for preset in presets if load_method(preset.implementation).needs == "images"]
     where = _listed("data set", datasets, list(DATASETS))
-    if split_file is not None and not split_file.is_file():
-        raise UsageError(f"--split-file {split_file}: there is no such file")
-    split = sha256_of(split_file) if split_file is not None else ""
-    specs = [RunSpec(m, d, seed, scale, changes, split) for m, d, seed in itertools.product(names, where, seeds)]
-    for spec in specs:
-        # Every setting is checked before the first search starts.
-        _ = spec.run_id
-    return specs
+    for name in where:
+        if name not in DATASETS:
+            raise unknown("data set", name, DATASETS)
+    names = list(dict.fromkeys(preset.name for preset in presets))
+    return [RunSpec(m, d, seed, scale, changes, split_hash) for m, d, seed in itertools.product(names, where, seeds)]
 
 
 def _listed(kind: str, text: str, known: list[str]) -> list[str]:
-    if text == "all":
-        return known
-    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    names = known if text == "all" else [part.strip() for part in text.split(",") if part.strip()]
     if not names:
         raise UsageError(f"no {kind} given: known are {', '.join(known)}")
-    for name in names:
-        if name not in known:
-            raise unknown(kind, name, known)
-    return names
+    return list(dict.fromkeys(names))
 
 
-def _environment(
-    specs: list[RunSpec], results: Path, device: str, truth: str, table_path: Path | None, scale: str
-) -> Environment:
-    from nasbench_eval.table import Table, find_table
-    from runners.environment import Environment
-    from runners.truths import TableTruth, require_known
-
-    table = training = None
-    if truth == "table":
-        table = TableTruth(Table.open(find_table(table_path)))
-        require_known(table, [spec.search_dataset for spec in specs if spec.implementation.needs == "images"])
-    elif table_path is not None:
-        raise UsageError(f"--table is of no use with --truth {truth}")
-    if truth == "train":
-        from nasbench_eval.methods.settings import build_settings
-        from nasbench_eval.truth import TrainingSettings
-        from runners.presets import scaled
-
-        training = build_settings(
-            TrainingSettings, scaled(vars(TrainingSettings()), scale, "truth"), owner="--truth train"
-        )
-    where = "cpu"
-    if any(spec.implementation.needs == "images" for spec in specs):
-        from runners.machine import resolve_device
-
-        where = resolve_device(device)
-    return Environment(results=results, device=where, table=table, training=training)
-
-
-def _check(specs: list[RunSpec], env: Environment) -> None:
-    """Find what keeps a search in the table from running before the first search starts."""
-    from runners.simulated import check
-
-    for spec in {spec.variant_id: spec for spec in specs if spec.implementation.needs == "table"}.values():
-        check(spec, env)
-
-
-def _execute(specs: list[RunSpec], env: Environment, data: Path | None, split_file: Path | None) -> list[Run]:
-    from functools import cache
-
-    from nasbench_eval.images import load_images
-
-    @cache
-    def images_of(name: str) -> ImageData:
-        return load_images(name, root=data, split_file=split_file)
-
+def _execute(specs: list[RunSpec], envs: Mapping[str, Environment], images_of: Callable[[str], ImageData]) -> list[Run]:
     runs: list[Run] = []
     for _, group in itertools.groupby(specs, key=lambda spec: spec.variant_id):
         same = list(group)
+        env = envs[same[0].search_dataset]
         if same[0].implementation.needs == "table":
             runs += _simulated(same, env)
             continue

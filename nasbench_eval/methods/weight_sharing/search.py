@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, final
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,12 +39,14 @@ from nasbench_eval.streams import Streams
 from nasbench_eval.supernet import Supernet
 
 
-@final
 class WeightSharing(SearchMethod):
     """One supernet whose weights and architecture parameters are trained side by side.
 
     A step is one epoch. Its cost is the measured time of the training and, where the method chooses by it, of the
     evaluation; an evaluation that is only recorded is not charged.
+
+    A user's method may be derived from it: to put its own parts in place of those that the settings name it overrides
+    ``new_architecture``, ``new_arch_optimizer``, or both, and nothing else; ``examples/my_weight_sharing.py`` is one.
 
     Args:
         settings: The choices.
@@ -87,7 +89,8 @@ class WeightSharing(SearchMethod):
             partial_channels=settings.partial_channels,
             generator=self.streams.torch("weights"),
         ).to(self.device)
-        self.architecture = architecture_of(settings, self.streams.torch("architecture"))
+        ops = tuple(op for op in range(N_OPS) if settings.zero_op or op != NONE)
+        self.architecture = self.new_architecture(ops, self.streams.torch("architecture"))
         if settings.parametrisation != "controller":
             self.architecture.to(self.device)
         self.scoring = SharedWeights(self.supernet, self.augment, self.valid, settings.valid_batch_size)
@@ -105,12 +108,30 @@ class WeightSharing(SearchMethod):
             foreach=True,
         )
         learning_epochs = max(settings.epochs - settings.arch_warmup_epochs, 1)
-        self.arch_optimizer = architecture_optimizer(
-            settings, list(self.architecture.parameters()), rounds=learning_epochs * self._batches_an_epoch
+        self.arch_optimizer = self.new_arch_optimizer(
+            list(self.architecture.parameters()), rounds=learning_epochs * self._batches_an_epoch
         )
         self.epoch = 0
         self._incumbent: Cell | None = None
         self._best_valid = -math.inf
+
+    def new_architecture(self, ops: tuple[int, ...], generator: torch.Generator) -> ArchParameters:
+        """Return the distribution over cells at its start; called once, before there is an optimiser.
+
+        Args:
+            ops: The candidate operations.
+            generator: For all that starts at random.
+        """
+        return architecture_of(self.settings, ops, generator)
+
+    def new_arch_optimizer(self, parameters: list[Tensor], rounds: int) -> torch.optim.Optimizer | None:
+        """Return what moves the distribution's parameters, or None where no gradient does; called once.
+
+        Args:
+            parameters: The parameters.
+            rounds: How many steps the search will do.
+        """
+        return architecture_optimizer(self.settings, parameters, rounds=rounds)
 
     @property
     def budget(self) -> Budget:
@@ -321,9 +342,10 @@ def _subset(part: Images, limit: int | None) -> Images:
     return part.subset(torch.randperm(len(part), generator=Streams(0).torch("image subset"))[:limit])
 
 
-def architecture_of(settings: WeightSharingSettings, generator: torch.Generator) -> ArchParameters:
-    """Return the parametrisation that the settings name, at its start."""
-    ops = tuple(op for op in range(N_OPS) if settings.zero_op or op != NONE)
+def architecture_of(
+    settings: WeightSharingSettings, ops: tuple[int, ...], generator: torch.Generator
+) -> ArchParameters:
+    """Return the parametrisation of these operations that the settings name, at its start."""
     normalised = settings.edge_normalisation
     if settings.parametrisation == "uniform":
         return Uniform(ops)
