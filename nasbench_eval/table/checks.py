@@ -235,10 +235,12 @@ def _trial_words(counts: dict[int, int]) -> str:
 
 def _provenance(table: Table) -> Check:
     source = table.metadata.source
-    missing = [name for name in ("importer", "file", "sha256") if not source.get(name)]
+    # A table is made of a file, or by training: then the schedule and the images' hash say of what.
+    origin = "schedule" if "schedule" in source else "file"
+    missing = [name for name in ("importer", origin, "sha256") if not source.get(name)]
     problems = [f"the metadata do not name the source's {', '.join(missing)}"] if missing else []
     notes = [str(source["warning"])] if "warning" in source else []
-    return Check("provenance", f"{source.get('importer', '?')}: {source.get('file', '?')}", problems, notes)
+    return Check("provenance", f"{source.get('importer', '?')}: {source.get(origin, '?')}", problems, notes)
 
 
 def _content(table: Table) -> Check:

@@ -19,7 +19,7 @@ table_option = click.option(
     "--table",
     "table_path",
     type=click.Path(path_type=Path),
-    help="The table file.  [default: NBEVAL_TABLE, else the user cache folder]",
+    help="The table file, or `digits`, which is in the package.  [default: NBEVAL_TABLE, else the user cache folder]",
 )
 
 
@@ -140,7 +140,7 @@ def query(
     table_path: Path | None,
 ) -> None:
     """Print what the table knows of one cell, an architecture string or an official index."""
-    opened = Table.open(find_table(table_path))
+    opened = Table.open(find_table(table_path, dataset))
     chosen = parse_cell(cell)
     if curve:
         if dataset is None or split is None or epochs is None:
@@ -190,7 +190,7 @@ def query(
 @table_option
 def best(dataset: str | None, split: str, epochs: int | None, top: int, table_path: Path | None) -> None:
     """Print the cells of highest mean accuracy."""
-    opened = Table.open(find_table(table_path))
+    opened = Table.open(find_table(table_path, dataset))
     rows = [
         [name, f"{accuracy:.3f}", cell.index, str(cell)]
         for name in ([dataset] if dataset is not None else opened.datasets)
