@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from nasbench_eval.analysis import aggregate, bars, lines
 from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw
+from nasbench_eval.analysis.rank_files import COLUMNS, RankScores, rank_file, sample, write_scores
 from nasbench_eval.analysis.store import write_run
 from nasbench_eval.errors import NbevalError, UsageError
 from runners.cli.analysis import plot
@@ -137,6 +138,11 @@ def test_command_draws_all_figures_and_prints_their_paths(tmp_path, runs):
     searched = make_run({"cifar10": 93.7}, method="rs", title="RS", block="standard HPO", cost_kind="simulated")
     for run in [*runs, searched]:
         write_run(tmp_path / "runs", run)
+    cells = pd.DataFrame([(index, "", 2.0, 10.0 + i, 80.0 + i) for i, index in enumerate(sample(10))], columns=COLUMNS)
+    write_scores(
+        rank_file(tmp_path, runs[0].record.run_id),
+        RankScores(runs[0].record.run_id, "", "9 valid images", "mean", "", cells),
+    )
     result = invoke("--results", str(tmp_path), "--plots", str(tmp_path / "plots"), "--format", "pdf")
     assert result.exit_code == 0, result.output
     expected = [str(tmp_path / "plots" / f"{name}.{suffix}") for name in FIGURES for suffix in ("pdf", "csv")]

@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "runners.cli.run:run",
     "compare": "runners.cli.analysis:compare",
     "plot": "runners.cli.analysis:plot",
+    "rank": "runners.cli.rank:rank",
     "methods": "runners.cli.methods:methods",
     "table": "runners.cli.table:table",
     "data": "runners.cli.data:data",

@@ -28,8 +28,23 @@ _datasets = click.option(
 )
 
 
-def _names(values: tuple[str, ...]) -> list[str]:
+def names(values: tuple[str, ...]) -> list[str]:
+    """Return the names in comma-separated lists."""
     return [name.strip() for value in values for name in value.split(",") if name.strip()]
+
+
+def picture_formats(text: str) -> list[str]:
+    """Return the picture formats of a comma-separated list.
+
+    Raises:
+        UsageError: If there is none, or one is not known.
+    """
+    wanted = names((text,))
+    if bad := [name for name in wanted if name not in PICTURES]:
+        raise unknown("picture format", bad[0], PICTURES)
+    if not wanted:
+        raise UsageError(f"--format needs at least one of {', '.join(PICTURES)}")
+    return wanted
 
 
 def _nothing_in(folders: tuple[Path, ...]) -> str:
@@ -84,7 +99,7 @@ def compare(
     runs = load_runs(folders)
     if not runs:
         raise NbevalError(f"{_nothing_in(folders)}: make some with `nbeval run`")
-    text = render(report(runs, ddof=ddof, datasets=_names(datasets), protocol=protocol), how)
+    text = render(report(runs, ddof=ddof, datasets=names(datasets), protocol=protocol), how)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -123,13 +138,10 @@ def plot(
     curves    true test accuracy of the current cell over epochs, each seed a line
     entropy   mean entropy of the edges' operation weights over epochs
     gap       by how much rounding to the derived cell raises the supernet's loss, over epochs
+    rank      shared-weight accuracy against true test accuracy of sampled cells, where `nbeval rank` scored them
     anytime   true test accuracy of the incumbent over simulated seconds, searches in the table
     """  # noqa: D301 - click reads the control character: keep these lines as they are
-    wanted = _names((formats,))
-    if bad := [name for name in wanted if name not in PICTURES]:
-        raise unknown("picture format", bad[0], PICTURES)
-    if not wanted:
-        raise UsageError(f"--format needs at least one of {', '.join(PICTURES)}")
+    wanted = picture_formats(formats)
 
     from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw
     from nasbench_eval.analysis.labels import distinct_runs
@@ -146,7 +158,7 @@ def plot(
         click.echo(f"nbeval: {note}", err=True)
     for name in figures or FIGURES:
         try:
-            for path in draw(name, runs, folder, wanted, _names(datasets)):
+            for path in draw(name, runs, folder, wanted, names(datasets)):
                 click.echo(str(path))
         except NothingToDraw as error:
             if figures:

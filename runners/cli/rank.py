@@ -1,0 +1,157 @@
+"""``nbeval rank``: how well the shared weights of finished searches order cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nasbench_eval.errors import NbevalError, UsageError
+from runners.cli.analysis import PICTURES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nasbench_eval.analysis.store import Run
+
+
+@click.command(short_help="Measure how well shared weights order cells.")
+@click.option("--run", "ids", multiple=True, metavar="ID[,ID...]", help="Runs, each by the beginning of its id.")
+@click.option("--method", "methods", multiple=True, metavar="NAME[,NAME...]|all", help="All runs of these methods.")
+@click.option("--dataset", "datasets", multiple=True, metavar="NAME[,NAME...]", help="Of them, those searched on it.")
+@click.option("--cells", type=click.IntRange(10, 15_625), default=500, show_default=True, help="How many cells.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--table", "table_path", type=click.Path(path_type=Path), help="The benchmark table [NBEVAL_TABLE].")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the image data sets [NBEVAL_DATA].")
+@click.option("--split-file", type=click.Path(path_type=Path), help="The official split file, if the search had one.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
+)
+@click.option(
+    "--plots",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("plots"),
+    show_default=True,
+    help="For the figure.",
+)
+@click.option(
+    "--format", "formats", metavar="LIST", default="png,pdf", show_default=True, help=f"Of {', '.join(PICTURES)}."
+)
+def rank(
+    ids: tuple[str, ...],
+    methods: tuple[str, ...],
+    datasets: tuple[str, ...],
+    cells: int,
+    device: str,
+    table_path: Path | None,
+    data: Path | None,
+    split_file: Path | None,
+    results: Path,
+    folder: Path,
+    formats: str,
+) -> None:
+    """Score a random sample of cells with the shared weights that finished searches kept, against the truth.
+
+    The sample is the same for every run, and is scored on the whole valid part. Prints Kendall's tau, Spearman's rho
+    and the overlap of the best tenths, each with its 95 % interval, and draws the figure `rank` of these runs. Scores
+    are kept in RESULTS/ranks: what was scored once is not scored again. See docs/diagnostics.md.
+
+    \b
+        nbeval rank --run 8ae52dcdaa01 --cells 500
+        nbeval rank --method all --dataset cifar10
+    """  # noqa: D301 - click reads the control character: keep these lines as they are
+    from nasbench_eval.analysis.figures import draw
+    from nasbench_eval.analysis.rank import rank as statistics
+    from runners.cli.analysis import names, picture_formats
+
+    wanted = picture_formats(formats)
+    runs = _chosen(results, names(ids), names(methods), names(datasets))
+    _measure(runs, cells, device, table_path, data, split_file)
+    click.echo(_table(statistics(runs)))
+    for path in draw("rank", runs, folder, wanted):
+        click.echo(str(path))
+
+
+def _chosen(results: Path, ids: list[str], methods: list[str], datasets: list[str]) -> list[Run]:
+    from nasbench_eval.analysis.labels import distinct_runs
+    from nasbench_eval.analysis.store import load_runs
+    from runners.rank import by_id, by_method
+
+    if bool(ids) == bool(methods):
+        raise UsageError("say which runs: either --run ID, or --method NAME (or all) with or without --dataset")
+    if ids and datasets:
+        raise UsageError("--dataset chooses among the runs of --method; --run names its runs")
+    folder = results / "runs"
+    runs, _ = distinct_runs(load_runs([folder]))
+    if not runs:
+        raise NbevalError(f"no complete run under {folder}: make some with `nbeval run`")
+    if ids:
+        return by_id(runs, ids)
+    kept, bare = by_method(runs, methods, datasets)
+    if not kept:
+        raise NbevalError(
+            f"none of these {len(bare)} runs kept its shared weights in {results / 'supernets'}: "
+            f"delete their files in {folder} and give their `nbeval run` again"
+        )
+    if bare:
+        ids_of = ", ".join(run.record.run_id for run in bare)
+        click.echo(f"nbeval: left out, because they kept no shared weights: {ids_of}", err=True)
+    return kept
+
+
+def _measure(
+    runs: Sequence[Run], cells: int, device: str, table_path: Path | None, data: Path | None, split_file: Path | None
+) -> None:
+    from tqdm import tqdm
+
+    from nasbench_eval.table import find_table
+    from runners.cli.run import _interval
+    from runners.machine import resolve_device
+    from runners.prepare import image_loader, opened
+    from runners.rank import measure
+    from runners.truths import TableTruth
+
+    where, images_of = resolve_device(device), image_loader(data, split_file)
+    truths = {
+        name: TableTruth(opened(find_table(table_path, name)))
+        for name in dict.fromkeys(run.record.search_dataset for run in runs)
+    }
+    for number, run in enumerate(runs, 1):
+        record = run.record
+        title = f"[{number}/{len(runs)}] {record.method} {record.search_dataset} seed {record.seed}"
+        with tqdm(total=cells, desc=title, unit="cell", dynamic_ncols=True, mininterval=_interval()) as bar:
+
+            def show(done: int, bar: Any = bar) -> None:
+                bar.update(done - bar.n)
+
+            measure(run, cells, truths[record.search_dataset], images_of, where, show)
+
+
+def _table(frame: pd.DataFrame) -> str:
+    """Write the statistics as text: a line a run, and where a variant has several seeds, one of their mean."""
+    import textwrap
+
+    from tabulate import tabulate
+
+    from nasbench_eval.analysis.layout import reduced_notes
+    from nasbench_eval.analysis.rank import notes, shown
+    from nasbench_eval.analysis.tables import WIDTH
+
+    variants = frame[frame["row"] == "variant"]
+    several = variants["dataset"].nunique() > 1
+    rows = []
+    for _, row in frame[frame["row"] != "cell"].iterrows():
+        if row["row"] == "variant" and row["seeds"] == 1:
+            continue
+        label = textwrap.fill(f"{row['label']}{f', {row.dataset}' if several else ''}", 36)
+        spread = f" ± {row['regret_std']:.2f}" if row["regret_std"] == row["regret_std"] else ""
+        correlations = [shown(row, name) for name in ("kendall", "spearman", "top_k")]
+        seed = "mean" if row["row"] == "variant" else row["seed"]
+        rows.append([label, seed, *correlations, f"{row['first_acc']:.2f}", f"{row['regret']:.2f}{spread}"])
+    header = ["method", "seed", "tau", "rho", f"top {variants['k'].iloc[0]}", "first", "regret"]
+    table = tabulate(rows, header, tablefmt="simple", disable_numparse=True)
+    said = [*notes(frame), *reduced_notes(variants)]
+    return "\n".join([table, "", *(textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in said), ""])
