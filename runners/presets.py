@@ -132,7 +132,12 @@ def name_of(method: str | type[SearchMethod]) -> str:
 
 def preset_names() -> list[str]:
     """Return all presets' names, sorted."""
-    return sorted(path.stem for path in PRESETS_FOLDER.glob("*.toml"))
+    return list(_files())
+
+
+@cache
+def _files() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in PRESETS_FOLDER.glob("*.toml")))
 
 
 def method_names() -> list[str]:
@@ -147,7 +152,7 @@ def load_preset(name: str) -> Preset:
     Raises:
         UsageError: If there is none of that name, or it is a user's and cannot be loaded.
     """
-    if name in preset_names():
+    if name in _files():
         return _read(name)
     path = _names.get(name) or _entry_points().get(name) or name
     if ":" not in path:

@@ -25,7 +25,16 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "nasbench_eval").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_library_imports_no_runner(path: Path) -> None:
-    assert not imports(path) & {"runners", "click"}
+    assert not imports(path) & {"runners", "click", "nbeval"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "runners").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_needs_the_public_face(path: Path) -> None:
+    assert "nbeval" not in imports(path)
+
+
+def test_the_public_face_needs_no_command_line() -> None:
+    assert not [path for path in (ROOT / "nbeval").rglob("*.py") if imports(path) & {"click", "tqdm"}]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +43,7 @@ def test_the_library_imports_no_runner(path: Path) -> None:
         "import nasbench_eval.cell, nasbench_eval.table, nasbench_eval.analysis.figures, nasbench_eval.analysis.tables",
         "import runners.presets, runners.cli.table, runners.cli.analysis, runners.cli.data, runners.cli.run",
         "import nasbench_eval.methods, nasbench_eval.streams; nasbench_eval.streams.Streams(0).numpy('x')",
+        "import nbeval.api; nbeval.api.check('rs')",
     ],
 )
 def test_loads_no_torch(code: str) -> None:
@@ -47,7 +57,7 @@ def test_every_package_is_listed() -> None:
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     there = {
         str(path.parent.relative_to(ROOT)).replace("/", ".")
-        for top in ("nasbench_eval", "runners")
+        for top in ("nasbench_eval", "nbeval", "runners")
         for path in (ROOT / top).rglob("*.py")
     }
     assert listed == there

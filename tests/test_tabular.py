@@ -16,11 +16,13 @@ from tabular_problems import TABULAR, Problem, make, planted, steps
 from nasbench_eval.cell import EDGES, Cell
 from nasbench_eval.errors import UsageError
 from nasbench_eval.methods.bohb import Bohb, choose, fit
+from nasbench_eval.methods.conformance import violations
 from nasbench_eval.methods.evolution import mutate
 from nasbench_eval.methods.halving import Asha, Brackets, bracket_sizes
 from nasbench_eval.methods.local_search import LocalSearch
 from nasbench_eval.methods.reinforce import Reinforce, loss, loss_gradient, policy
 from nasbench_eval.streams import Streams
+from runners.spec import RunSpec
 
 LONG = 60
 """Steps that bring every method past its first phase: REA's population, BOHB's random cells, ASHA's promotions."""
@@ -31,22 +33,9 @@ def test_there_are_the_methods_of_the_papers():
 
 
 @pytest.mark.parametrize("name", TABULAR)
-def test_same_seed_same_trajectory_and_another_seed_another(name):
-    first = steps(make(name), LONG)
-    assert steps(make(name), LONG) == first
-    assert steps(make(name, seed=1), LONG) != first
-
-
-@pytest.mark.parametrize("name", TABULAR)
-@pytest.mark.parametrize("stop", [0, 5, 31])
-def test_a_resumed_search_goes_on_as_if_nothing_had_happened(name, stop):
-    whole = steps(make(name), LONG)
-    stopped = make(name)
-    steps(stopped, stop)
-    resumed = make(name, seed=0)
-    resumed.load_state_dict(json.loads(json.dumps(stopped.state_dict())))
-    assert steps(resumed, LONG - stop) == whole[stop:]
-    assert resumed.state_dict() == json.loads(json.dumps(resumed.state_dict()))
+def test_keeps_the_rules_of_every_method(name):
+    spec = RunSpec(name, "cifar10", 0)
+    assert violations(lambda context: spec.implementation(spec.settings, context), "table", LONG) == []
 
 
 def test_another_process_gives_the_same_trajectory_and_loads_no_torch():
