@@ -134,6 +134,8 @@ def measure(
 def _rebuild(run: Run, images: ImageData, device: str) -> SearchMethod:
     """Return the run's method as it was before its first step."""
     record = run.record
+    if record.versions.get("method", "") != RunSpec(record.method, record.search_dataset, record.seed).source:
+        raise NbevalError(f"{record.method} was edited since {_name(run)}: give its `nbeval run` again")
     implementation = _implementation(run)
     settings = build_settings(implementation.Settings, record.settings, owner=record.method)
     context = SearchContext(record.search_dataset, Streams(record.seed), images=images, device=device)

@@ -153,7 +153,9 @@ def test_a_users_search_in_the_table_runs_like_any_other(folder: Path, capsys: p
     assert "Cross-entropy" in Path("plots/anytime.svg").read_text()
 
 
-def test_a_users_weight_sharing_search_is_cut_and_drawn(folder: Path, table_file: Path) -> None:
+def test_a_users_weight_sharing_search_is_cut_drawn_and_ranked(
+    folder: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     name = "my_weight_sharing:SharpDarts"
     command = ("run", "--method", name, "--dataset", "digits", "--scale", "small", "--epochs", "2", *TINY)
     assert call(*command, "--table", str(table_file)) == 0
@@ -170,6 +172,15 @@ def test_a_users_weight_sharing_search_is_cut_and_drawn(folder: Path, table_file
     given: dict[str, Any] = {"settings": {**SMALL, "temperature": 0.002}, "truth": "none", "device": "cpu"}
     sharper = api.search(name, "digits", **given)
     assert sharper.steps["entropy"].iloc[0] < run.steps["entropy"].iloc[0] - 0.05
+    # Its shared weights are kept and score cells, until it is edited.
+    rank = ("rank", "--run", run.record.run_id, "--table", str(table_file), "--device", "cpu", "--format", "svg")
+    assert call(*rank, "--cells", "10") == 0
+    source = Path("my_weight_sharing.py")
+    source.write_text(source.read_text() + "EDITED = 1\n")
+    forget(folder)
+    capsys.readouterr()
+    assert call(*rank, "--cells", "11") == 1
+    assert "my_weight_sharing:SharpDarts was edited since run" in capsys.readouterr().err
 
 
 def test_an_edited_method_is_another(folder: Path) -> None:
@@ -194,6 +205,22 @@ def test_an_edited_method_is_another(folder: Path) -> None:
         assert variants() == number, f"an edit of {file} must not be taken for the old method"
     Path("unrelated.py").write_text("X = 1\n")
     assert variants() == 4
+
+
+def test_a_class_is_named_as_if_its_script_were_imported_and_needs_a_source(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec("from nbeval.api import *\nclass Typed(TabularMethod):\n    Settings = TabularSettings", names)
+    script = sys.modules["__main__"]
+    monkeypatch.setattr(script, "__file__", str(folder / "my_method.py"))
+    assert own.path_of(names["Typed"]) == "my_method:Typed"
+    assert own.source_hash(names["Typed"]) == own.source_hash(own.load_class("my_method:CrossEntropy"))
+    monkeypatch.delattr(script, "__file__")
+    own.source_hash.cache_clear()
+    assert own.path_of(names["Typed"]) == "__main__:Typed"
+    with pytest.raises(api.UsageError, match="the source of __main__:Typed cannot be read: put the class into a file"):
+        own.source_hash(names["Typed"])
 
 
 def test_our_own_runs_keep_their_names() -> None:
