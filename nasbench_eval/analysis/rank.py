@@ -231,7 +231,7 @@ def notes(frame: pd.DataFrame) -> list[str]:
     said = [
         f"{n:,} cells drawn from all 15,625, the same for every run.",
         f"tau: Kendall's tau-b; rho: Spearman's; top {k}: share of the truly best {k} cells among the {k} best by "
-        f"shared weights ({k / n:.0%} by chance){spread}; in brackets the 95 % bootstrap interval over cells "
+        f"shared weights ({100 * k / n:.0f} % by chance){spread}; in brackets the 95 % bootstrap interval over cells "
         f"(percentile, {RESAMPLES:,} resamples).",
         "First: true accuracy of the cell that shared weights rank first; regret: what it lacks to the sample's best.",
         _differing(variants, "scored_on", "Shared weights scored on"),

@@ -86,6 +86,11 @@ def _limits(accuracies: pd.Series[float]) -> tuple[float, float]:
     return lowest - pad, best + pad
 
 
+def _some_below(frame: pd.DataFrame) -> bool:
+    accuracies = [part["test_acc"] for _, part in frame[frame["row"] == "cell"].groupby("dataset")]
+    return any(each.min() < _limits(each)[0] for each in accuracies)
+
+
 def _paint(axes: Axes, cells: pd.DataFrame, limits: tuple[float, float], looks: Mapping[Any, Look]) -> None:
     seeds = [(looks[seed], points) for seed, points in cells.groupby("seed")]
     for part in range(8):  # in turns, so that no seed covers another
@@ -163,7 +168,7 @@ def _caption(frame: pd.DataFrame, several: bool) -> str:
             "Rank disorder: accuracy of cells with the shared weights of a finished search, against their true test "
             f"accuracy (as Khodak & Li 2020, Figure 2, measured).{where}",
             *notes(frame),
-            "Points on the lower edge of a panel lie below it.",
+            *(["Points on the lower edge of a panel lie below it."] if _some_below(frame) else []),
             *reduced_notes(variants),
         ]
     )

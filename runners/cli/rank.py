@@ -125,6 +125,7 @@ def _measure(
         with tqdm(total=cells, desc=title, unit="cell", dynamic_ncols=True, mininterval=_interval()) as bar:
 
             def show(done: int, bar: Any = bar) -> None:
+                bar.total = max(cells, done)  # there may be more from before
                 bar.update(done - bar.n)
 
             measure(run, cells, truths[record.search_dataset], images_of, where, show)
