@@ -193,7 +193,7 @@ def test_a_damaged_checkpoint_is_named(home: Path, capsys: pytest.CaptureFixture
         (["--method", "darts", "--scale", "smal"], 2, "unknown scale 'smal': did you mean 'small'?"),
         (["--method", "darts", "--device", "tpu", "--truth", "none"], 2, "--device is auto, cpu, cuda or cuda:n"),
         (["--method", "darts", "--device", "cuda:99", "--truth", "none"], 2, "--device cuda:99: torch sees"),
-        (["--method", "darts"], 1, "no benchmark table at"),
+        (["--method", "darts", "--dataset", "cifar10"], 1, "no benchmark table at"),
         (["--method", "darts", "--table", "missing.parquet"], 1, "no benchmark table at missing.parquet"),
     ],
 )
@@ -249,7 +249,7 @@ def test_reductions_name_every_size_below_the_presets() -> None:
     assert small.reductions(available) == (*sizes, "train_images 25000 -> 4000", "valid_images 25000 -> 2000")
     assert "select_cells 100 -> 20" in RunSpec("rs_ws", "cifar10", 0, scale="small").reductions(available)
     # digits has fewer images than the limits: they limit nothing there.
-    on_digits = small.reductions({"train_images": 1078, "valid_images": 360})
+    on_digits = small.reductions({"train_images": 3956, "valid_images": 1432})
     assert not [words for words in on_digits if "images" in words]
     assert small.changed == {}
 
