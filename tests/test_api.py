@@ -8,12 +8,12 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from broken_methods import BAD, Endless, Forgetful, Greedy, Hoarder, Leaky, Peeping, Stubborn
 from conftest import synthetic_table
 from test_runner import TINY, call
 
@@ -233,50 +233,6 @@ def test_our_own_runs_keep_their_names() -> None:
         assert (spec.variant_id, spec.run_id) == (record.variant_id, record.run_id)
 
 
-BAD = """
-from dataclasses import dataclass
-from nbeval.api import *
-
-class NoSettings(TabularMethod):
-    def propose(self): ...
-    def observe(self, cell, rung, reward): ...
-    def own_state(self): ...
-    def load_own_state(self, state): ...
-
-class Half(TabularMethod):
-    Settings = TabularSettings
-    def propose(self): ...
-
-@dataclass
-class Loose:
-    size: int = 3
-
-@dataclass(frozen=True)
-class Plain:
-    size: int = 3
-
-@dataclass(frozen=True)
-class Lists:
-    size: list = setting("a list", default=None)
-
-class Thawed(NoSettings):
-    Settings = Loose
-
-class Undeclared(NoSettings):
-    Settings = Plain
-
-class Listed(NoSettings):
-    Settings = Lists
-
-class NoValue(NoSettings):
-    Settings = TabularSettings
-
-class NoNeeds(SearchMethod):
-    Settings = TabularSettings
-    budget = step = incumbent = state_dict = load_state_dict = None
-"""
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -340,39 +296,23 @@ def test_a_package_brings_methods_by_entry_points(folder: Path, capsys: pytest.C
 # register and check
 
 
-class Greedy(api.TabularMethod):
-    """Asks for a random cell each time, and remembers none."""
-
-    Settings = api.TabularSettings
-
-    def propose(self) -> tuple[api.Cell, int]:
-        return api.Cell.random(self.rng), 0
-
-    def observe(self, cell: api.Cell, rung: int, reward: float) -> None:
-        pass
-
-    def own_state(self) -> dict[str, Any]:
-        return {}
-
-    def load_own_state(self, state: Any) -> None:
-        pass
-
-
 def test_registering_gives_name_title_and_settings(folder: Path) -> None:
     api.register(Greedy, "greedy", title="Greedy search", settings={"budget_seconds": 2000.0}, paper="nowhere")
-    results = [api.search(method, "cifar10") for method in (Greedy, "greedy", "test_api:Greedy")]
+    results = [api.search(method, "cifar10") for method in (Greedy, "greedy", "broken_methods:Greedy")]
     assert len({result.record.run_id for result in results}) == 1
     assert results[0].record.title == "Greedy search"
     assert results[0].record.settings["budget_seconds"] == 2000
     api.register(Greedy, "greedy", extends="rs", settings={"fidelity": "200"})
     preset = presets.load_preset("greedy")
     assert (preset.title, preset.settings["budget_seconds"], preset.settings["fidelity"]) == ("Greedy", 12_000, "200")
-    assert preset.sources["fidelity"] == "test_api:Greedy"
+    assert preset.sources["fidelity"] == "broken_methods:Greedy"
     with pytest.raises(api.UsageError, match="there is another method 'rs'"):
         api.register(Greedy, "rs", extends="rs")
     with pytest.raises(api.UsageError, match="letters, digits and _"):
         api.register(Greedy, "a,b", extends="rs")
-    with pytest.raises(api.UsageError, match="unknown setting of test_api:Greedy 'fidelty': did you mean 'fidelity'"):
+    with pytest.raises(
+        api.UsageError, match="unknown setting of broken_methods:Greedy 'fidelty': did you mean 'fidelity'"
+    ):
         api.register(Greedy, extends="rs", settings={"fidelty": "12"})
     with pytest.raises(api.UsageError, match="needs a value for budget_seconds"):
         api.register(Greedy)
@@ -383,69 +323,6 @@ def test_registering_gives_name_title_and_settings(folder: Path) -> None:
 @pytest.mark.parametrize(("name", "steps"), [("my_method:CrossEntropy", 40), ("my_weight_sharing:SharpDarts", 2)])
 def test_the_examples_keep_the_rules(folder: Path, name: str, steps: int) -> None:
     api.check(name, steps=steps)
-
-
-class Leaky(Greedy):
-    def propose(self) -> tuple[api.Cell, int]:
-        return api.Cell.random(np.random.default_rng()), 0
-
-
-class Stubborn(Greedy):
-    def propose(self) -> tuple[api.Cell, int]:
-        return api.Cell((0, 1, 2, 3, 4, 0)), 0
-
-
-class Forgetful(Greedy):
-    count = 0
-
-    def propose(self) -> tuple[api.Cell, int]:
-        self.count += 1
-        return api.Cell.from_index(self.count + int(self.rng.integers(2))), 0
-
-
-class Hoarder(Greedy):
-    def own_state(self) -> dict[str, Any]:
-        return {"best": [{"reward": np.float64(3)}]}
-
-
-class Endless(Greedy):
-    budget = api.Budget()  # type: ignore[assignment]
-
-    def step(self) -> api.StepInfo:
-        info = super().step()
-        return api.StepInfo(-1.0, {**info.metrics, "total_seconds": 1.0, "name": "me"})  # type: ignore[dict-item]
-
-
-@dataclass(frozen=True)
-class NoChoices:
-    """Nothing to set."""
-
-
-class Peeping(api.SearchMethod):
-    """Looks at test images."""
-
-    Settings = NoChoices
-    needs = "images"
-    cost_kind = "measured"
-    budget = api.Budget(steps=2)  # type: ignore[assignment]
-
-    def __init__(self, settings: NoChoices, context: api.SearchContext) -> None:
-        self.context, self.epoch = context, 0
-
-    def step(self) -> api.StepInfo:
-        self.epoch += 1
-        assert self.context.images is not None
-        luck = self.context.streams.numpy("luck", self.epoch).random()
-        return api.StepInfo(0.1, {"valid_acc": float(self.context.images.test.pixels.float().mean()) + luck})
-
-    def incumbent(self) -> api.Cell:
-        return api.Cell.from_index(self.epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch}
-
-    def load_state_dict(self, state: Any) -> None:
-        self.epoch = state["epoch"]
 
 
 @pytest.mark.parametrize(
@@ -466,7 +343,7 @@ def test_check_names_the_rule_that_is_broken(folder: Path, cls: type[api.SearchM
     lines = str(error.value).splitlines()
     assert len(lines) == len(words)
     for line, part in zip(lines, words, strict=True):
-        assert line.startswith(f"test_api:{cls.__name__}: ")
+        assert line.startswith(f"broken_methods:{cls.__name__}: ")
         assert part in line
 
 
