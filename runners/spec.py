@@ -14,7 +14,7 @@ from typing import Any
 from nasbench_eval.errors import UsageError
 from nasbench_eval.methods import METHODS, SearchMethod, load_method
 from nasbench_eval.methods.own import source_hash
-from nasbench_eval.methods.settings import build_settings
+from nasbench_eval.methods.settings import build_settings, identity
 from runners.presets import Preset, load_preset, scaled
 
 SPEC_VERSION = 1
@@ -123,7 +123,8 @@ class RunSpec:
     @cached_property
     def variant_id(self) -> str:
         """Hash of all but the seed."""
-        what: list[Any] = [SPEC_VERSION, self.method, self.preset.implementation, self.search_dataset, self.values]
+        settings = identity(self.settings)
+        what: list[Any] = [SPEC_VERSION, self.method, self.preset.implementation, self.search_dataset, settings]
         if self.split_hash:
             what.append(self.split_hash)
         if self.source:

@@ -14,7 +14,12 @@ T = TypeVar("T")
 
 
 def setting(
-    help: str, *, default: Any = dataclasses.MISSING, choices: tuple[str, ...] = (), at_least: float | None = None
+    help: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    choices: tuple[str, ...] = (),
+    at_least: float | None = None,
+    later: bool = False,
 ) -> Any:
     """Declare a field of a settings class.
 
@@ -23,8 +28,19 @@ def setting(
         default: Its value where a preset says nothing; left out, every preset must say it.
         choices: The strings allowed.
         at_least: The smallest number allowed.
+        later: It came when there were results already: at its default it is no part of a run's identity.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "at_least": at_least})
+    metadata = {"help": help, "choices": choices, "at_least": at_least, "later": later}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def identity(settings: Any) -> dict[str, Any]:
+    """Return the values that tell one search from another."""
+    return {
+        field.name: value
+        for field in dataclasses.fields(settings)
+        if (value := getattr(settings, field.name)) != field.default or not field.metadata.get("later")
+    }
 
 
 def build_settings(cls: type[T], values: Mapping[str, Any], *, owner: str) -> T:

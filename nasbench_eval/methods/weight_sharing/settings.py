@@ -83,7 +83,10 @@ class WeightSharingSettings:
     )
     arch_normalise_first: bool = setting("eg: normalise, then clamp at 1e-5, instead of the reverse", default=False)
     reward_bound: float = setting(
-        "experts: L, to which an operation's reward, minus its gradient, is clipped", at_least=1e-6, default=1.0
+        "experts: L, to which an operation's reward, minus its gradient, is clipped",
+        at_least=1e-6,
+        default=1.0,
+        later=True,
     )
     arch_warmup_epochs: int = setting("epochs before the first architecture step", at_least=0, default=0)
 
