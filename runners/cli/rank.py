@@ -108,7 +108,7 @@ def _measure(
     from tqdm import tqdm
 
     from nasbench_eval.table import find_table
-    from runners.cli.run import _interval
+    from runners.cli.run import interval
     from runners.machine import resolve_device
     from runners.prepare import image_loader, opened
     from runners.rank import measure
@@ -122,7 +122,7 @@ def _measure(
     for number, run in enumerate(runs, 1):
         record = run.record
         title = f"[{number}/{len(runs)}] {record.method} {record.search_dataset} seed {record.seed}"
-        with tqdm(total=cells, desc=title, unit="cell", dynamic_ncols=True, mininterval=_interval()) as bar:
+        with tqdm(total=cells, desc=title, unit="cell", dynamic_ncols=True, mininterval=interval()) as bar:
 
             def show(done: int, bar: Any = bar) -> None:
                 bar.total = max(cells, done)  # there may be more from before

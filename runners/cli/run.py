@@ -147,7 +147,7 @@ def _simulated(specs: list[RunSpec], env: Environment) -> list[Run]:
 
     new = 0
     title = f"{specs[0].method} {specs[0].search_dataset}"
-    with tqdm(total=len(specs), desc=title, unit="run", dynamic_ncols=True, mininterval=_interval()) as bar:
+    with tqdm(total=len(specs), desc=title, unit="run", dynamic_ncols=True, mininterval=interval()) as bar:
 
         def show(run: Run, fresh: bool) -> None:
             nonlocal new
@@ -170,7 +170,7 @@ def _trained(spec: RunSpec, env: Environment, images_of: Callable[[str], ImageDa
         click.echo(f"{title}: complete already")
         return found
     total = spec.values.get("epochs")
-    with tqdm(total=total, desc=title, unit="epoch", dynamic_ncols=True, mininterval=_interval()) as bar:
+    with tqdm(total=total, desc=title, unit="epoch", dynamic_ncols=True, mininterval=interval()) as bar:
 
         def show(done: int, row: Mapping[str, Any]) -> None:
             bar.set_postfix_str(_current(row, spec), refresh=False)
@@ -179,7 +179,7 @@ def _trained(spec: RunSpec, env: Environment, images_of: Callable[[str], ImageDa
         return execute(spec, env, images_of(spec.search_dataset), show)
 
 
-def _interval() -> float:
+def interval() -> float:
     """Seconds between two states of a progress bar: a log file wants fewer than a terminal."""
     return 0.1 if sys.stderr.isatty() else 30.0
 
