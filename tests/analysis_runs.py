@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from nasbench_eval.analysis.store import TEST_ACC, Run, RunRecord, TableFacts
+from nasbench_eval.cell import OPS
 
 TABLE = TableFacts(
     "NAS-Bench-201",
@@ -29,15 +30,21 @@ def make_run(
     settings: Mapping[str, Any] | None = None,
     overrides: Mapping[str, Any] | None = None,
     earlier: Sequence[float] = (10.0, 50.0),
+    operations: Sequence[str] = ("none", "nor_conv_3x3", "skip_connect"),
     **record: Any,
 ) -> Run:
-    """Return a run of three steps whose last one has the accuracies ``final``; each step costs 20 seconds."""
+    """Return a run of three steps whose last one has the accuracies ``final``; each step costs 20 seconds.
+
+    ``operations`` are those that the cell of a step has on all edges.
+    """
     settings = {"epochs": 3, "channels": 16, **(settings or {}), **(overrides or {})}
     scale = record.get("scale", "full")
     variant = hashlib.sha256(json.dumps([method, search, settings, scale]).encode()).hexdigest()[:12]
     steps = pd.DataFrame({"step": range(3), "cell": "|none~0|", "seconds": 20.0, "entropy": [1.3, 1.2, 1.1]})
     steps["loss_before_rounding"], steps["loss_after_rounding"] = [2.0, 1.5, 1.0], [2.0, 1.75, 2.5]
     steps["total_seconds"] = steps["seconds"].cumsum()
+    for op in OPS:
+        steps[f"n_{op}"] = [6 if op == name else 0 for name in operations]
     for dataset, value in final.items():
         steps[TEST_ACC + dataset] = [*earlier, value]
     values: dict[str, Any] = {

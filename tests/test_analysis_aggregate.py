@@ -9,7 +9,9 @@ from analysis_runs import SMALL, TABLE, make_run
 from nasbench_eval.analysis import aggregate
 from nasbench_eval.analysis.aggregate import comparison, published, statistics
 from nasbench_eval.analysis.labels import distinct_runs, labels
+from nasbench_eval.analysis.operations import operations
 from nasbench_eval.analysis.store import TableFacts
+from nasbench_eval.cell import OPS
 
 
 def test_statistics_by_hand():
@@ -180,7 +182,28 @@ def test_curves_and_entropy_have_a_row_a_step():
     assert len(curves) == 2 * 2 * 3
     one = curves[(curves["dataset"] == "cifar10") & (curves["seed"] == 1)]
     assert one[["step", "total_seconds", "value"]].to_numpy().tolist() == [[1, 20, 10], [2, 40, 50], [3, 60, 93]]
-    assert aggregate.entropy(runs)["value"].tolist() == [1.3, 1.2, 1.1] * 2
+    entropy = aggregate.entropy(runs)
+    assert entropy["nats"].tolist() == [1.3, 1.2, 1.1] * 2
+    assert entropy["value"].tolist() == pytest.approx([nats / math.log(5) for nats in entropy["nats"]])
+    without_none = aggregate.entropy([make_run({}, settings={"zero_op": False})])
+    assert without_none["value"].tolist() == pytest.approx([1.3 / math.log(4), 1.2 / math.log(4), 1.1 / math.log(4)])
     assert aggregate.gap(runs)["value"].tolist() == [0.0, 0.25, 1.5] * 2
     assert aggregate.curves([]).empty
     assert aggregate.gap([]).empty
+
+
+def test_operations_are_means_over_seeds_and_sum_to_the_six_edges():
+    skips = ("nor_conv_3x3", "skip_connect", "skip_connect")
+    runs = [make_run({}, seed=0), make_run({}, seed=1), make_run({}, seed=2, operations=skips)]
+    runs.append(make_run({}, method="rs_ws", title="RS-WS"))
+    frame = operations(runs)
+    assert list(dict.fromkeys(frame["label"])) == ["RS-WS", "GDAS"]
+    gdas = frame[frame["label"] == "GDAS"].pivot(index="step", columns="operation", values="mean")
+    assert gdas.loc[1, list(OPS)].tolist() == [4, 0, 0, 2, 0]
+    assert gdas["skip_connect"].tolist() == [0.0, 2.0, 6.0]
+    assert (gdas.sum(axis=1) == 6).all()
+    assert set(frame.loc[frame["label"] == "GDAS", "n"]) == {3}
+    assert frame["operation"].tolist()[:6] == [*OPS, "none"]
+    assert frame["step"].tolist()[:6] == [1] * 5 + [2]
+    assert operations(runs, ["cifar100"]).empty
+    assert operations([]).empty

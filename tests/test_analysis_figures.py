@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 import pytest
 from analysis_runs import SMALL, make_run
 from click.testing import CliRunner
 
-from nasbench_eval.analysis import aggregate, bars, lines
+from nasbench_eval.analysis import aggregate, bars, lines, panels
 from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw
+from nasbench_eval.analysis.operations import operations
 from nasbench_eval.analysis.rank_files import COLUMNS, RankScores, rank_file, sample, write_scores
 from nasbench_eval.analysis.store import write_run
+from nasbench_eval.cell import OPS
 from nasbench_eval.errors import NbevalError, UsageError
 from runners.cli.analysis import plot
 
@@ -122,6 +126,59 @@ def test_entropy_has_a_panel_a_search(runs):
     figure = lines.draw_entropy(aggregate.entropy([*runs, make_run({"cifar100": 70.0}, search="cifar100")]))
     assert [axes.get_title("left") for axes in figure.axes] == ["cifar10", "cifar100"]
     assert [len(axes.lines) for axes in figure.axes] == [3, 1]
+
+
+def test_operations_have_a_panel_a_variant_and_one_epoch_shows(runs):
+    figure = panels.draw_operations(operations(dataclasses.replace(run, steps=run.steps.iloc[:1]) for run in runs))
+    titles = [axes.get_title("left").replace("\n", " ") for axes in figure.axes]
+    assert titles == ["GDAS", "GDAS [reduced: small]"]
+    # All six edges of the one epoch are `none`: its band is as wide as the epoch and as high as the axes.
+    band = figure.axes[0].collections[0].get_datalim(figure.axes[0].transData)
+    assert (band.x0, band.x1, band.y0, band.y1) == (0.5, 1.5, 0, 6)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(OPS)
+    assert "mean over seeds (n = 1 to 2)" in words(figure)
+
+
+@pytest.mark.parametrize("count", [lines.MANY, lines.MANY + 1, 14])
+def test_many_methods_have_panels_of_their_own(count):
+    runs = [
+        make_run({"cifar10": 90.0 + s, "cifar100": 70.0}, seed=s, method=f"m{i}", title=f"Method {i}")
+        for i in range(count)
+        for s in (0, 1)
+    ]
+    curves = lines.draw_curves(aggregate.curves(runs))
+    gap = lines.draw_gap(aggregate.gap(runs))
+    if count == lines.MANY:
+        assert [len(curves.axes), len(gap.axes)] == [2, 1]
+        return
+    assert [len(curves.axes), len(gap.axes)] == [2 * count, count]
+    assert {len(axes.lines) for axes in curves.axes} == {2}
+    assert curves.axes[1].get_title("left").replace("\n", " ") == "Method 0: cifar100"
+    # Equal scales, by data set, so that panels compare.
+    assert len({axes.get_ylim() for axes in curves.axes[::2]}) == 1
+    for figure in (curves, gap):
+        figure.draw_without_rendering()
+        boxes = [axes.get_tightbbox() for axes in figure.axes]
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_what_all_reduced_runs_share_is_said_once():
+    runs = [
+        make_run(
+            {"cifar10": 80.0},
+            method=title,
+            title=title,
+            scale="small",
+            reductions=("channels 16 -> 4", f"epochs {n} -> 10"),
+        )
+        for n, title in ((50, "A"), (50, "B"), (250, "C"))
+    ]
+    text = words(lines.draw_curves(aggregate.curves(runs)))
+    said = (
+        "channels 16 -> 4; epochs 50 -> 10 (A [reduced: small], B [reduced: small]); "
+        "epochs 250 -> 10 (C [reduced: small])."
+    )
+    assert text.endswith(f"REDUCED runs, not the published setting: {said}")
 
 
 def test_nothing_to_draw_says_so(tmp_path):

@@ -19,6 +19,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.labels import is_reduced, labels, setting
 from nasbench_eval.analysis.store import TEST_ACC, Run, TableFacts
+from nasbench_eval.cell import N_OPS
 
 BLOCKS = ("standard HPO", "weight sharing", "reference")
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
@@ -336,8 +337,17 @@ def curves(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def entropy(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the mean entropy of the edges' operation weights over the epochs, in nats: :func:`per_step`."""
-    return per_step(runs, "entropy", datasets)
+    """Return the mean entropy of the edges' operation weights over the epochs: :func:`per_step`.
+
+    ``value`` is a share of the largest entropy, the logarithm of the number of operations that the search chooses
+    from: searches with and without ``none`` compare. The column ``nats`` has the entropy itself.
+    """
+    runs = list(runs)
+    frame = per_step(runs, "entropy", datasets)
+    n_ops = {run.record.variant_id: N_OPS - (run.record.settings.get("zero_op") is False) for run in runs}
+    return frame.assign(
+        nats=frame["value"], value=frame["value"] / np.log(frame["variant_id"].map(n_ops).astype(float))
+    )
 
 
 def gap(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from nasbench_eval.analysis import aggregate, anytime, bars, lines, rank, scatter, style
+from nasbench_eval.analysis import aggregate, anytime, bars, lines, operations, panels, rank, scatter, style
 from nasbench_eval.analysis.store import Run
 from nasbench_eval.analysis.tables import to_csv, write_text
 from nasbench_eval.errors import NbevalError
@@ -34,6 +34,7 @@ FIGURES: dict[str, tuple[DataFunction, DrawingFunction]] = {
     "curves": (aggregate.curves, lines.draw_curves),
     "entropy": (aggregate.entropy, lines.draw_entropy),
     "gap": (aggregate.gap, lines.draw_gap),
+    "operations": (operations.operations, panels.draw_operations),
     "rank": (rank.rank, scatter.draw_rank),
     "anytime": (anytime.anytime, lines.draw_anytime),
 }

@@ -58,10 +58,15 @@ def caption(figure: Figure, text: str, left: float, bottom: float) -> None:
 
 
 def reduced_notes(frame: pd.DataFrame) -> list[str]:
-    """Say for a caption what was reduced; which rows, if they were not all reduced alike."""
-    reduced = frame[frame["reduced"].astype(bool)]
-    kinds = {str(cut): list(dict.fromkeys(rows["label"])) for cut, rows in reduced.groupby("reductions", sort=False)}
-    return [
-        f"REDUCED runs, not the published setting{'' if len(kinds) == 1 else ' (' + ', '.join(names) + ')'}: {cut}."
-        for cut, names in kinds.items()
-    ]
+    """Say for a caption what was reduced; of which rows, where not all that were reduced share a reduction."""
+    reduced = frame[frame["reduced"].astype(bool)].drop_duplicates(["label", "reductions"])
+    cuts: dict[str, list[str]] = {}
+    for label, words in zip(reduced["label"], reduced["reductions"], strict=True):
+        for cut in str(words).split("; "):
+            cuts.setdefault(cut, []).append(str(label))
+    if not cuts:
+        return []
+    everyone = len(set(reduced["label"]))
+    shared = [cut for cut, names in cuts.items() if len(set(names)) == everyone]
+    others = [f"{cut} ({', '.join(names)})" for cut, names in cuts.items() if cut not in shared]
+    return [f"REDUCED runs, not the published setting: {'; '.join([*shared, *others])}."]

@@ -10,12 +10,16 @@ import pandas as pd
 from nasbench_eval.analysis import style
 from nasbench_eval.analysis.aggregate import dataset_order
 from nasbench_eval.analysis.layout import caption, lines_height, place, reduced_notes, text_width, wrap
+from nasbench_eval.analysis.panels import draw_seeds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     Painter = Callable[[Axes, pd.DataFrame, Mapping[str, Mapping[str, Any]]], None]
+
+MANY = 6
+"""More methods than this have a panel each where every seed is a line."""
 
 _MARGIN = 0.15
 _PANEL = (2.9, 2.1)
@@ -24,9 +28,8 @@ _GAPS = (0.62, 0.78)
 
 def draw_curves(frame: pd.DataFrame) -> Figure:
     """Draw the frame of ``aggregate.curves``: panels searched on (rows) x looked up on (columns)."""
-    return _draw(
+    return _draw_seeds(
         frame,
-        _seeds,
         "test accuracy (%)",
         "True test accuracy of the current cell after each epoch of the search; one line a seed "
         "(as Li et al. 2021, appendix Figure 4).",
@@ -35,20 +38,19 @@ def draw_curves(frame: pd.DataFrame) -> Figure:
 
 def draw_entropy(frame: pd.DataFrame) -> Figure:
     """Draw the frame of ``aggregate.entropy``."""
-    return _draw(
+    return _draw_seeds(
         frame,
-        _seeds,
-        "entropy (nats)",
-        "Entropy of the operation weights, mean over the edges, natural logarithm; one line a seed "
-        "(as Khodak & Li 2020, Figure 4).",
+        "entropy / largest",
+        "Entropy of the operation weights, mean over the edges, as a share of the largest there is, ln N for N "
+        "operations (ln 5 with none, ln 4 without): 1 is uniform, 0 is one operation an edge; one line a seed "
+        "(as Khodak & Li 2020, Figure 4, there in nats, which are in the csv).",
     )
 
 
 def draw_gap(frame: pd.DataFrame) -> Figure:
     """Draw the frame of ``aggregate.gap``."""
-    return _draw(
+    return _draw_seeds(
         frame,
-        _seeds,
         "loss after - before",
         "Discretisation gap: loss of the supernet on the valid part with the one-hot weights of the cell chosen, minus "
         "its loss with the weights it trains with; one line a seed (as Khodak & Li 2020, Figure 3, measured).",
@@ -72,11 +74,19 @@ def draw_anytime(frame: pd.DataFrame) -> Figure:
     )
 
 
+def _draw_seeds(frame: pd.DataFrame, quantity: str, words: str) -> Figure:
+    if frame["label"].nunique() > MANY:
+        searched = ", ".join(dataset_order(frame["search_dataset"]))
+        return draw_seeds(frame, quantity, f"{words} Searched on {searched}.")
+    return _draw(frame, _seeds, quantity, words)
+
+
 def _seeds(axes: Axes, part: pd.DataFrame, looks: Mapping[str, Mapping[str, Any]]) -> None:
     for (label, _), line in part.groupby(["label", "seed"], sort=False):
         few: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(line) <= 12 else {}
         axes.plot(line["step"], line["value"], linewidth=0.9, alpha=0.8, **looks[str(label)], **few)
     axes.set_xlabel("epoch")
+    axes.tick_params(labelsize=style.SMALL_SIZE)
     axes.locator_params(axis="x", integer=True)
 
 

@@ -19,6 +19,15 @@ LINES = (*("#6a2c91", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#5
 """Line colours (Okabe & Ito's, the first replaced by our purple); :data:`DASHES` tell the second eight apart."""
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
 
+OPERATIONS = {
+    "none": "#d4d4d4",
+    "skip_connect": "#d55e00",
+    "nor_conv_1x1": "#56b4e9",
+    "nor_conv_3x3": "#0072b2",
+    "avg_pool_3x3": "#f0e442",
+}
+"""Colours of the operations (Okabe & Ito): convolutions blue, what has no parameters warm, nothing grey."""
+
 BAR_HEIGHT = 0.72
 ROW_INCHES = 0.235
 TITLE_SIZE = 9.5

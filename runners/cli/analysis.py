@@ -134,12 +134,13 @@ def plot(
     """Draw FIGUREs, or all that the results allow, and print the paths written.
 
     \b
-    figure5   accuracies of all methods beside the optimum; published numbers where nothing was measured
-    curves    true test accuracy of the current cell over epochs, each seed a line
-    entropy   mean entropy of the edges' operation weights over epochs
-    gap       by how much rounding to the derived cell raises the supernet's loss, over epochs
-    rank      shared-weight accuracy against true test accuracy of sampled cells, where `nbeval rank` scored them
-    anytime   true test accuracy of the incumbent over simulated seconds, searches in the table
+    figure5     accuracies of all methods beside the optimum; published numbers where nothing was measured
+    curves      true test accuracy of the current cell over epochs, each seed a line
+    entropy     mean entropy of the edges' operation weights over epochs
+    gap         by how much rounding to the derived cell raises the supernet's loss, over epochs
+    operations  how many edges of the current cell have each operation, over epochs
+    rank        shared-weight accuracy against true test accuracy of sampled cells, where `nbeval rank` scored them
+    anytime     true test accuracy of the incumbent over simulated seconds, searches in the table
     """  # noqa: D301 - click reads the control character: keep these lines as they are
     wanted = picture_formats(formats)
 
