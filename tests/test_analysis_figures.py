@@ -139,6 +139,15 @@ def test_operations_have_a_panel_a_variant_and_one_epoch_shows(runs):
     assert "mean over seeds (n = 1 to 2)" in words(figure)
 
 
+@pytest.mark.parametrize("count", [1, lines.MANY + 1])
+def test_a_line_of_one_value_is_marked_however_long_the_run(count):
+    runs = [make_run({"cifar10": 90.0}, method=f"m{i}", title=f"Method {i}") for i in range(count)]
+    frame = aggregate.curves(runs)
+    long = pd.concat([frame.assign(step=frame["step"] + shift, value=float("nan")) for shift in range(1, 30)])
+    figure = lines.draw_curves(pd.concat([frame, long]))
+    assert {line.get_marker() for axes in figure.axes for line in axes.lines} == {"o"}
+
+
 @pytest.mark.parametrize("count", [lines.MANY, lines.MANY + 1, 14])
 def test_many_methods_have_panels_of_their_own(count):
     runs = [

@@ -10,7 +10,7 @@ import pandas as pd
 from nasbench_eval.analysis import style
 from nasbench_eval.analysis.aggregate import dataset_order
 from nasbench_eval.analysis.layout import caption, lines_height, place, reduced_notes, text_width, wrap
-from nasbench_eval.analysis.panels import draw_seeds
+from nasbench_eval.analysis.panels import FEW, draw_seeds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def _draw_seeds(frame: pd.DataFrame, quantity: str, words: str) -> Figure:
 
 def _seeds(axes: Axes, part: pd.DataFrame, looks: Mapping[str, Mapping[str, Any]]) -> None:
     for (label, _), line in part.groupby(["label", "seed"], sort=False):
-        few: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(line) <= 12 else {}
+        few: dict[str, Any] = {"marker": "o", "markersize": 2.5} if line["value"].count() <= FEW else {}
         axes.plot(line["step"], line["value"], linewidth=0.9, alpha=0.8, **looks[str(label)], **few)
     axes.set_xlabel("epoch")
     axes.tick_params(labelsize=style.SMALL_SIZE)

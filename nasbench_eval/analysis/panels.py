@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Panel = tuple[str, Callable[[Axes], None]] | None
 
+FEW = 12
+"""So few values of a line are marked: one alone would not be seen."""
+
 _MARGIN = 0.15
 _LEFT = 0.42
 _PANEL = (1.75, 1.2)
@@ -137,7 +140,7 @@ def _stack(axes: Axes, part: pd.DataFrame) -> None:
 
 
 def _lines(axes: Axes, part: pd.DataFrame, limits: tuple[float, float]) -> None:
-    few: dict[str, Any] = {"marker": "o", "markersize": 2} if part["step"].max() <= 12 else {}
+    few: dict[str, Any] = {"marker": "o", "markersize": 2} if part.groupby("seed")["value"].count().max() <= FEW else {}
     for number, (_, line) in enumerate(part.groupby("seed")):
         colour = style.LINES[number % len(style.LINES)]
         axes.plot(line["step"], line["value"], linewidth=0.8, alpha=0.85, color=colour, **few)

@@ -70,7 +70,11 @@ class ExpertAdvice(torch.optim.Optimizer):
     its weight is multiplied by ``exp(lr * reward)``. An expert whose weight is below ``exp(-2 lr bound (T - t))`` times
     the row's largest after round t of T is wiped out: even if it won all rounds left by the bound, and the best lost
     them by it, it would not come out first (XNAS, algorithm 1). The rows are the weights, normalised; the logarithms
-    of the weights are kept relative to the row's largest, which therefore never overflow and are in ``state``.
+    of the weights are kept relative to the row's largest, so that none overflows, and are in ``state``.
+
+    The paper counts rounds, its authors' search code is not released. Here a round is an architecture step, with the
+    gradient of a batch's mean loss summed over the cells that share the row. microsoft/archai, which wrote XNAS from
+    the paper, steps by single images and counts them times the cells.
 
     Args:
         params: Tensors whose last axis is a distribution; a tensor's experts are as many as this axis is long.
