@@ -222,7 +222,8 @@ def test_fetch_and_info_on_the_command_line(server, tmp_path, nbeval):
     assert lines[2].startswith("no images of cifar100")
     assert lines[-2:] == [
         "digits: scikit-learn",
-        "  1,078 train, 360 valid, 359 test; 3x8x8, 10 classes; seeded stratified split 1,078/360/359, seed 0",
+        "  3,956 train, 1,432 valid, 5,400 test; 3x12x12, 10 classes; source digits in a seeded stratified split "
+        "989/358/450, seed 0; each placed 4/4/12 times",
     ]
 
 

@@ -70,11 +70,10 @@ def test_choices_are_drawn_evenly_and_from_the_generator_alone():
     assert not torch.equal(choices, augment.draw(9000, torch.Generator().manual_seed(2)))
 
 
-def test_digits_are_never_mirrored():
+def test_digits_are_neither_moved_nor_mirrored():
     augment = Augment.for_data(load_images("digits"))
     choices = augment.draw(500, torch.Generator().manual_seed(0))
-    assert choices[:, 2].unique().tolist() == [0]
-    assert choices[:, :2].unique().tolist() == [0, 1, 2]
+    assert choices.unique().tolist() == [0]  # placed already; a mirrored digit is none
 
 
 def test_it_runs_on_a_gpu_without_waiting_for_it():
