@@ -73,9 +73,9 @@ def describe(accuracy: np.ndarray, table: Table) -> None:
     valid = column(table, "valid")
     print(f"  rank correlation of valid and test: {spearman(valid, accuracy):.3f}; mean {valid.mean():.2f}, ", end="")
     print(f"{accuracy.mean():.2f}; test accuracy of the cell best on valid: {accuracy[valid.argmax()]:.2f}")
-    for epoch in range(table.longest("digits") - 1):
-        early = table.curves("digits", "valid", epochs=table.longest("digits"))[:, epoch]
-        print(f"  rank correlation of valid after epoch {epoch + 1} with test: {spearman(early, accuracy):.3f}")
+    curves = table.curves("digits", "valid", epochs=table.longest("digits"))
+    for epoch, early in enumerate(curves.T[:-1], start=1):
+        print(f"  rank correlation of valid after epoch {epoch} with test: {spearman(early, accuracy):.3f}")
 
 
 def agreement(accuracy: np.ndarray, real: np.ndarray, known: np.ndarray) -> None:

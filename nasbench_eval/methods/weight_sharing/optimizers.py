@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,7 +13,28 @@ from torch import Tensor
 from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
 
 
-class ExponentiatedGradient(torch.optim.Optimizer):
+class SimplexOptimizer(torch.optim.Optimizer):
+    """What moves parameters whose last axis is a distribution: one ``update`` a step of each that has a gradient."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Do one update of every parameter that has a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for theta in group["params"]:
+                if theta.grad is not None:
+                    self.update(theta, theta.grad, group)
+        return loss
+
+    @abc.abstractmethod
+    def update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        """Move one parameter in place, by its gradient and its group's options."""
+
+
+class ExponentiatedGradient(SimplexOptimizer):
     """Exponentiated gradient on the probability simplex: GAEA's update of the architecture parameters.
 
     ``theta <- theta * exp(-lr * gradient)``, clamped below at ``floor``, then normalised over the last axis, so that
@@ -33,23 +55,13 @@ class ExponentiatedGradient(torch.optim.Optimizer):
             raise ValueError(f"a learning rate is positive; got {lr}")
         super().__init__(params, {"lr": lr, "floor": floor, "normalise_first": normalise_first})
 
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        """Do one update of every parameter that has a gradient."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for theta in group["params"]:
-                if theta.grad is None:
-                    continue
-                theta.mul_(torch.exp(theta.grad * -group["lr"]))
-                if group["normalise_first"]:
-                    theta.div_(theta.sum(-1, keepdim=True)).clamp_min_(group["floor"])
-                else:
-                    theta.clamp_min_(group["floor"]).div_(theta.sum(-1, keepdim=True))
-        return loss
+    def update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        """Multiply by the exponential of the gradient, clamp and normalise."""
+        theta.mul_(torch.exp(grad * -group["lr"]))
+        if group["normalise_first"]:
+            theta.div_(theta.sum(-1, keepdim=True)).clamp_min_(group["floor"])
+        else:
+            theta.clamp_min_(group["floor"]).div_(theta.sum(-1, keepdim=True))
 
 
 def optimal_rate(experts: int, rounds: int, bound: float) -> float:
@@ -63,7 +75,7 @@ def optimal_rate(experts: int, rounds: int, bound: float) -> float:
     return math.sqrt(2 * math.log(experts) / rounds) / bound
 
 
-class ExpertAdvice(torch.optim.Optimizer):
+class ExpertAdvice(SimplexOptimizer):
     """Prediction with expert advice on the probability simplex: XNAS's update of the architecture parameters.
 
     The experts of a row are its operations. An expert's reward is minus its gradient, clipped to ``[-bound, bound]``;
@@ -88,27 +100,16 @@ class ExpertAdvice(torch.optim.Optimizer):
             raise ValueError(f"rounds and bound are positive; got {rounds} and {bound}")
         super().__init__(params, {"rounds": rounds, "bound": bound, "lr": lr})
 
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        """Do one round of every parameter that has a gradient."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for theta in group["params"]:
-                if theta.grad is not None:
-                    self._round(theta, group["rounds"], group["bound"], group["lr"])
-        return loss
-
-    def _round(self, theta: Tensor, rounds: int, bound: float, lr: float | None) -> None:
+    def update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        """Do one round: reward, then wipe out."""
+        rounds, bound, lr = group["rounds"], group["bound"], group["lr"]
         rate = optimal_rate(theta.shape[-1], rounds, bound) if lr is None else lr
         state = self.state[theta]
         if not state:
             state["round"], state["log_weights"] = 0, theta.log()
         state["round"] += 1
         log_weights = state["log_weights"]
-        log_weights.add_(theta.grad.clamp(-bound, bound), alpha=-rate)  # type: ignore[union-attr]
+        log_weights.add_(grad.clamp(-bound, bound), alpha=-rate)
         log_weights.sub_(log_weights.amax(-1, keepdim=True))
         rounds_left = max(rounds - state["round"], 0)
         log_weights.masked_fill_(log_weights < -2 * rate * bound * rounds_left, -math.inf)
