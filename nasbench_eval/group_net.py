@@ -17,6 +17,7 @@ from torch import Tensor
 from nasbench_eval.cell import AVG_POOL_3X3, EDGES, INCOMING, NODES, SKIP_CONNECT, Cell
 from nasbench_eval.cell_function import BN_EPS
 from nasbench_eval.distinct import convolutions
+from nasbench_eval.images import Reduction
 from nasbench_eval.mixed_cell import BN_MOMENTUM, KERNEL_SIZE, draw_default
 from nasbench_eval.supernet import STAGES
 
@@ -29,13 +30,22 @@ class GroupNet:
         channels: C, the channels of the first stage.
         repeats: N, how often a cell is repeated in a stage.
         classes: Number of classes.
+        reduction: What is between stages: ``ImageData.reduction``.
         generators: One for the initial weights of each network.
     """
 
     def __init__(
-        self, cells: Sequence[Cell], channels: int, repeats: int, classes: int, *, generators: Sequence[torch.Generator]
+        self,
+        cells: Sequence[Cell],
+        channels: int,
+        repeats: int,
+        classes: int,
+        *,
+        generators: Sequence[torch.Generator],
+        reduction: Reduction = "residual",
     ) -> None:
         self.size = len(cells)
+        self.reduction = reduction
         self.channels = channels
         self.repeats = repeats
         self.convs = convolutions(cells[0])
@@ -76,8 +86,9 @@ class GroupNet:
                 for edge, op in self.convs.items():
                     conv(f"cell{stage}.{n}.{edge}", width, width, KERNEL_SIZE[op])
             if stage < STAGES - 1:
-                conv(f"reduce{stage}.a", width, 2 * width, 3)
-                conv(f"reduce{stage}.b", 2 * width, 2 * width, 3)
+                if self.reduction == "residual":
+                    conv(f"reduce{stage}.a", width, 2 * width, 3)
+                    conv(f"reduce{stage}.b", 2 * width, 2 * width, 3)
                 conv(f"reduce{stage}.down", width, 2 * width, 1, norm=False)
         self._norm("last", width)
         self._shapes["classifier"] = (classes, width)
@@ -138,9 +149,12 @@ class GroupNet:
         return F.batch_norm(x, mean, var, weight, bias, training, BN_MOMENTUM, BN_EPS)
 
     def _reduce(self, x: Tensor, name: str, training: bool) -> Tensor:
+        shortcut = self._conv(F.avg_pool2d(x, 2), f"{name}.down")
+        if self.reduction == "pooling":
+            return shortcut
         branch = self._norm_of(self._conv(x.relu(), f"{name}.a", stride=2), f"{name}.a.bn", training)
         branch = self._norm_of(self._conv(branch.relu(), f"{name}.b"), f"{name}.b.bn", training)
-        return branch + self._conv(F.avg_pool2d(x, 2), f"{name}.down")
+        return branch + shortcut
 
     def _cell(self, x: Tensor, name: str, training: bool) -> Tensor:
         nodes: list[Tensor | None] = [x]

@@ -1,7 +1,8 @@
 """The NAS-Bench-201 network skeleton, with weight-sharing cells (``Supernet``) or one cell (``StandaloneNet``).
 
 Source: NAS-Bench-201 (ICLR 2020), figure 1 and section 2: stem, three stages of N cells with C, 2C, 4C channels, a
-residual block of stride 2 between stages, global average pooling, a linear classifier.
+residual block of stride 2 between stages, global average pooling, a linear classifier. A data set may ask for a
+plainer reduction between stages (``REDUCTIONS``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from nasbench_eval.cell import AVG_POOL_3X3, EDGES, INCOMING, N_EDGES, N_OPS, NODES, NONE, Cell
 from nasbench_eval.cell_function import Active
+from nasbench_eval.images import Reduction
 from nasbench_eval.mixed_cell import KERNEL_SIZE, MixedCell, draw_default
 from nasbench_eval.partial_cell import PartialCell
 
@@ -49,15 +51,40 @@ class ResidualReduction(nn.Module):
         return branch + self.downsample(F.avg_pool2d(x, 2))  # type: ignore[no-any-return]
 
 
+class PoolingReduction(nn.Module):
+    """The shortcut of ``ResidualReduction`` by itself: average pooling and a 1x1 convolution, both linear.
+
+    All that is not linear but stem and classifier is then the cells': for images so easy that five layers read them.
+    """
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.downsample = nn.Conv2d(c_in, c_out, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, c_in, H, W) to (B, c_out, H/2, W/2)."""
+        return self.downsample(F.avg_pool2d(x, 2))  # type: ignore[no-any-return]
+
+
+REDUCTIONS: dict[Reduction, type[nn.Module]] = {"residual": ResidualReduction, "pooling": PoolingReduction}
+
+
 class _Skeleton(nn.Module):
     """Everything but the cells. ``stages`` holds the cells of each stage."""
 
-    def __init__(self, channels: int, classes: int, cells: list[list[nn.Module]], generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        cells: list[list[nn.Module]],
+        reduction: Reduction,
+        generator: torch.Generator,
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
         self.stages = nn.ModuleList(nn.ModuleList(stage) for stage in cells)
         self.reductions = nn.ModuleList(
-            ResidualReduction(channels * 2**s, channels * 2 ** (s + 1)) for s in range(STAGES - 1)
+            REDUCTIONS[reduction](channels * 2**s, channels * 2 ** (s + 1)) for s in range(STAGES - 1)
         )
         self.last_bn = nn.BatchNorm2d(channels * 2 ** (STAGES - 1))
         self.classifier = nn.Linear(channels * 2 ** (STAGES - 1), classes)
@@ -95,6 +122,7 @@ class Supernet(_Skeleton):
         generator: For the initial weights.
         track_running_stats: Whether the cells' BatchNorm keeps running statistics and evaluates with them.
         partial_channels: K: one K-th of the channels goes through the operations, the rest passes by.
+        reduction: What is between stages: ``ImageData.reduction``.
     """
 
     def __init__(
@@ -106,6 +134,7 @@ class Supernet(_Skeleton):
         generator: torch.Generator,
         track_running_stats: bool = True,
         partial_channels: int = 1,
+        reduction: Reduction = "residual",
     ) -> None:
         def cell(width: int) -> nn.Module:
             if partial_channels == 1:
@@ -116,6 +145,7 @@ class Supernet(_Skeleton):
             channels,
             classes,
             [[cell(channels * 2**s) for _ in range(cells)] for s in range(STAGES)],
+            reduction,
             generator,
         )
 
@@ -185,13 +215,23 @@ class StandaloneNet(_Skeleton):
         cells: N, the cells a stage (5 in the benchmark).
         classes: Number of classes.
         generator: For the initial weights.
+        reduction: What is between stages: ``ImageData.reduction``.
     """
 
-    def __init__(self, cell: Cell, channels: int, cells: int, classes: int, *, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        channels: int,
+        cells: int,
+        classes: int,
+        *,
+        generator: torch.Generator,
+        reduction: Reduction = "residual",
+    ) -> None:
         stages: list[list[nn.Module]] = [
             [_FixedCell(cell, channels * 2**s) for _ in range(cells)] for s in range(STAGES)
         ]
-        super().__init__(channels, classes, stages, generator)
+        super().__init__(channels, classes, stages, reduction, generator)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to logits (B, classes)."""

@@ -100,6 +100,7 @@ def train_group(cells: Sequence[Cell], data: ImageData, schedule: Schedule, tria
         schedule.channels,
         schedule.cells,
         data.classes,
+        reduction=data.reduction,
         generators=[streams.torch("table weights", cell.index) for cell in cells],
     )
     augment, train = Augment.for_data(data), data.train

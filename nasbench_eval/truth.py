@@ -41,7 +41,12 @@ def train_from_scratch(
     """
     where = torch.device(device)
     net = StandaloneNet(
-        cell, settings.channels, settings.cells, data.classes, generator=streams.torch("truth weights")
+        cell,
+        settings.channels,
+        settings.cells,
+        data.classes,
+        reduction=data.reduction,
+        generator=streams.torch("truth weights"),
     ).to(where)
     augment = Augment.for_data(data)
     train, test = data.train.to(where), data.test.to(where)

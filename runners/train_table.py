@@ -120,6 +120,7 @@ def head_of(data: ImageData, schedule: Schedule) -> dict[str, Any]:
         "side": data.train.pixels.shape[2],
         "split": data.split,
         "sha256": digest.hexdigest(),
+        "reduction": data.reduction,
         "schedule": dataclasses.asdict(schedule),
     }
 

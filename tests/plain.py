@@ -67,9 +67,21 @@ class PlainResidual(nn.Module):
         return self.downsample(x) + self.conv_b(self.conv_a(x))
 
 
+class PlainPooling(nn.Sequential):
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(nn.AvgPool2d(2), nn.Conv2d(c_in, c_out, 1, bias=False))
+
+
 class PlainSupernet(nn.Module):
     def __init__(
-        self, channels: int, cells: int, classes: int, *, affine: bool = False, track_running_stats: bool = True
+        self,
+        channels: int,
+        cells: int,
+        classes: int,
+        *,
+        affine: bool = False,
+        track_running_stats: bool = True,
+        pooling: bool = False,
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
@@ -77,7 +89,8 @@ class PlainSupernet(nn.Module):
             nn.ModuleList(PlainCell(channels * 2**s, affine, track_running_stats) for _ in range(cells))
             for s in range(3)
         )
-        self.reductions = nn.ModuleList(PlainResidual(channels * 2**s, channels * 2 ** (s + 1)) for s in range(2))
+        reduction = PlainPooling if pooling else PlainResidual
+        self.reductions = nn.ModuleList(reduction(channels * 2**s, channels * 2 ** (s + 1)) for s in range(2))
         self.lastact = nn.Sequential(nn.BatchNorm2d(channels * 4), nn.ReLU())
         self.classifier = nn.Linear(channels * 4, classes)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nasbench_eval.cell import NOR_CONV_1X1, NOR_CONV_3X3, OUTGOING
 from nasbench_eval.mixed_cell import MixedCell, _name
-from nasbench_eval.supernet import Supernet
+from nasbench_eval.supernet import PoolingReduction, Supernet
 
 
 def pairs(fused: Supernet, plain: PlainSupernet) -> Iterator[tuple[str, Tensor, Tensor, slice | None]]:
@@ -20,6 +20,9 @@ def pairs(fused: Supernet, plain: PlainSupernet) -> Iterator[tuple[str, Tensor, 
     yield from _same("last_bn", fused.last_bn, plain.lastact[0])
     for s, reduction in enumerate(fused.reductions):
         other = plain.reductions[s]
+        if isinstance(reduction, PoolingReduction):
+            yield from _same(f"reduction{s}", reduction.downsample, other[1])
+            continue
         for ours, theirs in (
             (reduction.conv_a, other.conv_a[1]),
             (reduction.bn_a, other.conv_a[2]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,14 @@ import torch.nn.functional as F
 from plain import PlainSupernet
 from plain_copy import copy_into_plain, pairs
 
+from nasbench_eval import training, truth
 from nasbench_eval.cell import NONE, Cell
+from nasbench_eval.images import ImageData, Images, Reduction
+from nasbench_eval.methods import SearchContext
+from nasbench_eval.methods.weight_sharing import WeightSharing, search
 from nasbench_eval.streams import Streams
-from nasbench_eval.supernet import ALL_OPS, StandaloneNet, Supernet, active_of, one_hot
+from nasbench_eval.supernet import ALL_OPS, REDUCTIONS, StandaloneNet, Supernet, active_of, one_hot
+from runners.spec import RunSpec
 
 GEN = Streams(0)
 WITH_NONE = tuple(tuple(range(5)) for _ in range(6))
@@ -22,9 +29,13 @@ def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return float(((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1e-12)).detach())
 
 
-def both(channels: int = 4, cells: int = 2, *, track: bool = True) -> tuple[Supernet, PlainSupernet]:
-    fused = Supernet(channels, cells, 10, track_running_stats=track, generator=GEN.torch("weights")).double()
-    plain = PlainSupernet(channels, cells, 10, track_running_stats=track).double()
+def both(
+    channels: int = 4, cells: int = 2, *, track: bool = True, reduction: Reduction = "residual"
+) -> tuple[Supernet, PlainSupernet]:
+    fused = Supernet(
+        channels, cells, 10, track_running_stats=track, generator=GEN.torch("weights"), reduction=reduction
+    ).double()
+    plain = PlainSupernet(channels, cells, 10, track_running_stats=track, pooling=reduction == "pooling").double()
     copy_into_plain(fused, plain)
     return fused, plain
 
@@ -47,11 +58,12 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("track", [True, False])
 @pytest.mark.parametrize("case", CASES)
-def test_equals_the_plain_form_in_training(case: str, track: bool) -> None:
+def test_equals_the_plain_form_in_training(case: str, track: bool, reduction: Reduction) -> None:
     cell, active = CASES[case]
-    fused, plain = both(track=track)
+    fused, plain = both(track=track, reduction=reduction)
     images, labels = batch()
     ours_w = (mixed() if cell is None else one_hot(cell).double()).requires_grad_()
     theirs_w = ours_w.detach().clone().requires_grad_()
@@ -75,7 +87,7 @@ def test_equals_the_plain_form_in_training(case: str, track: bool) -> None:
         got = got if rows is None else got[rows]
         assert torch.allclose(got, want, rtol=1e-8, atol=1e-11), name
         compared += 1
-    assert compared > 100
+    assert compared > 90
 
 
 @pytest.mark.parametrize("track", [True, False])
@@ -162,3 +174,32 @@ def test_standalone_net_equals_the_plain_form_with_affine_batch_norm() -> None:
                 theirs.downsample[1].load_state_dict(reduction.downsample.state_dict())
         images, _ = batch()
         assert difference(net(images), plain(images, one_hot(cell).double(), sampled=True)) < 1e-10
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(
+    ("module", "network"), [(search, "Supernet"), (truth, "StandaloneNet"), (training, "GroupNet")]
+)
+def test_every_network_has_the_reduction_of_its_images(
+    module: Any, network: str, reduction: Reduction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+
+    def spy(*args: Any, **options: Any) -> Any:
+        built.append(options["reduction"])
+        return original(*args, **options)
+
+    original = getattr(module, network)
+    monkeypatch.setattr(module, network, spy)
+    part = Images(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), torch.arange(8) % 2)
+    half = (0.5,) * 3
+    data = ImageData("made up", 2, part, part, part, half, half, 0, False, "made up", reduction)
+    small = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 4}
+    if network == "Supernet":
+        settings = RunSpec("darts", "digits", 0, overrides=small).settings
+        WeightSharing(settings, SearchContext("digits", GEN, data))
+    elif network == "StandaloneNet":
+        truth.train_from_scratch(CELLS[0], data, truth.TrainingSettings(**small), GEN)
+    else:
+        training.train_group(CELLS[:1], data, training.Schedule(**small), 0)
+    assert built == [reduction]

@@ -15,9 +15,9 @@ from nasbench_eval.cell import Cell, all_cells
 from nasbench_eval.distinct import convolutions, normal_form, representatives
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.group_net import GroupNet
-from nasbench_eval.images import ImageData
+from nasbench_eval.images import ImageData, Reduction
 from nasbench_eval.images.own import own_images
-from nasbench_eval.supernet import StandaloneNet
+from nasbench_eval.supernet import REDUCTIONS, StandaloneNet
 from nasbench_eval.table import Table
 from nasbench_eval.table.trained import size_of, trained_table
 from nasbench_eval.training import Schedule, distinct_cells, groups_of, train_group
@@ -63,10 +63,11 @@ def group(first: Cell, size: int) -> list[Cell]:
 @pytest.mark.parametrize(
     "ops", [(1, 0, 0, 4, 0, 1), (3, 0, 2, 0, 1, 3), (4, 3, 2, 1, 1, 4), (2, 3, 3, 0, 4, 1), (0, 4, 0, 0, 0, 3)]
 )
-def test_networks_side_by_side_are_standalone_networks(ops: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_networks_side_by_side_are_standalone_networks(ops: tuple[int, ...], reduction: Reduction) -> None:
     cells = group(Cell(ops), 3)  # type: ignore[arg-type]
-    plain = [StandaloneNet(cell, 4, 2, 10, generator=seeded(k)) for k, cell in enumerate(cells)]
-    side_by_side = GroupNet(cells, 4, 2, 10, generators=[seeded(9)] * 3)
+    plain = [StandaloneNet(cell, 4, 2, 10, generator=seeded(k), reduction=reduction) for k, cell in enumerate(cells)]
+    side_by_side = GroupNet(cells, 4, 2, 10, generators=[seeded(9)] * 3, reduction=reduction)
     with torch.no_grad():
         for name, value in side_by_side.parameters.items():
             parts = [module_parameter(net, name) for net in plain]
@@ -198,10 +199,11 @@ def test_the_table(whole: Path, tmp_path: Path) -> None:
     assert table.metadata.source["cells"] == sum(first in {known[c] for c in CELLS} for first in known)
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("ops", [(0,) * 6, (3,) * 6, (2, 3, 4, 1, 2, 3)])
-def test_sizes_are_those_of_the_plain_network(ops: tuple[int, ...], whole: Path) -> None:
+def test_sizes_are_those_of_the_plain_network(ops: tuple[int, ...], reduction: Reduction, whole: Path) -> None:
     cell = Cell(ops)  # type: ignore[arg-type]
-    net = StandaloneNet(cell, 2, 1, 3, generator=seeded(0))
+    net = StandaloneNet(cell, 2, 1, 3, generator=seeded(0), reduction=reduction)
     flops = 0
 
     def count(module: torch.nn.Module, _: object, out: torch.Tensor) -> None:
@@ -215,7 +217,7 @@ def test_sizes_are_those_of_the_plain_network(ops: tuple[int, ...], whole: Path)
         module.register_forward_hook(count)
     net(torch.zeros(2, 3, 8, 8))
     expected = (sum(p.numel() for p in net.parameters()), flops)
-    assert size_of(cell, Records.read(whole).head) == expected
+    assert size_of(cell, Records.read(whole).head | {"reduction": reduction}) == expected
 
 
 def test_the_command_line(npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

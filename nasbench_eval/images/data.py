@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ from nasbench_eval.images.splits import seeded_split, split_from_file
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+
+Reduction = Literal["residual", "pooling"]
+"""What halves the maps between stages: NAS-Bench-201's residual block, or average pooling and a 1x1 convolution."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class ImageData:
         pad: Padding of the random crop in pixels.
         flip: Whether a mirrored image is still one of its class.
         split: In words for a result row, how the parts were made.
+        reduction: What all networks on these images have between their stages.
     """
 
     name: str
@@ -70,6 +75,7 @@ class ImageData:
     pad: int
     flip: bool
     split: str
+    reduction: Reduction = "residual"
 
     @property
     def valid_is_training_data(self) -> bool:

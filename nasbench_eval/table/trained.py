@@ -48,7 +48,7 @@ def trained_table(head: Mapping[str, Any], lines: Lines) -> Table:
     done = {str(t): sum(of == t for _, of in lines) for t in sorted({trial for _, trial in lines})}
     source: dict[str, Any] = {
         "importer": "nbeval table train",
-        **{key: head[key] for key in ("split", "sha256", "schedule")},
+        **{key: head[key] for key in ("split", "sha256", "reduction", "schedule")},
         "trained": f"{wanted:,} cells of different function; of them in trial {done}",
         "seconds": told,
         "versions": sorted({f"nbeval {line['nbeval']}, torch {line['torch']}" for line in lines.values()}),
@@ -99,8 +99,11 @@ def size_of(cell: Cell, head: Mapping[str, Any]) -> tuple[int, int]:
             flops += count * area * width**2 * side**2
         if stage < 2:
             side //= 2
-            weights = 9 * width * 2 * width + 9 * (2 * width) ** 2 + width * 2 * width
-            params += weights + 8 * width
+            weights = width * 2 * width
+            if head["reduction"] == "residual":
+                weights += 9 * width * 2 * width + 9 * (2 * width) ** 2
+                params += 8 * width
+            params += weights
             flops += weights * side**2
             width *= 2
     return params + 2 * width + (width + 1) * classes, flops + width * classes

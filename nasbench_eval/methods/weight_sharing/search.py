@@ -87,6 +87,7 @@ class WeightSharing(SearchMethod):
             data.classes,
             track_running_stats=settings.track_running_stats,
             partial_channels=settings.partial_channels,
+            reduction=data.reduction,
             generator=self.streams.torch("weights"),
         ).to(self.device)
         ops = tuple(op for op in range(N_OPS) if settings.zero_op or op != NONE)
