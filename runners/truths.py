@@ -52,7 +52,9 @@ class TableTruth:
     def note(self) -> str:
         """How the accuracies came about, in words."""
         lengths = ", ".join(map(str, sorted(set(self._epochs.values()))))
-        return f"{self.table.metadata.name} table, test accuracy after {lengths} epochs, mean over its trials"
+        single = all(len(self.table.trials(name, "test", epochs=n)) == 1 for name, n in self._epochs.items())
+        whose = "of its one trial" if single else "mean over its trials"
+        return f"{self.table.metadata.name} table, test accuracy after {lengths} epochs, {whose}"
 
     def facts(self) -> TableFacts:
         """Return what a record keeps of the table: optimum and noise per data set."""

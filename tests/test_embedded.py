@@ -89,7 +89,11 @@ def test_digits_need_no_table_and_no_flag(
         assert run.record.table is not None
         assert run.record.table.content_hash == digits.metadata.content_hash
         assert run.record.table.optimum == {"digits": digits.best("digits")[1]}
-        assert f"after {epochs} epochs" in run.record.truth_note
+        whose = (
+            "of its one trial" if len(digits.trials("digits", "test", epochs=epochs)) == 1 else "mean over its trials"
+        )
+        assert run.record.truth_note.endswith(f"after {epochs} epochs, {whose}")
+    assert "cost of a query: training with its validation passes, as measured" in found["rea 0"].record.split
     # About as many queries as the budget of NAS-Bench-201 pays for on CIFAR-10.
     assert 70 < len(found["rea 0"].steps) < 150
 

@@ -10,6 +10,7 @@ import numpy as np
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.table import Key, Table
+from nasbench_eval.table.trained import IMPORTER
 
 VALID = "valid"
 """The split whose accuracy is the reward."""
@@ -68,7 +69,9 @@ class TableObjective:
                 self._trials_of(fidelity)
         schedules = sorted({_parse(fidelity)[1] for fidelity in fidelities})
         told = "training and one validation pass"
-        if not all(self._charges(self._pass_key(schedule)) for schedule in schedules):
+        if self._table.metadata.source.get("importer") == IMPORTER:
+            told = "training with its validation passes, as measured"
+        elif not all(self._charges(self._pass_key(schedule)) for schedule in schedules):
             why = "as set" if self._validation_pass == "free" else "the table has no eval_seconds of the valid split"
             told = f"training only (validation passes are not charged: {why})"
         whose = "one random trial's" if single_trials else "the trials' mean"

@@ -15,6 +15,9 @@ from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
 from nasbench_eval.table.schema import Key
 from nasbench_eval.table.table import Table
 
+IMPORTER = "nbeval table train"
+"""What a trained table says of its origin; its seconds of training include the validation passes."""
+
 SPLITS = ("train", "valid", "test")
 _TIMED = (NOR_CONV_3X3, NOR_CONV_1X1, AVG_POOL_3X3)
 
@@ -47,7 +50,7 @@ def trained_table(head: Mapping[str, Any], lines: Lines) -> Table:
     wanted = len(set(representatives()))
     done = {str(t): sum(of == t for _, of in lines) for t in sorted({trial for _, trial in lines})}
     source: dict[str, Any] = {
-        "importer": "nbeval table train",
+        "importer": IMPORTER,
         **{key: head[key] for key in ("split", "sha256", "reduction", "schedule")},
         "trained": f"{wanted:,} cells of different function; of them in trial {done}",
         "seconds": told,
