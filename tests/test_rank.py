@@ -26,8 +26,10 @@ from nasbench_eval.cell import N_CELLS, Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.methods import SearchContext
 from nasbench_eval.methods.settings import build_settings
+from nasbench_eval.methods.weight_sharing.parametrisations import EdgeWeights, Logits, Simplex
 from nasbench_eval.methods.weight_sharing.search import WeightSharing
 from nasbench_eval.streams import Streams
+from nasbench_eval.supernet import active_of, one_hot
 from nasbench_eval.table import Table
 from runners import loop
 from runners.cli import main
@@ -138,6 +140,36 @@ def test_cells_scored_together_have_the_scores_they_have_alone(change: dict[str,
     found = list(other.scores(method.keepsake(), cells))
     assert found == [method.scoring.evaluate_cell(cell) for cell in cells]
     assert len(set(found)) > 10
+
+
+@pytest.mark.parametrize("name", ["pc_darts", "gaea_pc_darts"])
+def test_cells_are_scored_with_the_learned_weights_of_edges(name: str) -> None:
+    """Of PC-DARTS the operations are rounded, not the edges: the supernet was trained with their weights."""
+    spec = RunSpec(name, "digits", 0, overrides={**TINY, "channels": 8, "arch_warmup_epochs": 0})
+    method, other = ready(spec), ready(replace(spec, seed=1))
+    method.step()
+    learned = torch.tensor([1.0, 0.1, 0.9, 0.7, 0.2, 0.1])
+    uniform = torch.tensor([1.0, 1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 3])
+    with torch.no_grad():
+        for values, of in zip(edge_parameters(method), learned.split([1, 2, 3]), strict=True):
+            values.copy_(of.log() if name == "pc_darts" else of)
+    torch.testing.assert_close(method.architecture.edge_weights(), learned)
+    cells = cells_of(5)
+    by_hand = {}
+    for words, edges in (("learned", learned), ("uniform", uniform)):
+        given = [EdgeWeights(one_hot(cell), active_of(cell), edges=edges) for cell in cells]
+        by_hand[words] = [method.scoring.evaluate(lambda weights=weights: weights)[0] for weights in given]
+    assert [method.scoring.evaluate_cell(cell)[0] for cell in cells] == pytest.approx(by_hand["learned"])
+    assert [loss for loss, _ in other.scores(method.keepsake(), cells)] == pytest.approx(by_hand["learned"])
+    assert by_hand["learned"] != pytest.approx(by_hand["uniform"])
+
+
+def edge_parameters(method: WeightSharing) -> list[torch.Tensor]:
+    distribution = method.architecture.distribution
+    if isinstance(distribution, Logits):
+        return list(distribution.edge_logits.split([1, 2, 3]))
+    assert isinstance(distribution, Simplex)
+    return list(distribution.edge_thetas)
 
 
 def searched(home: Path, table: Table, **changes: object) -> tuple[RunSpec, Run]:

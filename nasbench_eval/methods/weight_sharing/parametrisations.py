@@ -123,6 +123,11 @@ class ArchParameters(nn.Module, abc.ABC):
         """Return (6, len(ops)) probabilities per edge, or None where no such are learned."""
         return None if self.distribution is None else self.distribution.probabilities()
 
+    def edge_weights(self) -> Tensor | None:
+        """Return the learned weights (6,) of the edges that a cell keeps when it is rounded; None where none are."""
+        edges = None if self.distribution is None else self.distribution.edge_weights()
+        return None if edges is None else edges.detach()
+
     def entropy(self) -> Tensor | None:
         """Return the entropy of the edges' distributions in nats, mean over edges."""
         p = self.probabilities()

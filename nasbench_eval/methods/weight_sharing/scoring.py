@@ -28,12 +28,15 @@ class SharedWeights:
         augment: For the normalisation.
         images: The images, on the network's device.
         batch_size: Images of a batch; with BatchNorm on batch statistics it matters.
+        edges: Returns the learned weights (6,) of the edges, if the network was trained with such (PC-DARTS): a cell's
+            operations are rounded, the edges' weights are not.
     """
 
     supernet: Supernet
     augment: Augment
     images: Images
     batch_size: int
+    edges: Callable[[], Tensor | None] = lambda: None
 
     @torch.no_grad()
     def evaluate(self, weights: Callable[[], EdgeWeights]) -> tuple[float, float]:
@@ -58,7 +61,7 @@ class SharedWeights:
 
     def evaluate_cell(self, cell: Cell) -> tuple[float, float]:
         """Return loss and accuracy of one cell with the shared weights over all images."""
-        weights = EdgeWeights(one_hot(cell, device=self.images.pixels.device), active_of(cell))
+        weights = self._weights_of(cell)
         return self.evaluate(lambda: weights)
 
     @torch.no_grad()
@@ -71,7 +74,7 @@ class SharedWeights:
         while chunk := list(islice(remaining, _TOGETHER)):
             self.supernet.eval()
             device = self.images.pixels.device
-            weights = [EdgeWeights(one_hot(cell, device=device), active_of(cell)) for cell in chunk]
+            weights = [self._weights_of(cell) for cell in chunk]
             sums = torch.zeros(len(chunk), 2, device=device)
             for images, labels in self._batches():
                 sums += torch.stack([self._loss_and_hits(images, labels, each) for each in weights])
@@ -97,12 +100,16 @@ class SharedWeights:
                 rows = batches.select(0, used % len(batches))
                 used += 1
                 pixels, labels = self.images.pixels.index_select(0, rows), self.images.labels.index_select(0, rows)
-                weights = EdgeWeights(one_hot(cell, device=pixels.device), active_of(cell))
-                hits.append(self._loss_and_hits(self.augment.plain(pixels), labels, weights).select(0, 1))
+                hits.append(
+                    self._loss_and_hits(self.augment.plain(pixels), labels, self._weights_of(cell)).select(0, 1)
+                )
             found: list[float] = (torch.stack(hits) / size).tolist()
             return found
 
         return score
+
+    def _weights_of(self, cell: Cell) -> EdgeWeights:
+        return EdgeWeights(one_hot(cell, device=self.images.pixels.device), active_of(cell), edges=self.edges())
 
     def _loss_and_hits(self, images: Tensor, labels: Tensor, weights: EdgeWeights) -> Tensor:
         logits = self.supernet(images, *weights)

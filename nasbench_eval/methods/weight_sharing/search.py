@@ -6,6 +6,7 @@ NAS-Bench-201's ``exps/NAS-Bench-201-algos``. Which preset sets what, and why, i
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -94,7 +95,9 @@ class WeightSharing(SearchMethod):
         self.architecture = self.new_architecture(ops, self.streams.torch("architecture"))
         if settings.parametrisation != "controller":
             self.architecture.to(self.device)
-        self.scoring = SharedWeights(self.supernet, self.augment, self.valid, settings.valid_batch_size)
+        self.scoring = SharedWeights(
+            self.supernet, self.augment, self.valid, settings.valid_batch_size, self.architecture.edge_weights
+        )
         parameters = list(self.supernet.parameters())
         for p in parameters:
             # An operation that was not sampled has gradient zero, not none: weight decay and momentum go on, as in
@@ -327,13 +330,16 @@ class WeightSharing(SearchMethod):
         self._best_valid = state["best_valid"]
 
     def keepsake(self) -> dict[str, Any]:
-        """Return the supernet's weights and buffers, float32: 7 MB at C=16, N=5."""
-        return {"supernet": self.supernet.state_dict()}
+        """Return the supernet's weights and buffers, float32: 7 MB at C=16, N=5; and the edges' learned weights."""
+        edges = self.architecture.edge_weights()
+        return {"supernet": self.supernet.state_dict()} | ({} if edges is None else {"edges": edges})
 
     def scores(self, keepsake: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
         """Yield loss and accuracy of each cell with the kept supernet, which replaces this one."""
         self.supernet.load_state_dict(keepsake["supernet"])
-        return self.scoring.evaluate_cells(cells)
+        edges = keepsake.get("edges")
+        kept = None if edges is None else edges.to(self.device)
+        return dataclasses.replace(self.scoring, edges=lambda: kept).evaluate_cells(cells)
 
 
 def _subset(part: Images, limit: int | None) -> Images:
