@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.analysis import style
 
@@ -40,6 +40,20 @@ def place(figure: Figure, left: float, bottom: float, width: float, height: floa
     """Add axes at a place given in inches from the lower left corner."""
     total_width, total_height = figure.get_size_inches()
     return figure.add_axes((left / total_width, bottom / total_height, width / total_width, height / total_height))
+
+
+def key(figure: Figure, handles: list[Any], left: float, bottom: float, columns: int, **spacing: float) -> None:
+    """Draw a key without a frame's padding, its lower left corner given in inches."""
+    width, height = figure.get_size_inches()
+    figure.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(left / width, bottom / height),
+        ncol=columns,
+        borderaxespad=0,
+        borderpad=0,
+        **spacing,
+    )
 
 
 def caption(figure: Figure, text: str, left: float, bottom: float) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nasbench_eval.analysis import style
 from nasbench_eval.analysis.aggregate import dataset_order
-from nasbench_eval.analysis.layout import caption, lines_height, place, reduced_notes, text_width, wrap
+from nasbench_eval.analysis.layout import caption, key, lines_height, place, reduced_notes, text_width, wrap
 from nasbench_eval.analysis.panels import FEW, draw_seeds
 
 if TYPE_CHECKING:
@@ -156,16 +156,8 @@ def _draw(frame: pd.DataFrame, paint: Painter, quantity: str, words: str) -> Fig
             axes.set_title(f"searched on {search}", loc="right", size=style.SMALL_SIZE)
         axes.set_ylabel(quantity)
         axes.grid(color=style.FAINT, linewidth=0.4)
-    figure.legend(
-        handles=_keys(looks),
-        loc="lower left",
-        bbox_to_anchor=(_MARGIN / width, (below - 0.1 - 0.165 * key_rows) / height),
-        ncol=key_columns,
-        borderaxespad=0,
-        borderpad=0,
-        labelspacing=0.35,
-        columnspacing=1.2,
-    )
+    bottom = below - 0.1 - 0.165 * key_rows
+    key(figure, _keys(looks), _MARGIN, bottom, key_columns, labelspacing=0.35, columnspacing=1.2)
     caption(figure, text, _MARGIN, _MARGIN)
     return figure
 

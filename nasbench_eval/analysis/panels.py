@@ -10,7 +10,7 @@ import pandas as pd
 
 from nasbench_eval.analysis import style
 from nasbench_eval.analysis.aggregate import dataset_order
-from nasbench_eval.analysis.layout import caption, lines_height, place, reduced_notes, wrap
+from nasbench_eval.analysis.layout import caption, key, lines_height, place, reduced_notes, wrap
 from nasbench_eval.cell import N_EDGES, OPS
 
 if TYPE_CHECKING:
@@ -110,16 +110,7 @@ def _grid(panels: Sequence[Panel], columns: int, quantity: str, text: str, keys:
         if number + columns >= len(panels):
             axes.set_xlabel("epoch")
     if keys:
-        figure.legend(
-            handles=keys,
-            loc="lower left",
-            bbox_to_anchor=(_MARGIN / width, (below - legend) / figure.get_figheight()),
-            ncol=len(keys),
-            borderaxespad=0,
-            borderpad=0,
-            columnspacing=1.2,
-            handlelength=1.2,
-        )
+        key(figure, keys, _MARGIN, below - legend, len(keys), columnspacing=1.2, handlelength=1.2)
     caption(figure, text, _MARGIN, _MARGIN)
     return figure
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nasbench_eval.analysis import style
-from nasbench_eval.analysis.layout import caption, lines_height, place, reduced_notes, wrap
+from nasbench_eval.analysis.layout import caption, key, lines_height, place, reduced_notes, wrap
 from nasbench_eval.analysis.rank import notes, shown
 
 if TYPE_CHECKING:
@@ -63,17 +63,9 @@ def draw_rank(frame: pd.DataFrame) -> Figure:
         if column == 0 or several:
             axes.set_ylabel("true test accuracy (%)")
         _write(axes, titles[number], "\n".join(_statistics(variant)), panel[1])
-    figure.legend(
-        handles=_keys(looks),
-        loc="lower left",
-        bbox_to_anchor=(_MARGIN / width, key_bottom / height),
-        ncol=min(key_columns, len(looks)) + 1,
-        borderaxespad=0,
-        borderpad=0,
-        labelspacing=0.35,
-        columnspacing=1.2,
-        handletextpad=0.3,
-    )
+    columns = min(key_columns, len(looks)) + 1
+    spacing = {"labelspacing": 0.35, "columnspacing": 1.2, "handletextpad": 0.3}
+    key(figure, _keys(looks), _MARGIN, key_bottom, columns, **spacing)
     caption(figure, text, _MARGIN, _MARGIN)
     return figure
 
