@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ from runners.machine import describe
 
 Step = Callable[[torch.Tensor, torch.Tensor], None]
 SCHEDULE = Schedule()
+DATA = placed_digits()
 
 
 def main() -> None:
@@ -38,18 +39,17 @@ def main() -> None:
     parser.add_argument("--groups", type=int, default=4, help="groups of eight cells that are trained")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    data = placed_digits()
-    augment = Augment.for_data(data)
+    augment = Augment.for_data(DATA)
     whole = [group for group in groups_of(distinct_cells(), most=8) if len(group) == 8]
     cells = [
         [normal_form(Cell.from_index(index)) for index in group] for group in whole[:: len(whole) // options.groups]
     ][: options.groups]
     batches = [
         (
-            augment.plain(data.train.pixels[at : at + SCHEDULE.batch_size]).contiguous(
+            augment.plain(DATA.train.pixels[at : at + SCHEDULE.batch_size]).contiguous(
                 memory_format=torch.channels_last
             ),
-            data.train.labels[at : at + SCHEDULE.batch_size],
+            DATA.train.labels[at : at + SCHEDULE.batch_size],
         )
         for at in range(0, 3 * SCHEDULE.batch_size, SCHEDULE.batch_size)
     ]
@@ -61,7 +61,7 @@ def main() -> None:
             for k in (1, 2, 4, 8)
         },
     }
-    steps = len(data.train) // SCHEDULE.batch_size * SCHEDULE.epochs
+    steps = len(DATA.train) // SCHEDULE.batch_size * SCHEDULE.epochs
     print(f"{options.groups * 8} cells, batch {SCHEDULE.batch_size}, {steps} steps a training; {describe('cpu')}")
     print(f"{'way':<12}{'ms a step and cell':>20}{'cells/h a core':>16}{'times plain':>13}")
     best = dict.fromkeys(ways, float("inf"))
@@ -95,16 +95,26 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def plain(cell: Cell) -> Step:
-    net = StandaloneNet(cell, SCHEDULE.channels, SCHEDULE.cells, 10, generator=generator())
-    optimizer = torch.optim.SGD(
-        net.parameters(),
+def standalone(cell: Cell) -> StandaloneNet:
+    return StandaloneNet(
+        cell, SCHEDULE.channels, SCHEDULE.cells, DATA.classes, reduction=DATA.reduction, generator=generator()
+    )
+
+
+def sgd(parameters: Iterable[torch.Tensor]) -> torch.optim.SGD:
+    return torch.optim.SGD(
+        parameters,
         lr=SCHEDULE.lr,
         momentum=MOMENTUM,
         nesterov=True,
         weight_decay=SCHEDULE.weight_decay,
         foreach=True,
     )
+
+
+def plain(cell: Cell) -> Step:
+    net = standalone(cell)
+    optimizer = sgd(net.parameters())
 
     def step(images: torch.Tensor, labels: torch.Tensor) -> None:
         optimizer.zero_grad()
@@ -115,7 +125,7 @@ def plain(cell: Cell) -> Step:
 
 
 def vmapped(cell: Cell, size: int) -> Step:
-    nets = [StandaloneNet(cell, SCHEDULE.channels, SCHEDULE.cells, 10, generator=generator()) for _ in range(size)]
+    nets = [standalone(cell) for _ in range(size)]
     for net in nets:
         for module in net.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
@@ -123,14 +133,7 @@ def vmapped(cell: Cell, size: int) -> Step:
                 module.track_running_stats = False
                 module.running_mean = module.running_var = module.num_batches_tracked = None
     parameters, buffers = torch.func.stack_module_state(nets)
-    optimizer = torch.optim.SGD(
-        parameters.values(),
-        lr=SCHEDULE.lr,
-        momentum=MOMENTUM,
-        nesterov=True,
-        weight_decay=SCHEDULE.weight_decay,
-        foreach=True,
-    )
+    optimizer = sgd(parameters.values())
 
     def loss(own: dict[str, torch.Tensor], other: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor):  # type: ignore[no-untyped-def]
         return F.cross_entropy(torch.func.functional_call(nets[0], (own, other), (x,)), y)
@@ -146,7 +149,14 @@ def vmapped(cell: Cell, size: int) -> Step:
 
 
 def grouped(cells: Sequence[Cell]) -> Step:
-    net = GroupNet(cells, SCHEDULE.channels, SCHEDULE.cells, 10, generators=[generator() for _ in cells])
+    net = GroupNet(
+        cells,
+        SCHEDULE.channels,
+        SCHEDULE.cells,
+        DATA.classes,
+        reduction=DATA.reduction,
+        generators=[generator() for _ in cells],
+    )
     velocity = torch.zeros_like(net.flat)
 
     def step(images: torch.Tensor, labels: torch.Tensor) -> None:

@@ -31,7 +31,7 @@ class Schedule:
 
     channels: int = setting("channels C of the first stage", at_least=1, default=8)
     cells: int = setting("cells N of a stage", at_least=1, default=1)
-    epochs: int = setting("epochs", at_least=1, default=3)
+    epochs: int = setting("epochs", at_least=1, default=6)
     batch_size: int = setting("images of a batch", at_least=2, default=64)
     lr: float = setting("highest learning rate: reached linearly, then linearly to zero", at_least=0, default=0.2)
     warmup: float = setting("share of the steps in which the rate rises", at_least=0, default=0.3)

@@ -222,7 +222,8 @@ def test_sizes_are_those_of_the_plain_network(ops: tuple[int, ...], reduction: R
 
 def test_the_command_line(npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    command = ["table", "train", "--images", str(npz), "--cells", "0,11", "--workers", "1", "--set", "channels=2"]
+    command = ["table", "train", "--images", str(npz), "--cells", "0,11", "--workers", "1"]
+    command += ["--set", "channels=2", "--set", "epochs=3"]
     for trial, out in (("0,", "a.parquet"), ("1,", "b.parquet")):
         result = CliRunner().invoke(cli, [*command, "--trials", trial, "--out", out], catch_exceptions=False)
         assert result.exit_code == 0, result.output
