@@ -87,7 +87,7 @@ def test_equals_the_plain_form_in_training(case: str, track: bool, reduction: Re
         got = got if rows is None else got[rows]
         assert torch.allclose(got, want, rtol=1e-8, atol=1e-11), name
         compared += 1
-    assert compared > 90
+    assert compared > {"residual": 100, "pooling": 90}[reduction]
 
 
 @pytest.mark.parametrize("track", [True, False])
