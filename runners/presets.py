@@ -206,7 +206,7 @@ def scaled(settings: Mapping[str, Any], scale: str, section: str) -> dict[str, A
     rules = dict(load_scale(scale).get(section, {}))
     out = dict(settings)
     for key, divisor in rules.pop("divide", {}).items():
-        if out.get(key) is not None:
+        if out.get(key):  # what is none or 0 stays so
             out[key] = max(1, -(-out[key] // divisor))
     for key, value in rules.items():
         if key in out:

@@ -24,6 +24,7 @@ SIZES = (
     "channels",
     "cells",
     "epochs",
+    "arch_warmup_epochs",
     "train_images",
     "valid_images",
     "select_cells",

@@ -24,7 +24,7 @@ from nasbench_eval.files import atomic_write
 from nasbench_eval.images import load_images
 from nasbench_eval.table import Table
 from runners.cli import main
-from runners.presets import load_preset, load_scale, preset_names, scaled
+from runners.presets import load_preset, load_scale, preset_names, scale_names, scaled
 from runners.spec import RunSpec, parse_overrides, parse_seeds
 
 TINY = [
@@ -259,7 +259,18 @@ def test_reductions_name_every_size_below_the_presets() -> None:
 def test_a_scale_never_enlarges() -> None:
     assert scaled({"channels": 2, "epochs": 250, "lr_epochs": None}, "small", "weight_sharing")["channels"] == 2
     assert scaled({"epochs": 3}, "small", "weight_sharing")["epochs"] == 1
+    assert scaled({"arch_warmup_epochs": 0}, "small", "weight_sharing")["arch_warmup_epochs"] == 0
     assert load_scale("full") == {}
+
+
+@pytest.mark.parametrize("scale", scale_names())
+@pytest.mark.parametrize("name", preset_names())
+def test_every_scale_leaves_each_search_epochs_in_which_its_architecture_moves(name: str, scale: str) -> None:
+    values = RunSpec(name, "cifar10", 0, scale=scale).values
+    if "arch_warmup_epochs" in values:
+        full = RunSpec(name, "cifar10", 0).values
+        share = values["arch_warmup_epochs"] / values["epochs"]
+        assert share == pytest.approx(full["arch_warmup_epochs"] / full["epochs"], abs=0.05)
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -152,6 +152,7 @@ def test_controller_learns_what_is_rewarded() -> None:
     ("method", "changes", "words"),
     [
         ("pc_darts", {"channels": 6}, "channels (6) is no multiple of partial_channels (4)"),
+        ("pc_darts", {"epochs": 15}, "arch_warmup_epochs (15) has to be smaller than epochs (15)"),
         ("rs_ws", {"unrolled": True}, "unrolled needs an architecture gradient"),
         ("drnas", {"arch_optimizer": "eg"}, "dirichlet: it goes with adam"),
     ],

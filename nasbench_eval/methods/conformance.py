@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TINY = {
     "channels": 4, "cells": 1, "epochs": 3, "batch_size": 32, "train_images": 80, "valid_images": 48,
     "valid_batch_size": 16, "select_cells": 4, "lr_epochs": 4, "controller_steps": 2, "controller_samples": 3,
+    "arch_warmup_epochs": 0,
 }  # fmt: skip
 """Sizes at which a search that trains takes a second."""
 

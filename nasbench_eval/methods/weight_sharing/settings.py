@@ -140,6 +140,11 @@ class WeightSharingSettings:
             )
         if self.arch_lr is None and self.arch_optimizer != "experts":
             raise UsageError(f"arch_optimizer {self.arch_optimizer} needs a number for arch_lr; none is for experts")
+        if self.arch_warmup_epochs >= self.epochs:
+            raise UsageError(
+                f"arch_warmup_epochs ({self.arch_warmup_epochs}) has to be smaller than epochs ({self.epochs}): "
+                "the architecture would never move"
+            )
         if self.channels % self.partial_channels:
             raise UsageError(f"channels ({self.channels}) is no multiple of partial_channels ({self.partial_channels})")
         if self.unrolled and self.arch_optimizer in ("none", "reinforce"):
