@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from nasbench_eval.analysis import aggregate, bars, lines, panels
 from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw
+from nasbench_eval.analysis.labels import brief
 from nasbench_eval.analysis.operations import operations
 from nasbench_eval.analysis.rank_files import COLUMNS, RankScores, rank_file, sample, write_scores
 from nasbench_eval.analysis.store import write_run
@@ -183,10 +184,7 @@ def test_what_all_reduced_runs_share_is_said_once():
         for n, title in ((50, "A"), (50, "B"), (250, "C"))
     ]
     text = words(lines.draw_curves(aggregate.curves(runs)))
-    said = (
-        "channels 16 -> 4; epochs 50 -> 10 (A [reduced: small], B [reduced: small]); "
-        "epochs 250 -> 10 (C [reduced: small])."
-    )
+    said = "channels 16 -> 4; epochs 50 -> 10 (A, B); epochs 250 -> 10 (C)."
     assert text.endswith(f"REDUCED runs, not the published setting: {said}")
 
 
@@ -240,3 +238,27 @@ def test_help_lists_every_figure_on_a_line_of_its_own():
         line.split()[0] for line in invoke("--help").output.splitlines() if line.startswith("  ") and line.strip()
     ]
     assert set(FIGURES) <= set(listed)
+
+
+def test_names_lose_the_mark_of_reduction_only_where_they_stay_apart():
+    assert brief(["GDAS", "GDAS [reduced: small]", "A [reduced: small, lr=0.1]", "A [reduced]", "B [lr=1]"]) == {
+        "GDAS": "GDAS",
+        "GDAS [reduced: small]": "GDAS [reduced: small]",
+        "A [reduced: small, lr=0.1]": "A [lr=0.1]",
+        "A [reduced]": "A",
+        "B [lr=1]": "B [lr=1]",
+    }
+
+
+@pytest.mark.parametrize("methods", [2, 8])
+@pytest.mark.parametrize(("gap", "scale"), [(5.0, "linear"), (2000.0, "symlog")])
+def test_a_gap_of_orders_of_magnitude_has_an_axis_that_shows_the_small_ones(methods, gap, scale):
+    runs = []
+    for number in range(methods):
+        run = make_run({"cifar10": 80.0}, method=f"m{number}", title=f"M{number}")
+        n = len(run.steps)
+        run.steps["loss_before_rounding"], run.steps["loss_after_rounding"] = [1.0] * n, [1.0 + gap / (number + 1)] * n
+        runs.append(run)
+    figure = lines.draw_gap(aggregate.gap(runs))
+    assert {axes.get_yscale() for axes in figure.axes} == {scale}
+    assert ("logarithmic" in words(figure)) == (scale == "symlog")

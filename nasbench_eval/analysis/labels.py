@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -65,6 +67,13 @@ def labels(runs: Iterable[Run]) -> dict[str, str]:
         if len(group) > 1:
             named |= {key: f"{named[key]} #{key[:6]}" for key in group}
     return named
+
+
+def brief(names: Iterable[str]) -> dict[str, str]:
+    """Return labels without the mark that a run is reduced, for where the context says so; alike ones stay whole."""
+    short = {name: re.sub(r" \[reduced(: \w+)?\]|(?<=\[)reduced(: \w+)?, ", "", name) for name in names}
+    counts = Counter(short.values())
+    return {name: text if counts[text] == 1 else name for name, text in short.items()}
 
 
 def _parts(record: RunRecord) -> list[str]:

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.analysis import style
+from nasbench_eval.analysis.labels import brief
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +81,7 @@ def reduced_notes(frame: pd.DataFrame) -> list[str]:
             cuts.setdefault(cut, []).append(str(label))
     if not cuts:
         return []
-    everyone = len(set(reduced["label"]))
+    everyone, short = len(set(reduced["label"])), brief(dict.fromkeys(frame["label"]))
     shared = [cut for cut, names in cuts.items() if len(set(names)) == everyone]
-    others = [f"{cut} ({', '.join(names)})" for cut, names in cuts.items() if cut not in shared]
+    others = [f"{cut} ({', '.join(short[name] for name in names)})" for cut, names in cuts.items() if cut not in shared]
     return [f"REDUCED runs, not the published setting: {'; '.join([*shared, *others])}."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -10,13 +11,16 @@ import pandas as pd
 from nasbench_eval.analysis import style
 from nasbench_eval.analysis.aggregate import dataset_order
 from nasbench_eval.analysis.layout import caption, key, lines_height, place, reduced_notes, text_width, wrap
-from nasbench_eval.analysis.panels import FEW, draw_seeds
+from nasbench_eval.analysis.panels import FEW, draw_seeds, widen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     Painter = Callable[[Axes, pd.DataFrame, Mapping[str, Mapping[str, Any]]], None]
+
+WIDE = 30.0
+"""A larger discretisation gap than this is drawn on an axis that turns logarithmic."""
 
 MANY = 6
 """More methods than this have a panel each where every seed is a line."""
@@ -49,11 +53,14 @@ def draw_entropy(frame: pd.DataFrame) -> Figure:
 
 def draw_gap(frame: pd.DataFrame) -> Figure:
     """Draw the frame of ``aggregate.gap``."""
+    wide = bool(frame["value"].abs().max() > WIDE)
     return _draw_seeds(
         frame,
         "loss after - before",
         "Discretisation gap: loss of the supernet on the valid part with the one-hot weights of the cell chosen, minus "
-        "its loss with the weights it trains with; one line a seed (as Khodak & Li 2020, Figure 3, measured).",
+        "its loss with the weights it trains with; one line a seed (as Khodak & Li 2020, Figure 3, measured)."
+        + (" The axis is linear between -1 and 1 and logarithmic beyond." if wide else ""),
+        wide=wide,
     )
 
 
@@ -74,20 +81,22 @@ def draw_anytime(frame: pd.DataFrame) -> Figure:
     )
 
 
-def _draw_seeds(frame: pd.DataFrame, quantity: str, words: str) -> Figure:
+def _draw_seeds(frame: pd.DataFrame, quantity: str, words: str, *, wide: bool = False) -> Figure:
     if frame["label"].nunique() > MANY:
         searched = ", ".join(dataset_order(frame["search_dataset"]))
-        return draw_seeds(frame, quantity, f"{words} Searched on {searched}.")
-    return _draw(frame, _seeds, quantity, words)
+        return draw_seeds(frame, quantity, f"{words} Searched on {searched}.", wide=wide)
+    return _draw(frame, partial(_seeds, wide=wide), quantity, words)
 
 
-def _seeds(axes: Axes, part: pd.DataFrame, looks: Mapping[str, Mapping[str, Any]]) -> None:
+def _seeds(axes: Axes, part: pd.DataFrame, looks: Mapping[str, Mapping[str, Any]], *, wide: bool) -> None:
     for (label, _), line in part.groupby(["label", "seed"], sort=False):
         few: dict[str, Any] = {"marker": "o", "markersize": 2.5} if line["value"].count() <= FEW else {}
         axes.plot(line["step"], line["value"], linewidth=0.9, alpha=0.8, **looks[str(label)], **few)
     axes.set_xlabel("epoch")
     axes.tick_params(labelsize=style.SMALL_SIZE)
     axes.locator_params(axis="x", integer=True)
+    if wide:
+        widen(axes)
 
 
 def _means(axes: Axes, part: pd.DataFrame, looks: Mapping[str, Mapping[str, Any]]) -> None:

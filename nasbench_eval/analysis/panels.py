@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from nasbench_eval.analysis import style
 from nasbench_eval.analysis.aggregate import dataset_order
+from nasbench_eval.analysis.labels import brief
 from nasbench_eval.analysis.layout import caption, key, lines_height, place, reduced_notes, wrap
 from nasbench_eval.cell import N_EDGES, OPS
 
@@ -41,41 +43,48 @@ def draw_operations(frame: pd.DataFrame) -> Figure:
         f"mean over seeds (n = {seeds}). Searched on {', '.join(dataset_order(frame['search_dataset']))}."
     )
     several = frame["search_dataset"].nunique() > 1
+    titles = _titles(frame)
     panels: list[Panel] = [
-        (_title(label, search if several else ""), lambda axes, part=part: _stack(axes, part))  # type: ignore[misc]
+        (_title(titles[str(label)], search if several else ""), lambda axes, part=part: _stack(axes, part))  # type: ignore[misc]
         for (_, label, search), part in frame.groupby(["variant_id", "label", "search_dataset"], sort=False)
     ]
     keys = [Patch(color=style.OPERATIONS[op], label=op) for op in OPS]
     return _grid(panels, _COLUMNS, "edges", " ".join([words, *reduced_notes(frame)]), keys)
 
 
-def draw_seeds(frame: pd.DataFrame, quantity: str, words: str) -> Figure:
+def draw_seeds(frame: pd.DataFrame, quantity: str, words: str, *, wide: bool = False) -> Figure:
     """Draw a frame of ``aggregate.per_step`` with a panel a variant and data set; one line a seed, equal scales.
 
     Args:
         frame: The frame.
         quantity: What the vertical axis says.
         words: The caption, without what was reduced.
+        wide: Whether the values differ by orders of magnitude: the vertical axis turns logarithmic.
     """
     evaluated = dataset_order(frame["dataset"])
     diagonal = bool((frame["search_dataset"] == frame["dataset"]).all())
     several = frame["search_dataset"].nunique() > 1
     limits = {str(name): (part["value"].min(), part["value"].max()) for name, part in frame.groupby("dataset")}
     panels: list[Panel] = []
+    titles = _titles(frame)
     for (label, search), rows in frame.groupby(["label", "search_dataset"], sort=False):
-        title = _title(label, search if several else "")
+        title = _title(titles[str(label)], search if several else "")
         for dataset in [str(search)] if diagonal else evaluated:
             part = rows[rows["dataset"] == dataset]
             if part.empty:
                 panels.append(None)
                 continue
             where = title if diagonal or len(evaluated) == 1 else f"{title}: {dataset}"
-            panels.append(
-                (where, lambda axes, part=part, its=limits[dataset]: _lines(axes, part, its))  # type: ignore[misc]
-            )
+            panels.append((where, partial(_lines, part=part, limits=limits[dataset], wide=wide)))
     # A variant's data sets stand side by side; where they are few, two variants share a row.
     columns = _COLUMNS if diagonal else len(evaluated) * max(_MOST_COLUMNS // len(evaluated), 1)
     return _grid(panels, columns, quantity, " ".join([words, *reduced_notes(frame)]), [])
+
+
+def _titles(frame: pd.DataFrame) -> dict[str, str]:
+    """Return what the panels call the variants: where all are reduced, the caption says it for them."""
+    names = [str(label) for label in dict.fromkeys(frame["label"])]
+    return brief(names) if frame["reduced"].all() else {name: name for name in names}
 
 
 def _title(label: Any, search: Any) -> str:
@@ -130,11 +139,25 @@ def _stack(axes: Axes, part: pd.DataFrame) -> None:
     axes.set_yticks(range(0, N_EDGES + 1, 2))
 
 
-def _lines(axes: Axes, part: pd.DataFrame, limits: tuple[float, float]) -> None:
+def widen(axes: Axes) -> None:
+    """Make the vertical axis linear between -1 and 1, and logarithmic beyond."""
+    from matplotlib.ticker import SymmetricalLogLocator
+
+    axes.set_yscale("symlog", linthresh=1)
+    locator = SymmetricalLogLocator(linthresh=1, base=10)
+    locator.set_params(numticks=6)
+    axes.yaxis.set_major_locator(locator)
+
+
+def _lines(axes: Axes, part: pd.DataFrame, limits: tuple[float, float], wide: bool) -> None:
     few: dict[str, Any] = {"marker": "o", "markersize": 2} if part.groupby("seed")["value"].count().max() <= FEW else {}
     for number, (_, line) in enumerate(part.groupby("seed")):
         colour = style.LINES[number % len(style.LINES)]
         axes.plot(line["step"], line["value"], linewidth=0.8, alpha=0.85, color=colour, **few)
     low, high = limits
-    axes.set_ylim(low - 0.05 * (high - low or 1), high + 0.05 * (high - low or 1))
+    if wide:
+        widen(axes)
+        axes.set_ylim(min(2 * low, -0.5), 2 * high)
+    else:
+        axes.set_ylim(low - 0.05 * (high - low or 1), high + 0.05 * (high - low or 1))
     axes.grid(color=style.FAINT, linewidth=0.4)

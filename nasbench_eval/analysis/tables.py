@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nasbench_eval.analysis.aggregate import comparison, dataset_order, references
-from nasbench_eval.analysis.labels import distinct_runs, is_reduced, labels
+from nasbench_eval.analysis.labels import brief, distinct_runs, is_reduced, labels
 from nasbench_eval.analysis.store import Run, RunRecord
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.files import atomic_write
@@ -134,10 +134,11 @@ def _answers(runs: list[Run], ask: Callable[[RunRecord], str], names: dict[str, 
     if len(found) < 2:
         return "".join(found)
     most = max(found, key=lambda answer: len(found[answer]))
-    told = []
+    told, short = [], brief(order)
     for answer, rows in sorted(found.items(), key=lambda item: item[0] == most):
-        others = answer == most and len(rows) > 3
-        told.append(f"{answer} ({'the other rows' if others else ', '.join(sorted(rows, key=order.index))})")
+        names_of = [short[row] for row in sorted(rows, key=order.index)]
+        whose = "the other rows" if answer == most and len(rows) > 3 else ", ".join(names_of)
+        told.append(f"{answer} ({whose})")
     return " | ".join(told)
 
 
