@@ -24,12 +24,14 @@ class Environment:
         device: A torch device.
         table: The benchmark table as truth, or None.
         training: How ``--truth train`` trains, or None where the truth is not trained.
+        workers: How many searches run side by side.
     """
 
     results: Path
     device: str = "cpu"
     table: TableTruth | None = None
     training: TrainingSettings | None = None
+    workers: int = 1
 
     @property
     def truth(self) -> Literal["table", "train", "none"]:

@@ -54,6 +54,7 @@ def environments(
     truth: Truth = "table",
     table: Table | Path | None = None,
     scale: str = "full",
+    workers: int = 1,
 ) -> dict[str, Environment]:
     """Return where the specs run, by search data set, and find what keeps them from running before the first starts.
 
@@ -64,6 +65,7 @@ def environments(
         truth: Where true accuracies come from.
         table: The benchmark table, or its path; None: where ``find_table`` finds the one of each data set.
         scale: What cuts the training of the final cell, for ``train``.
+        workers: How many searches run side by side.
 
     Raises:
         NbevalError: If a table is missing, or lacks what a search needs.
@@ -81,7 +83,7 @@ def environments(
 
         where = resolve_device(device)
     made = {
-        name: Environment(results=results, device=where, table=tables.get(name), training=training)
+        name: Environment(results=results, device=where, table=tables.get(name), training=training, workers=workers)
         for name in dict.fromkeys(spec.search_dataset for spec in specs)
     }
     for spec in {spec.variant_id: spec for spec in specs if spec.implementation.needs == "table"}.values():

@@ -38,6 +38,7 @@ def make_record(
     sizes = {} if images is None else {"train_images": len(images.train), "valid_images": len(images.valid)}
     measured = method.cost_kind == "measured"
     facts = method.facts
+    crowd = f", {env.workers} searches side by side" if env.workers > 1 else ""
     return RunRecord(
         run_id=spec.run_id,
         variant_id=spec.variant_id,
@@ -52,7 +53,7 @@ def make_record(
         # A scale cuts networks and images: a search in the table has none.
         scale=spec.scale if measured else "full",
         cost_kind=method.cost_kind,
-        device=machine.describe(env.device) if measured else "",
+        device=machine.describe(env.device) + crowd if measured else "",
         threads=machine.threads() if measured else 1,
         split=facts.get("split", ""),
         batch_norm=facts.get("batch_norm", ""),

@@ -10,15 +10,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing.connection import wait as wait_for
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +23,7 @@ from nasbench_eval import __version__
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.files import atomic_write
+from runners.workers import context, run_jobs
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -195,33 +191,8 @@ def _run(
         _prepare(load, schedule)
         yield from (_train(*job) for job in jobs)
         return
-    methods = multiprocessing.get_all_start_methods()
-    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if context.get_start_method() == "forkserver":
-        # The server process imports torch once for all workers.
-        context.set_forkserver_preload(["nasbench_eval.training"])
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(load, schedule)) as pool:
-        waiting = iter(jobs)
-        running: set[Future[list[dict[str, Any]]]] = set()
-        try:
-            while True:
-                # Two a worker: none waits for the next, and few are cancelled at Ctrl-C.
-                for job in waiting:
-                    running.add(pool.submit(_train, *job))
-                    if len(running) >= 2 * workers:
-                        break
-                if not running:
-                    return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for job_done in done:
-                    yield job_done.result()
-        except BrokenProcessPool:
-            raise NbevalError(
-                "a worker process was killed, perhaps for want of memory: the same command goes on from the cells "
-                "that are done"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    prepare = partial(_prepare, load, schedule)
+    yield from run_jobs(_train, jobs, workers=workers, prepare=prepare, how=context(["nasbench_eval.training"]))
 
 
 _loaded: list[Any] = []
@@ -232,15 +203,6 @@ def _prepare(load: Callable[[], ImageData], schedule: Schedule) -> None:
 
     torch.set_num_threads(1)
     _loaded[:] = [load(), schedule]
-
-
-def _start(load: Callable[[], ImageData], schedule: Schedule) -> None:
-    """Make a worker process ready: Ctrl-C is the parent's to handle, and the parent's end is the worker's."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (wait_for([parent.sentinel]), os._exit(1)), daemon=True).start()
-    _prepare(load, schedule)
 
 
 def _train(trial: int, group: tuple[int, ...]) -> list[dict[str, Any]]:

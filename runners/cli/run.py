@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,13 @@ if TYPE_CHECKING:
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the image data sets [NBEVAL_DATA].")
 @click.option("--split-file", type=click.Path(path_type=Path), help="Official split file, instead of seeded halves.")
 @click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Searches side by side, each in a process of its own with its share of the cores.",
+)
+@click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
 )
 def run(
@@ -59,6 +67,7 @@ def run(
     table_path: Path | None,
     data: Path | None,
     split_file: Path | None,
+    workers: int,
     results: Path,
 ) -> None:
     """Run searches, look every derived cell up in the table, and print a summary.
@@ -69,6 +78,7 @@ def run(
     \b
         nbeval run --method gaea_darts --dataset cifar10 --seeds 4
         nbeval run --method gaea_darts,darts --dataset digits --scale small --truth train
+        nbeval run --method all --dataset digits --scale small --seeds 2 --workers 4
         nbeval run --method my_method:CrossEntropy,rea --dataset cifar10 --seeds 500
     """  # noqa: D301 - click reads the control character: keep these lines as they are
     from runners.prepare import environments, image_loader, split_hash
@@ -80,8 +90,10 @@ def run(
             raise UsageError("--epochs and --set epochs=... say the same: give one of them")
         changes["epochs"] = epochs
     specs = _specs(methods, datasets, parse_seeds(seeds), scale, changes, truth, split_hash(split_file))
-    envs = environments(specs, results, device=device, truth=truth, table=table_path, scale=scale)
-    runs = _execute(specs, envs, image_loader(data, split_file))
+    places = partial(environments, results=results, device=device, truth=truth, table=table_path, scale=scale)
+    envs = places(specs)
+    done = _side_by_side(specs, envs, places, data, split_file, workers) if workers > 1 else set()
+    runs = _execute(specs, envs, image_loader(data, split_file), done)
     from nasbench_eval.analysis.tables import render, report
 
     click.echo()
@@ -126,7 +138,10 @@ def _listed(kind: str, text: str, known: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _execute(specs: list[RunSpec], envs: Mapping[str, Environment], images_of: Callable[[str], ImageData]) -> list[Run]:
+def _execute(
+    specs: list[RunSpec], envs: Mapping[str, Environment], images_of: Callable[[str], ImageData], told: set[str]
+) -> list[Run]:
+    """Run what is missing, one after the other; of the runs ``told`` of already nothing more is said."""
     runs: list[Run] = []
     for _, group in itertools.groupby(specs, key=lambda spec: spec.variant_id):
         same = list(group)
@@ -135,9 +150,57 @@ def _execute(specs: list[RunSpec], envs: Mapping[str, Environment], images_of: C
             runs += _simulated(same, env)
             continue
         for number, spec in enumerate(same, len(runs) + 1):
-            title = f"[{number}/{len(specs)}] {spec.method} {spec.search_dataset} seed {spec.seed}"
-            runs.append(_trained(spec, env, images_of, title))
+            runs.append(_trained(spec, env, images_of, _title(number, specs, spec), told=spec.run_id in told))
     return runs
+
+
+def _title(number: int, specs: Sized, spec: RunSpec) -> str:
+    return f"[{number}/{len(specs)}] {spec.method} {spec.search_dataset} seed {spec.seed}"
+
+
+def _side_by_side(
+    specs: list[RunSpec],
+    envs: Mapping[str, Environment],
+    places: Callable[..., Mapping[str, Environment]],
+    data: Path | None,
+    split_file: Path | None,
+    workers: int,
+) -> set[str]:
+    """Run those missing searches that train, several at once, and return which ones these were."""
+    from tqdm import tqdm
+
+    from runners.loop import finished
+    from runners.side_by_side import search_all
+
+    missing = {
+        _title(number, specs, spec): spec
+        for number, spec in enumerate(specs, 1)
+        if spec.implementation.needs == "images" and finished(spec, envs[spec.search_dataset]) is None
+    }
+    if not missing:
+        return set()
+    titles, chosen, workers = list(missing), list(missing.values()), min(workers, len(missing))
+    with tqdm(total=len(chosen), desc="searches", unit="run", dynamic_ncols=True, mininterval=interval()) as bar:
+        for number in search_all(
+            _one_of_many,
+            chosen,
+            titles,
+            environments=partial(places, workers=workers),
+            data=data,
+            split_file=split_file,
+            workers=workers,
+        ):
+            spec = chosen[number]
+            run = finished(spec, envs[spec.search_dataset])
+            assert run is not None
+            last = run.steps.to_dict("records")[-1]
+            bar.write(f"{titles[number]}: {_current(last, spec)}, {last['total_seconds']:.0f} s")
+            bar.update()
+    return {spec.run_id for spec in chosen}
+
+
+def _one_of_many(spec: RunSpec, env: Environment, images_of: Callable[[str], ImageData], title: str, slot: int) -> None:
+    _trained(spec, env, images_of, title, slot=slot)
 
 
 def _simulated(specs: list[RunSpec], env: Environment) -> list[Run]:
@@ -160,17 +223,36 @@ def _simulated(specs: list[RunSpec], env: Environment) -> list[Run]:
     return runs
 
 
-def _trained(spec: RunSpec, env: Environment, images_of: Callable[[str], ImageData], title: str) -> Run:
+def _trained(
+    spec: RunSpec,
+    env: Environment,
+    images_of: Callable[[str], ImageData],
+    title: str,
+    *,
+    told: bool = False,
+    slot: int = 0,
+) -> Run:
+    """Run a spec that is not complete yet; ``slot``: its line among the bars of searches side by side."""
     from tqdm import tqdm
 
     from runners.loop import execute, finished
 
     found = finished(spec, env)
     if found is not None:
-        click.echo(f"{title}: complete already")
+        if not told:
+            click.echo(f"{title}: complete already")
         return found
-    total = spec.values.get("epochs")
-    with tqdm(total=total, desc=title, unit="epoch", dynamic_ncols=True, mininterval=interval()) as bar:
+    with tqdm(
+        total=spec.values.get("epochs"),
+        desc=title,
+        unit="epoch",
+        dynamic_ncols=True,
+        mininterval=interval(),
+        position=slot,
+        leave=not slot,
+        # In a log file many bars at once could not be read.
+        disable=slot > 0 and not sys.stderr.isatty(),
+    ) as bar:
 
         def show(done: int, row: Mapping[str, Any]) -> None:
             bar.set_postfix_str(_current(row, spec), refresh=False)
@@ -184,7 +266,7 @@ def interval() -> float:
     return 0.1 if sys.stderr.isatty() else 30.0
 
 
-def _current(row: Mapping[str, Any], spec: RunSpec) -> str:
+def _current(row: Mapping[Any, Any], spec: RunSpec) -> str:
     from nasbench_eval.cell import Cell
 
     text = f"cell {Cell.parse(row['cell']).index}"
