@@ -15,7 +15,7 @@ test: install
 	$(BIN)/pytest -n 2
 
 demo: install
-	$(BIN)/nbeval run --method gaea_darts,darts --dataset digits --seeds 2 --scale small
+	$(BIN)/nbeval run --method gaea_darts,darts --dataset digits --seeds 2 --scale small --workers 2
 	$(BIN)/nbeval compare
 	$(BIN)/nbeval plot
 
