@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runners.workers import context, run_jobs
+from nasbench_eval.workers import context, run_jobs
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData

@@ -23,7 +23,7 @@ from nasbench_eval import __version__
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.files import atomic_write
-from runners.workers import context, run_jobs
+from nasbench_eval.workers import context, run_jobs
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData

@@ -16,7 +16,7 @@ import pytest
 from test_runner import TINY, call, runs
 
 from nasbench_eval.errors import NbevalError
-from runners.workers import context, run_jobs
+from nasbench_eval.workers import context, run_jobs
 
 RUN = [
     "run",

@@ -45,7 +45,7 @@ def draw_operations(frame: pd.DataFrame) -> Figure:
     several = frame["search_dataset"].nunique() > 1
     titles = _titles(frame)
     panels: list[Panel] = [
-        (_title(titles[str(label)], search if several else ""), lambda axes, part=part: _stack(axes, part))  # type: ignore[misc]
+        (_title(titles[str(label)], search if several else ""), partial(_stack, part=part))
         for (_, label, search), part in frame.groupby(["variant_id", "label", "search_dataset"], sort=False)
     ]
     keys = [Patch(color=style.OPERATIONS[op], label=op) for op in OPS]

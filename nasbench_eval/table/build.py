@@ -7,15 +7,11 @@ makes only the parts that are missing. The parts are then put together, the curv
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +28,7 @@ from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
 from nasbench_eval.table.official import Source, find_source
 from nasbench_eval.table.schema import Key, trials_by_mean
 from nasbench_eval.table.table import Table
+from nasbench_eval.workers import context, start_worker
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -141,12 +138,8 @@ def _convert(
             yield _make_part(reader, number, cells, parts, curves)
         return
     # The server process imports the record classes (and torch with them) once; the workers share its memory.
-    context: Any = multiprocessing.get_context(
-        "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    )
-    if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload(["nasbench_eval.table.records"])
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)
+    how = context(["nasbench_eval.table.records"])
+    pool = ProcessPoolExecutor(count, mp_context=how, initializer=start_worker)
     try:
         jobs = [pool.submit(_make_part, reader, n, cells, parts, curves) for n, cells in todo.items()]
         for job in jobs:
@@ -158,14 +151,6 @@ def _convert(
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C, which goes to every process of the terminal, to the parent; end when the parent was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
 
 
 def _make_part(reader: Source, number: int, cells: list[int], parts: _Parts, curves: bool) -> int:

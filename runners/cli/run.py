@@ -92,7 +92,7 @@ def run(
     specs = _specs(methods, datasets, parse_seeds(seeds), scale, changes, truth, split_hash(split_file))
     places = partial(environments, results=results, device=device, truth=truth, table=table_path, scale=scale)
     envs = places(specs)
-    done = _side_by_side(specs, envs, places, data, split_file, workers) if workers > 1 else set()
+    done = _side_by_side(specs, envs, places, data, split_file, workers) if workers > 1 else {}
     runs = _execute(specs, envs, image_loader(data, split_file), done)
     from nasbench_eval.analysis.tables import render, report
 
@@ -139,9 +139,12 @@ def _listed(kind: str, text: str, known: list[str]) -> list[str]:
 
 
 def _execute(
-    specs: list[RunSpec], envs: Mapping[str, Environment], images_of: Callable[[str], ImageData], told: set[str]
+    specs: list[RunSpec],
+    envs: Mapping[str, Environment],
+    images_of: Callable[[str], ImageData],
+    done: Mapping[str, Run],
 ) -> list[Run]:
-    """Run what is missing, one after the other; of the runs ``told`` of already nothing more is said."""
+    """Run what is missing, one after the other, and return all runs; ``done``: those just done, by their id."""
     runs: list[Run] = []
     for _, group in itertools.groupby(specs, key=lambda spec: spec.variant_id):
         same = list(group)
@@ -150,7 +153,7 @@ def _execute(
             runs += _simulated(same, env)
             continue
         for number, spec in enumerate(same, len(runs) + 1):
-            runs.append(_trained(spec, env, images_of, _title(number, specs, spec), told=spec.run_id in told))
+            runs.append(done.get(spec.run_id) or _trained(spec, env, images_of, _title(number, specs, spec)))
     return runs
 
 
@@ -165,8 +168,8 @@ def _side_by_side(
     data: Path | None,
     split_file: Path | None,
     workers: int,
-) -> set[str]:
-    """Run those missing searches that train, several at once, and return which ones these were."""
+) -> dict[str, Run]:
+    """Run those missing searches that train, several at once, and return them by their id."""
     from tqdm import tqdm
 
     from runners.loop import finished
@@ -178,11 +181,12 @@ def _side_by_side(
         if spec.implementation.needs == "images" and finished(spec, envs[spec.search_dataset]) is None
     }
     if not missing:
-        return set()
+        return {}
+    done: dict[str, Run] = {}
     titles, chosen, workers = list(missing), list(missing.values()), min(workers, len(missing))
     with tqdm(total=len(chosen), desc="searches", unit="run", dynamic_ncols=True, mininterval=interval()) as bar:
         for number in search_all(
-            _one_of_many,
+            _trained,
             chosen,
             titles,
             environments=partial(places, workers=workers),
@@ -193,14 +197,11 @@ def _side_by_side(
             spec = chosen[number]
             run = finished(spec, envs[spec.search_dataset])
             assert run is not None
+            done[spec.run_id] = run
             last = run.steps.to_dict("records")[-1]
             bar.write(f"{titles[number]}: {_current(last, spec)}, {last['total_seconds']:.0f} s")
             bar.update()
-    return {spec.run_id for spec in chosen}
-
-
-def _one_of_many(spec: RunSpec, env: Environment, images_of: Callable[[str], ImageData], title: str, slot: int) -> None:
-    _trained(spec, env, images_of, title, slot=slot)
+    return done
 
 
 def _simulated(specs: list[RunSpec], env: Environment) -> list[Run]:
@@ -228,8 +229,6 @@ def _trained(
     env: Environment,
     images_of: Callable[[str], ImageData],
     title: str,
-    *,
-    told: bool = False,
     slot: int = 0,
 ) -> Run:
     """Run a spec that is not complete yet; ``slot``: its line among the bars of searches side by side."""
@@ -239,8 +238,7 @@ def _trained(
 
     found = finished(spec, env)
     if found is not None:
-        if not told:
-            click.echo(f"{title}: complete already")
+        click.echo(f"{title}: complete already")
         return found
     with tqdm(
         total=spec.values.get("epochs"),

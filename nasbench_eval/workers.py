@@ -53,7 +53,7 @@ def run_jobs(
     Raises:
         NbevalError: If a worker was killed. Whatever a job raises is raised here; the other jobs are then given up.
     """
-    with ProcessPoolExecutor(workers, mp_context=how, initializer=_start, initargs=(prepare,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=how, initializer=start_worker, initargs=(prepare,)) as pool:
         waiting = iter(jobs)
         running: set[Future[T]] = set()
         try:
@@ -82,10 +82,15 @@ def run_jobs(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start(prepare: Callable[[], None]) -> None:
-    """Make a worker process ready: Ctrl-C is the parent's to handle, and the parent's end is the worker's."""
+def start_worker(prepare: Callable[[], None] | None = None) -> None:
+    """Make a worker process ready: Ctrl-C is the parent's to handle, and the parent's end is the worker's.
+
+    Args:
+        prepare: What else it does before its first job.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait_for([parent.sentinel]), os._exit(1)), daemon=True).start()
-    prepare()
+    if prepare is not None:
+        prepare()
