@@ -54,6 +54,24 @@ def test_text_has_a_line_a_method_and_says_what_it_means(runs):
         assert words in flat
 
 
+def test_each_reduction_is_said_once_of_the_rows_that_have_it():
+    cut = {"scale": "small", "reductions": ("cells 5 -> 1", "epochs 50 -> 10")}
+    runs = [
+        make_run({"cifar10": 80.0}, **cut),
+        make_run({"cifar10": 81.0}, overrides={"lr": 0.1}, **cut),
+        make_run(
+            {"cifar10": 82.0},
+            method="rs_ws",
+            title="RS-WS",
+            **cut | {"reductions": ("cells 5 -> 1", "epochs 250 -> 50")},
+        ),
+    ]
+    assert (
+        "reduced: small means cells 5 -> 1; epochs 250 -> 50 (RS-WS); epochs 50 -> 10 (GDAS, GDAS [lr=0.1])"
+        in report(runs).notes
+    )
+
+
 def test_text_fits_a_terminal_with_three_data_sets_and_long_settings():
     settings = {"architecture_learning_rate": 0.0125, "track_running_stats": True, "exclude_none": False}
     final = {"cifar10": 93.0, "cifar100": 70.0, "imagenet16-120": 41.0}

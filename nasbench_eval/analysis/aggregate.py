@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.analysis.labels import is_reduced, labels, setting
+from nasbench_eval.analysis.labels import is_reduced, label_order, labels, setting
 from nasbench_eval.analysis.store import TEST_ACC, Run, TableFacts
 from nasbench_eval.cell import N_OPS
 
@@ -212,7 +212,7 @@ def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
             "method": [rank(m) for m in frame["method"]],
             "title": frame["title"],
             "reduced": frame["reduced"].astype(bool),
-            "label": frame["label"],
+            "label": frame["label"].map(label_order),
             "dataset": [evaluated.index(d) for d in frame["dataset"]],
         }
     )
@@ -310,7 +310,7 @@ def per_step(runs: Iterable[Run], column: str, datasets: Sequence[str] = ()) -> 
     parts = []
     for run in sorted(
         runs,
-        key=lambda run: (rank(run.record.method), is_reduced(run.record), names[run.record.variant_id]),
+        key=lambda run: (rank(run.record.method), is_reduced(run.record), label_order(names[run.record.variant_id])),
     ):
         record, steps = run.record, run.steps
         wanted = {record.search_dataset: column}

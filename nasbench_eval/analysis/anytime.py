@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.aggregate import dataset_order, method_rank
-from nasbench_eval.analysis.labels import is_reduced, labels
+from nasbench_eval.analysis.labels import is_reduced, label_order, labels
 from nasbench_eval.analysis.store import TEST_ACC, Run
 
 POINTS = 240
@@ -38,7 +38,7 @@ def anytime(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
     names = labels(runs)
     rank = method_rank()
     groups: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (rank(run.record.method), names[run.record.variant_id])):
+    for run in sorted(runs, key=lambda run: (rank(run.record.method), label_order(names[run.record.variant_id]))):
         groups.setdefault(run.record.variant_id, []).append(run)
     parts = []
     for variant, group in groups.items():

@@ -69,11 +69,34 @@ def labels(runs: Iterable[Run]) -> dict[str, str]:
     return named
 
 
+def label_order(label: str) -> str:
+    """Return a label's sort key: a variant comes before those in which settings were changed."""
+    return label.removesuffix("]")
+
+
 def brief(names: Iterable[str]) -> dict[str, str]:
     """Return labels without the mark that a run is reduced, for where the context says so; alike ones stay whole."""
     short = {name: re.sub(r" \[reduced(: \w+)?\]|(?<=\[)reduced(: \w+)?, ", "", name) for name in names}
     counts = Counter(short.values())
     return {name: text if counts[text] == 1 else name for name, text in short.items()}
+
+
+def cuts(reduced: Iterable[tuple[str, str]], names: Iterable[str]) -> str:
+    """Say what was reduced: first what all reduced variants share, then the rest, each with its variants.
+
+    Args:
+        reduced: Label and reductions, parted by semicolons, of each reduced variant; empty if none is.
+        names: All labels of the context, which are written in brief.
+    """
+    whose: dict[str, list[str]] = {}
+    pairs = list(dict.fromkeys(reduced))
+    for label, words in pairs:
+        for cut in words.split("; "):
+            whose.setdefault(cut, []).append(label)
+    everyone, short = len({label for label, _ in pairs}), brief(dict.fromkeys(names))
+    shared = [cut for cut, group in whose.items() if len(set(group)) == everyone]
+    rest = [f"{cut} ({', '.join(short[label] for label in whose[cut])})" for cut in whose if cut not in shared]
+    return "; ".join([*shared, *rest])
 
 
 def _parts(record: RunRecord) -> list[str]:

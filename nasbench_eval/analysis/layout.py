@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.analysis import style
-from nasbench_eval.analysis.labels import brief
+from nasbench_eval.analysis.labels import cuts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,14 +74,6 @@ def caption(figure: Figure, text: str, left: float, bottom: float) -> None:
 
 def reduced_notes(frame: pd.DataFrame) -> list[str]:
     """Say for a caption what was reduced; of which rows, where not all that were reduced share a reduction."""
-    reduced = frame[frame["reduced"].astype(bool)].drop_duplicates(["label", "reductions"])
-    cuts: dict[str, list[str]] = {}
-    for label, words in zip(reduced["label"], reduced["reductions"], strict=True):
-        for cut in str(words).split("; "):
-            cuts.setdefault(cut, []).append(str(label))
-    if not cuts:
-        return []
-    everyone, short = len(set(reduced["label"])), brief(dict.fromkeys(frame["label"]))
-    shared = [cut for cut, names in cuts.items() if len(set(names)) == everyone]
-    others = [f"{cut} ({', '.join(short[name] for name in names)})" for cut, names in cuts.items() if cut not in shared]
-    return [f"REDUCED runs, not the published setting: {'; '.join([*shared, *others])}."]
+    reduced = frame[frame["reduced"].astype(bool)]
+    words = cuts(zip(reduced["label"], reduced["reductions"], strict=True), frame["label"])
+    return [f"REDUCED runs, not the published setting: {words}."] if words else []

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nasbench_eval.analysis.aggregate import dataset_order, method_rank
-from nasbench_eval.analysis.labels import is_reduced, labels
+from nasbench_eval.analysis.labels import is_reduced, label_order, labels
 from nasbench_eval.analysis.rank_files import RankScores, rank_file, read_scores
 from nasbench_eval.analysis.store import Run
 from nasbench_eval.streams import Streams
@@ -158,7 +158,7 @@ def rank(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
         key=lambda pair: (
             places.index(pair[0].record.search_dataset),
             order(pair[0].record.method),
-            names[pair[0].record.variant_id],
+            label_order(names[pair[0].record.variant_id]),
             pair[0].record.seed,
         ),
     ):

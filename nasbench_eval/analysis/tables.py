@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nasbench_eval.analysis.aggregate import comparison, dataset_order, references
-from nasbench_eval.analysis.labels import brief, distinct_runs, is_reduced, labels
+from nasbench_eval.analysis.labels import brief, cuts, distinct_runs, is_reduced, labels
 from nasbench_eval.analysis.store import Run, RunRecord
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.files import atomic_write
@@ -116,8 +116,9 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
     }
     notes = []
     for scale in sorted({run.record.scale for run in runs if is_reduced(run.record)}):
-        cut = [run for run in runs if is_reduced(run.record) and run.record.scale == scale]
-        words = _answers(cut, lambda r: "; ".join(r.reductions) or r.scale, names, order)
+        cut = [run.record for run in runs if is_reduced(run.record) and run.record.scale == scale]
+        cut.sort(key=lambda record: order.index(names[record.variant_id]))
+        words = cuts(((names[record.variant_id], "; ".join(record.reductions) or scale) for record in cut), order)
         notes.append(f"reduced{'' if scale == 'full' else f': {scale}'} means {words}")
     for what, ask in asked.items():
         if words := _answers(runs, ask, names, order):
