@@ -61,6 +61,7 @@ def test_the_picture_says_what_was_measured_on_what(tmp_path: Path) -> None:
     text = " ".join(" ".join(t.get_text() for t in figure.texts).split())
     inside = [" ".join(t.get_text() for t in axes.texts) for axes in figure.axes]
     assert "tau: 1.00 [1.00, 1.00]" in inside[0]
+    assert [axes.texts[1].get_text() for axes in figure.axes] == ["GDAS", "GAEA"]  # what all have, the caption says
     assert "tau: undefined, all scores are equal" in inside[1]
     assert "20 cells drawn from all 15,625, the same for every run." in text
     assert "Shared weights scored on 50 valid images (GAEA: 50 valid images, which the weights were trained on" in text

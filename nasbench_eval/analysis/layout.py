@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.analysis import style
-from nasbench_eval.analysis.labels import cuts
+from nasbench_eval.analysis.labels import brief, cuts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,3 +77,9 @@ def reduced_notes(frame: pd.DataFrame) -> list[str]:
     reduced = frame[frame["reduced"].astype(bool)]
     words = cuts(zip(reduced["label"], reduced["reductions"], strict=True), frame["label"])
     return [f"REDUCED runs, not the published setting: {words}."] if words else []
+
+
+def titles(frame: pd.DataFrame) -> dict[str, str]:
+    """Return what panels call the variants of a frame: where all are reduced, the caption says it for them."""
+    names = [str(label) for label in dict.fromkeys(frame["label"])]
+    return brief(names) if frame["reduced"].all() else {name: name for name in names}

@@ -11,8 +11,7 @@ import pandas as pd
 
 from nasbench_eval.analysis import style
 from nasbench_eval.analysis.aggregate import dataset_order
-from nasbench_eval.analysis.labels import brief
-from nasbench_eval.analysis.layout import caption, key, lines_height, place, reduced_notes, wrap
+from nasbench_eval.analysis.layout import caption, key, lines_height, place, reduced_notes, titles, wrap
 from nasbench_eval.cell import N_EDGES, OPS
 
 if TYPE_CHECKING:
@@ -43,9 +42,9 @@ def draw_operations(frame: pd.DataFrame) -> Figure:
         f"mean over seeds (n = {seeds}). Searched on {', '.join(dataset_order(frame['search_dataset']))}."
     )
     several = frame["search_dataset"].nunique() > 1
-    titles = _titles(frame)
+    names = titles(frame)
     panels: list[Panel] = [
-        (_title(titles[str(label)], search if several else ""), partial(_stack, part=part))
+        (_title(names[str(label)], search if several else ""), partial(_stack, part=part))
         for (_, label, search), part in frame.groupby(["variant_id", "label", "search_dataset"], sort=False)
     ]
     keys = [Patch(color=style.OPERATIONS[op], label=op) for op in OPS]
@@ -66,9 +65,9 @@ def draw_seeds(frame: pd.DataFrame, quantity: str, words: str, *, wide: bool = F
     several = frame["search_dataset"].nunique() > 1
     limits = {str(name): (part["value"].min(), part["value"].max()) for name, part in frame.groupby("dataset")}
     panels: list[Panel] = []
-    titles = _titles(frame)
+    names = titles(frame)
     for (label, search), rows in frame.groupby(["label", "search_dataset"], sort=False):
-        title = _title(titles[str(label)], search if several else "")
+        title = _title(names[str(label)], search if several else "")
         for dataset in [str(search)] if diagonal else evaluated:
             part = rows[rows["dataset"] == dataset]
             if part.empty:
@@ -79,12 +78,6 @@ def draw_seeds(frame: pd.DataFrame, quantity: str, words: str, *, wide: bool = F
     # A variant's data sets stand side by side; where they are few, two variants share a row.
     columns = _COLUMNS if diagonal else len(evaluated) * max(_MOST_COLUMNS // len(evaluated), 1)
     return _grid(panels, columns, quantity, " ".join([words, *reduced_notes(frame)]), [])
-
-
-def _titles(frame: pd.DataFrame) -> dict[str, str]:
-    """Return what the panels call the variants: where all are reduced, the caption says it for them."""
-    names = [str(label) for label in dict.fromkeys(frame["label"])]
-    return brief(names) if frame["reduced"].all() else {name: name for name in names}
 
 
 def _title(label: Any, search: Any) -> str:
@@ -98,13 +91,13 @@ def _grid(panels: Sequence[Panel], columns: int, quantity: str, text: str, keys:
     rows = -(-len(panels) // columns)
     width = max(2 * _MARGIN + _LEFT + columns * _PANEL[0] + (columns - 1) * _GAPS[0], 5.2)
     # The titles are bold, hence wider than the measure of a wrapped text.
-    titles = ["" if panel is None else wrap(panel[0], 0.85 * _PANEL[0], style.SMALL_SIZE) for panel in panels]
+    heads = ["" if panel is None else wrap(panel[0], 0.85 * _PANEL[0], style.SMALL_SIZE) for panel in panels]
     text = wrap(text, width - 2 * _MARGIN, style.SMALL_SIZE)
     legend = _LEGEND if keys else 0.0
     below = _MARGIN + lines_height(text, style.SMALL_SIZE) + 0.1 + legend
-    row_height = max(lines_height(title, style.SMALL_SIZE) for title in titles) + _PANEL[1] + _GAPS[1]
+    row_height = max(lines_height(title, style.SMALL_SIZE) for title in heads) + _PANEL[1] + _GAPS[1]
     figure = Figure(figsize=(width, below + rows * row_height + _MARGIN))
-    for number, (panel, title) in enumerate(zip(panels, titles, strict=True)):
+    for number, (panel, title) in enumerate(zip(panels, heads, strict=True)):
         if panel is None:
             continue
         row, column = divmod(number, columns)

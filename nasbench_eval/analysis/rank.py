@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nasbench_eval.analysis.aggregate import dataset_order, method_rank
-from nasbench_eval.analysis.labels import is_reduced, label_order, labels
+from nasbench_eval.analysis.labels import brief, is_reduced, label_order, labels
 from nasbench_eval.analysis.rank_files import RankScores, rank_file, read_scores
 from nasbench_eval.analysis.store import Run
 from nasbench_eval.streams import Streams
@@ -253,6 +253,5 @@ def _differing(variants: pd.DataFrame, column: str, words: str) -> str:
 
 
 def _short(part: pd.DataFrame, variants: pd.DataFrame) -> list[str]:
-    """Titles where they tell all variants apart, else labels."""
-    column = "title" if variants["title"].is_unique else "label"
-    return list(dict.fromkeys(part[column]))
+    names = brief(dict.fromkeys(variants["label"]))
+    return [names[label] for label in dict.fromkeys(part["label"])]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nasbench_eval.analysis import style
-from nasbench_eval.analysis.layout import caption, key, lines_height, place, reduced_notes, wrap
+from nasbench_eval.analysis.layout import caption, key, lines_height, place, reduced_notes, titles, wrap
 from nasbench_eval.analysis.rank import notes, shown
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ def draw_rank(frame: pd.DataFrame) -> Figure:
     n_columns = -(-len(variants) // n_rows)
     panel = (1.85, 1.6) if n_columns > 2 else (2.6, 2.1) if n_columns > 1 else (4.0, 2.8)
     several = variants["dataset"].nunique() > 1
-    titles = [_title(variant, several, panel[0]) for _, variant in variants.iterrows()]
-    head = _ABOVE + 4 * _LINE + 0.05 + max(lines_height(title, style.TEXT_SIZE) for title in titles)
+    names = titles(variants)
+    heads = [_title(names[v["label"]], v["dataset"] if several else "", panel[0]) for _, v in variants.iterrows()]
+    head = _ABOVE + 4 * _LINE + 0.05 + max(lines_height(title, style.TEXT_SIZE) for title in heads)
     seeds = sorted(set(frame["seed"].dropna()))
     looks = {s: (_MARKERS[i % len(_MARKERS)], style.LINES[i % len(style.LINES)]) for i, s in enumerate(seeds)}
 
@@ -62,7 +63,7 @@ def draw_rank(frame: pd.DataFrame) -> Figure:
         axes.set_xlabel("shared-weight accuracy (%)")
         if column == 0 or several:
             axes.set_ylabel("true test accuracy (%)")
-        _write(axes, titles[number], "\n".join(_statistics(variant)), panel[1])
+        _write(axes, heads[number], "\n".join(_statistics(variant)), panel[1])
     columns = min(key_columns, len(looks)) + 1
     spacing = {"labelspacing": 0.35, "columnspacing": 1.2, "handletextpad": 0.3}
     key(figure, _keys(looks), _MARGIN, key_bottom, columns, **spacing)
@@ -119,9 +120,9 @@ def _paint(axes: Axes, cells: pd.DataFrame, limits: tuple[float, float], looks: 
     axes.locator_params(nbins=5)
 
 
-def _title(variant: pd.Series[Any], several: bool, inches: float) -> str:
-    name, bracket, rest = str(variant["label"]).partition(" [")
-    lines = [f"{name}, {variant['dataset']}" if several else name, *([f"[{rest}"] if bracket else [])]
+def _title(label: str, dataset: str, inches: float) -> str:
+    name, bracket, rest = label.partition(" [")
+    lines = [f"{name}, {dataset}" if dataset else name, *([f"[{rest}"] if bracket else [])]
     return "\n".join(wrap(line, inches, style.TEXT_SIZE) for line in lines)
 
 
