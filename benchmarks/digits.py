@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_eval.cell import Cell
-from nasbench_eval.distinct import representatives
+from nasbench_eval.equivalence import representatives
 from nasbench_eval.images import load_images
-from nasbench_eval.streams import Streams
 from nasbench_eval.table import Table, find_table
-from nasbench_eval.training import Schedule
+from nasbench_eval.training.recipes import Schedule
+from nasbench_eval.utils.rng import Streams
 from runners.train_table import train_cells
 
 EDGES = (0, 15, 20, 30, 50, 70, 80, 85, 88, 90, 91, 92, 93, 94, 95, 96, 100)
@@ -148,7 +148,7 @@ def draw(accuracy: np.ndarray, real: Table | None, path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from nasbench_eval.analysis import style
+    from nasbench_eval.analysis.figures import _style as style
 
     with rc_context(style.RC):  # type: ignore[arg-type]  # the stub lists every key as a literal
         figure = Figure(figsize=(3.4 if real is None else 6.8, 2.6), layout="constrained")

@@ -60,7 +60,7 @@ def main() -> None:
 def machine(device: str) -> str:
     import torch  # noqa: F401 - so that the description knows the threads
 
-    from runners.machine import describe
+    from runners.device import describe
 
     return describe(device)
 
@@ -91,7 +91,7 @@ def random_images(n: int) -> Any:
     import torch
 
     from nasbench_eval.images import Images
-    from nasbench_eval.streams import Streams
+    from nasbench_eval.utils.rng import Streams
 
     generator = Streams(0).torch("benchmark images")
     pixels = torch.randint(0, 256, (n, 3, 32, 32), generator=generator, dtype=torch.uint8)
@@ -104,7 +104,7 @@ def nbeval(method: str, options: argparse.Namespace) -> Any:
     from nasbench_eval.images import ImageData
     from nasbench_eval.methods import SearchContext
     from nasbench_eval.methods.weight_sharing import WeightSharing
-    from nasbench_eval.streams import Streams
+    from nasbench_eval.utils.rng import Streams
 
     part = random_images(64)
     data = ImageData("random", 10, part, part, part, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 4, True, "")
@@ -121,23 +121,23 @@ def nbeval(method: str, options: argparse.Namespace) -> Any:
 
 
 def plain(method: str, options: argparse.Namespace) -> Any:
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
     import torch
     import torch.nn.functional as F
     from plain import PlainSupernet  # type: ignore[import-not-found]
 
     from nasbench_eval.cell import N_OPS
-    from nasbench_eval.methods.weight_sharing.optimizers import architecture_optimizer
-    from nasbench_eval.methods.weight_sharing.search import architecture_of
-    from nasbench_eval.streams import Streams
+    from nasbench_eval.methods.weight_sharing.parts import OPTIMIZERS, PARAMETRISATIONS
+    from nasbench_eval.utils.rng import Streams
 
     s, device = settings(method, options), torch.device(options.device)
     net = PlainSupernet(s.channels, s.cells, 10, track_running_stats=s.track_running_stats).to(device)
     ops = tuple(range(0 if s.zero_op else 1, N_OPS))
-    architecture = architecture_of(s, ops, Streams(0).torch("architecture")).to(device)
+    architecture = PARAMETRISATIONS[s.parametrisation].build(ops, s, Streams(0).torch("architecture")).to(device)
     sgd = torch.optim.SGD(net.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay, nesterov=s.nesterov)
     parameters = list(architecture.parameters())
-    learner = architecture_optimizer(s, parameters, rounds=1)
+    build = OPTIMIZERS[s.arch_optimizer]
+    learner = None if build is None else build(parameters, s, 1)
     loaders = [pil_loader(), pil_loader()]
     sampled = s.parametrisation in ("gumbel", "uniform")
 

@@ -114,7 +114,7 @@ def measure_open(path: str, _cells: int) -> dict[str, float]:
 
 def measure_build(source: str, _cells: int, *, curves: bool, workers: int) -> dict[str, float]:
     """``nbeval table build``: all of its processes together, what they share counted once, imports and all."""
-    build = importlib.import_module("nasbench_eval.table.build").build_table
+    build = importlib.import_module("nasbench_eval.table.sources.build").build_table
     peak, done = 0.0, threading.Event()
 
     def watch() -> None:
@@ -188,7 +188,7 @@ def generate(folder: Path, cells: int) -> tuple[Path, Path, Path]:
     """Write the file, the folder, and a table of all cells with the columns that the file gives."""
     import torch
 
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # The tests' generator of official files.
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))  # The tests' generator of official files.
     layout: Any = importlib.import_module("official_layout")
     pth, nats, full = folder / "NAS-Bench-201-v1_1-000000.pth", folder / "nats", folder / "full.parquet"
     layout.write_nats(nats, [])
@@ -200,7 +200,7 @@ def generate(folder: Path, cells: int) -> tuple[Path, Path, Path]:
     content["evaluated_indexes"] = set(range(cells))
     torch.save(content, pth)
     del content
-    build = importlib.import_module("nasbench_eval.table.build").build_table
+    build = importlib.import_module("nasbench_eval.table.sources.build").build_table
     some = build(nats, folder / "some.parquet", partial=True, workers=1)
     rng = np.random.default_rng(0)
     columns: dict[Key, np.ndarray] = {key: rng.uniform(0, 100, N_CELLS) for key in some.keys}

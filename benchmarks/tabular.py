@@ -30,10 +30,10 @@ import numpy as np
 
 from nasbench_eval.cell import EDGES, N_CELLS, N_EDGES, OPS
 from nasbench_eval.table import Table
-from runners.environment import Environment
-from runners.simulated import run_variant
+from runners.context import Environment
+from runners.lookup import TableTruth
 from runners.spec import RunSpec
-from runners.truths import TableTruth
+from runners.tabular import run_variant
 
 BUDGET = 12_000.0
 Ops = list[str]
@@ -72,7 +72,7 @@ def main() -> None:
 
 def landscapes(folder: Path, cells: int) -> tuple[Query, Table]:
     """Make the official file, and return what the API and what the table know of it."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
     importlib.import_module("official_layout").write_pth(folder / "official.pth", range(cells))
     import nas_201_api
     import torch
@@ -86,7 +86,7 @@ def landscapes(folder: Path, cells: int) -> tuple[Query, Table]:
         info = api.get_more_info(index % cells, "cifar10-valid", iepoch=None, hp="12", is_random=False)
         return info["valid-accuracy"], info["train-all-time"] + info["valid-per-time"]
 
-    build: Any = importlib.import_module("nasbench_eval.table.build").build_table
+    build: Any = importlib.import_module("nasbench_eval.table.sources.build").build_table
     build(folder / "official.pth", folder / "part.parquet", partial=True)
     part = Table.open(folder / "part.parquet")
     repeated = {key: part.values(key)[np.arange(N_CELLS) % cells] for key in part.keys}

@@ -19,13 +19,14 @@ import torch
 import torch.nn.functional as F
 
 from nasbench_eval.cell import Cell
-from nasbench_eval.distinct import normal_form
-from nasbench_eval.group_net import GroupNet
+from nasbench_eval.equivalence import normal_form
 from nasbench_eval.images import Augment
-from nasbench_eval.images.placed_digits import placed_digits
-from nasbench_eval.supernet import StandaloneNet
-from nasbench_eval.training import MOMENTUM, Schedule, _descend, distinct_cells, groups_of
-from runners.machine import describe
+from nasbench_eval.images.digits import placed_digits
+from nasbench_eval.networks.stacked import GroupNet
+from nasbench_eval.networks.standalone import StandaloneNet
+from nasbench_eval.training.grouped import MOMENTUM, _descend, distinct_cells, groups_of
+from nasbench_eval.training.recipes import Schedule
+from runners.device import describe
 
 Step = Callable[[torch.Tensor, torch.Tensor], None]
 SCHEDULE = Schedule()

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 from nasbench_eval.cell import EDGES, N_EDGES, N_OPS, OPS, Cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.methods import Budget, SearchContext, SearchMethod, StepInfo
-from nasbench_eval.methods.settings import build_settings, setting
-from nasbench_eval.methods.tabular import TabularMethod, TabularSettings
+from nasbench_eval.methods.tabular.base import TabularMethod, TabularSettings
+from nasbench_eval.settings import build_settings, setting
 from nasbench_eval.table import Key, Table, find_table
 from runners.presets import load_preset, name_of, register
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nasbench_eval.analysis.store import RunRecord
-    from runners.prepare import Truth
+    from nasbench_eval.runs.store import RunRecord
+    from runners.inputs import Truth
 
 __all__ = [
     "EDGES",
@@ -59,7 +59,7 @@ class Result:
     Attributes:
         cell: The cell it returned.
         test_acc: The cell's true test accuracy in percent, by data set; empty where no truth is known.
-        steps: One row an epoch or a query; ``nasbench_eval.analysis.store`` says which columns there are.
+        steps: One row an epoch or a query; ``nasbench_eval.runs.store`` says which columns there are.
         record: Everything else: settings, device, versions, how the truth came about.
         seconds: What the search cost; ``record.cost_kind`` says whether measured or simulated.
     """
@@ -108,7 +108,7 @@ def search(
         UsageError: If the call is off: an unknown name, a value that does not fit.
         NbevalError: If a table, images or a checkpoint are missing or damaged.
     """
-    from runners.prepare import environments, image_loader, split_hash
+    from runners.inputs import environments, image_loader, split_hash
     from runners.spec import RunSpec
 
     split = None if split_file is None else Path(split_file)
@@ -123,7 +123,7 @@ def search(
             scale=scale,
         )[dataset]
         # The loop imports pandas, and torch where the method needs images.
-        from runners.loop import execute, finished
+        from runners.search import execute, finished
 
         run = finished(spec, env)
         if run is None:
@@ -171,8 +171,8 @@ def evaluate(
         UsageError: If it is no cell, or the table does not know the data set.
         NbevalError: If there is no table.
     """
-    from runners.prepare import opened
-    from runners.truths import TableTruth
+    from runners.inputs import opened
+    from runners.lookup import TableTruth
 
     if isinstance(cell, int):
         cell = Cell.from_index(cell)

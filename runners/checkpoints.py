@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.files import atomic_write
+from nasbench_eval.utils.files import atomic_write
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

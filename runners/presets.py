@@ -17,8 +17,8 @@ from typing import Any
 
 from nasbench_eval.errors import UsageError, unknown
 from nasbench_eval.methods import SearchMethod, load_method
-from nasbench_eval.methods.own import path_of, remember
-from nasbench_eval.methods.settings import build_settings
+from nasbench_eval.methods.plugins import path_of, remember
+from nasbench_eval.settings import build_settings
 
 BLOCKS = ("weight sharing", "standard HPO")
 ENTRY_POINTS = "nbeval.methods"

@@ -13,8 +13,8 @@ from typing import Any
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.methods import METHODS, SearchMethod, load_method
-from nasbench_eval.methods.own import source_hash
-from nasbench_eval.methods.settings import build_settings, identity
+from nasbench_eval.methods.plugins import source_hash
+from nasbench_eval.settings import build_settings, identity
 from runners.presets import Preset, load_preset, scaled
 
 SPEC_VERSION = 1

@@ -22,12 +22,12 @@ from tqdm import tqdm
 from nasbench_eval import __version__
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.files import atomic_write
-from nasbench_eval.workers import context, run_jobs
+from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.processes import context, run_jobs
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
-    from nasbench_eval.training import Schedule
+    from nasbench_eval.training.recipes import Schedule
 
 Done = tuple[int, int]
 """Official index of a cell, and trial."""
@@ -145,8 +145,8 @@ def train_cells(
     Raises:
         NbevalError: If the file's cells were trained on something else or otherwise, or a worker was killed.
     """
-    from nasbench_eval.distinct import representatives
-    from nasbench_eval.training import distinct_cells, groups_of
+    from nasbench_eval.equivalence import representatives
+    from nasbench_eval.training.grouped import distinct_cells, groups_of
 
     head = head_of(load(), schedule)
     if path.exists():
@@ -192,7 +192,7 @@ def _run(
         yield from (_train(*job) for job in jobs)
         return
     prepare = partial(_prepare, load, schedule)
-    yield from run_jobs(_train, jobs, workers=workers, prepare=prepare, how=context(["nasbench_eval.training"]))
+    yield from run_jobs(_train, jobs, workers=workers, prepare=prepare, how=context(["nasbench_eval.training.grouped"]))
 
 
 _loaded: list[Any] = []
@@ -208,7 +208,7 @@ def _prepare(load: Callable[[], ImageData], schedule: Schedule) -> None:
 def _train(trial: int, group: tuple[int, ...]) -> list[dict[str, Any]]:
     import torch
 
-    from nasbench_eval.training import train_group
+    from nasbench_eval.training.grouped import train_group
 
     data, schedule = _loaded
     outcomes, seconds = train_group([Cell.from_index(index) for index in group], data, schedule, trial)

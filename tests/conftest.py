@@ -1,4 +1,4 @@
-"""Shared fixtures: a synthetic table, and the tests' own folder on the path for the plain reference implementations."""
+"""Shared fixtures, and the folder of helpers on the path."""
 
 from __future__ import annotations
 
@@ -6,30 +6,15 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 # One thread a worker wherever the tests run: the trajectory of a search depends on the number.
 os.environ["OMP_NUM_THREADS"] = "1"
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
-from nasbench_eval.cell import N_CELLS
-from nasbench_eval.table import Key, Table
+from tables import synthetic_table
 
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
-
-
-def synthetic_table(seed: int = 0) -> Table:
-    """A table of random numbers that knows digits and cifar10."""
-    rng = np.random.default_rng(seed)
-    columns = {}
-    for dataset in ("digits", "cifar10"):
-        for trial in ("777", "888"):
-            columns[Key(dataset, 200, "test", "accuracy", trial)] = rng.uniform(10, 95, N_CELLS)
-        columns[Key(dataset, 12, "valid", "accuracy")] = rng.uniform(10, 85, N_CELLS)
-        columns[Key(dataset, 12, "train", "train_seconds")] = rng.uniform(100, 900, N_CELLS)
-        columns[Key(dataset, 12, "valid", "eval_seconds")] = rng.uniform(1, 5, N_CELLS)
-    return Table.build(columns, name="synthetic", source={"made": "in the tests"}, splits={})
+from nasbench_eval.table import Table
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
 """The cell space: strings, the official order, neighbours, isomorphic cells."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import SHARED_DATA
 
 from nasbench_eval.cell import (
     AVG_POOL_3X3,
@@ -19,8 +19,6 @@ from nasbench_eval.cell import (
     parse_cell,
 )
 from nasbench_eval.errors import UsageError
-
-SHARED = Path(__file__).parents[2] / "shared/data"
 
 FIRST = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
 
@@ -57,11 +55,11 @@ def test_every_cell_survives_its_string_and_its_index():
     assert all_archs() == tuple(map(str, cells))
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is absent")
+@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="../shared/data is absent")
 def test_the_order_is_that_of_the_real_table():
     import pyarrow.parquet as pq
 
-    real = pq.read_table(SHARED / "nasbench201-real.parquet", columns=["index", "arch"])
+    real = pq.read_table(SHARED_DATA / "nasbench201-real.parquet", columns=["index", "arch"])
     assert real.column("index").to_pylist() == list(range(15625))
     assert tuple(real.column("arch").to_pylist()) == all_archs()
 

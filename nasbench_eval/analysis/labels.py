@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from nasbench_eval.analysis.store import Run, RunRecord
+from nasbench_eval.runs.store import Run, RunRecord
 
 
 def distinct_runs(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from nasbench_eval.analysis.aggregate import comparison, dataset_order, references
+from nasbench_eval.analysis.comparison import comparison, dataset_order, references
 from nasbench_eval.analysis.labels import brief, cuts, distinct_runs, is_reduced, labels
-from nasbench_eval.analysis.store import Run, RunRecord
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.files import atomic_write
+from nasbench_eval.runs.store import Run, RunRecord
+from nasbench_eval.utils.files import atomic_write
 
 FORMATS = ("text", "markdown", "latex", "csv")
 WIDTH = 118

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from nasbench_eval.images.data import ImageData
+    from nasbench_eval.images.datasets import ImageData
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nasbench_eval.errors import UsageError, unknown
-from nasbench_eval.images.data import ImageData, Images
-from nasbench_eval.images.files import DATASETS, find_images
-from nasbench_eval.images.placed_digits import placed_digits
+from nasbench_eval.images.catalogue import DATASETS, find_images
+from nasbench_eval.images.datasets import ImageData, Images
+from nasbench_eval.images.digits import placed_digits
 from nasbench_eval.images.readers import Batch, read_images
 from nasbench_eval.images.splits import seeded_split, split_from_file
 

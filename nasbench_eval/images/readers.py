@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.images.files import Found
-from nasbench_eval.unpickle import NUMPY_ARRAYS, restricted_load
+from nasbench_eval.images.catalogue import Found
+from nasbench_eval.utils.safe_pickle import NUMPY_ARRAYS, restricted_load
 
 
 class Batch(NamedTuple):

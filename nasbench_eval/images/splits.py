@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.files import sha256_of
-from nasbench_eval.streams import Streams
+from nasbench_eval.utils.files import sha256_of
+from nasbench_eval.utils.rng import Streams
 
 SPLIT_SEED = 0
 """Seed of every split of ours. It is no run's seed: whatever theirs, all runs search on the same images."""

@@ -6,18 +6,18 @@ import importlib
 
 from nasbench_eval.errors import unknown
 from nasbench_eval.methods.base import Budget, Objective, SearchContext, SearchMethod, StepInfo
-from nasbench_eval.methods.own import load_class
+from nasbench_eval.methods.plugins import load_class
 
 __all__ = ["METHODS", "Budget", "Objective", "SearchContext", "SearchMethod", "StepInfo", "load_method"]
 
 METHODS: dict[str, str] = {
     "weight_sharing": "nasbench_eval.methods.weight_sharing:WeightSharing",
-    "random_search": "nasbench_eval.methods.random_search:RandomSearch",
-    "evolution": "nasbench_eval.methods.evolution:RegularisedEvolution",
-    "reinforce": "nasbench_eval.methods.reinforce:Reinforce",
-    "bohb": "nasbench_eval.methods.bohb:Bohb",
-    "local_search": "nasbench_eval.methods.local_search:LocalSearch",
-    "asha": "nasbench_eval.methods.halving:Asha",
+    "random_search": "nasbench_eval.methods.tabular.random_search:RandomSearch",
+    "evolution": "nasbench_eval.methods.tabular.evolution:RegularisedEvolution",
+    "reinforce": "nasbench_eval.methods.tabular.reinforce:Reinforce",
+    "bohb": "nasbench_eval.methods.tabular.bohb:Bohb",
+    "local_search": "nasbench_eval.methods.tabular.local_search:LocalSearch",
+    "asha": "nasbench_eval.methods.tabular.hyperband:Asha",
 }
 """Implementations by name, as ``module:class`` so that a method loads only what it needs."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from nasbench_eval.cell import Cell
-from nasbench_eval.streams import Streams
+from nasbench_eval.utils.rng import Streams
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -100,7 +100,7 @@ class SearchMethod(abc.ABC):
     def facts(self) -> Mapping[str, str]:
         """What a result row must say of the search beyond its settings, in words: ``split``, ``batch_norm``.
 
-        A method with a :meth:`keepsake` also says ``scored_on``: which images :meth:`scores` counts on.
+        A method with an :meth:`artifact` also says ``scored_on``: which images :meth:`score_cells` counts on.
         """
         return {}
 
@@ -125,18 +125,18 @@ class SearchMethod(abc.ABC):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state that ``state_dict`` of the same spec returned."""
 
-    def keepsake(self) -> dict[str, Any] | None:
-        """Return what a finished search leaves behind for ``nbeval rank``: tensors and plain values; None for nothing.
+    def artifact(self) -> dict[str, Any] | None:
+        """Return what a finished search keeps for ``nbeval rank``: tensors and plain values; None for nothing.
 
-        It is written after the last step, before the run's file. A method that returns one has :meth:`scores` too.
+        It is written after the last step, before the run's file. A method with an artifact has :meth:`score_cells` too.
         """
         return None
 
-    def scores(self, keepsake: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
+    def score_cells(self, artifact: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
         """Yield the loss and the accuracy in percent that shared weights give each cell on the whole valid part.
 
         Args:
-            keepsake: What :meth:`keepsake` of a run with the same settings returned.
+            artifact: What :meth:`artifact` of a run with the same settings returned.
             cells: The cells, in this order.
         """
-        raise NotImplementedError(f"{type(self).__name__} returns a keepsake, so it has to have scores as well")
+        raise NotImplementedError(f"{type(self).__name__} has an artifact, so it needs score_cells as well")

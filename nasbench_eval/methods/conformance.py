@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nasbench_eval.cell import N_CELLS, Cell
 from nasbench_eval.methods.base import SearchContext, SearchMethod, StepInfo
-from nasbench_eval.streams import Streams
+from nasbench_eval.utils.rng import Streams
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData, Images

@@ -12,10 +12,10 @@ import numpy as np
 
 from nasbench_eval.cell import N_CELLS, Cell, all_archs
 from nasbench_eval.errors import NbevalError, unknown
-from nasbench_eval.files import atomic_write
 from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import CurveFile, curves_path
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
+from nasbench_eval.utils.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd

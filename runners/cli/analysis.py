@@ -92,8 +92,8 @@ def compare(
     Rows are methods, columns the data sets on which the found cells were looked up. The csv has one row a
     method and data set with everything known, also each seed's value and the 95 % t interval of the mean.
     """
-    from nasbench_eval.analysis.store import load_runs
     from nasbench_eval.analysis.tables import render, report, write_text
+    from nasbench_eval.runs.store import load_runs
 
     folders = folders or (RESULTS,)
     runs = load_runs(folders)
@@ -146,7 +146,7 @@ def plot(
 
     from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw
     from nasbench_eval.analysis.labels import distinct_runs
-    from nasbench_eval.analysis.store import load_runs
+    from nasbench_eval.runs.store import load_runs
 
     for name in figures:
         if name not in FIGURES:

@@ -22,7 +22,7 @@ def data() -> None:
 @click.option("--data", "root", type=_FOLDER, help="Folder to put them in. [NBEVAL_DATA, else the user's cache folder]")
 def fetch(names: tuple[str, ...], root: Path | None) -> None:
     """Download the official archives, check their MD5 sums, unpack them; what is there is left alone."""
-    from nasbench_eval.download import fetch_images
+    from nasbench_eval.images.download import fetch_images
 
     for name in names:
         path, new = fetch_images(name, root, progress=sys.stderr.isatty())
@@ -58,7 +58,7 @@ def info(names: tuple[str, ...], root: Path | None) -> None:
 def _describe(name: str, root: Path | None) -> str:
     """Return two lines on a data set that can be read."""
     from nasbench_eval.images import load_images
-    from nasbench_eval.images.files import LAYOUTS, find_images
+    from nasbench_eval.images.catalogue import LAYOUTS, find_images
 
     images = load_images(name, root=root)
     where = find_images(name, root).path if name in LAYOUTS else "scikit-learn"

@@ -24,7 +24,7 @@ def methods(name: str | None) -> None:
         click.echo(tabulate(map(_row, method_names()), headers=("--method", "title", "what"), tablefmt="simple"))
         return
     from nasbench_eval.methods import load_method
-    from nasbench_eval.methods.settings import build_settings
+    from nasbench_eval.settings import build_settings
 
     preset = load_preset(name)
     cls = load_method(preset.implementation).Settings

@@ -14,7 +14,7 @@ from runners.cli.analysis import PICTURES
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nasbench_eval.analysis.store import Run
+    from nasbench_eval.runs.store import Run
 
 
 @click.command(short_help="Measure how well shared weights order cells.")
@@ -64,7 +64,7 @@ def rank(
         nbeval rank --method all --dataset cifar10
     """  # noqa: D301 - click reads the control character: keep these lines as they are
     from nasbench_eval.analysis.figures import draw
-    from nasbench_eval.analysis.rank import rank as statistics
+    from nasbench_eval.analysis.rank_correlation import rank as statistics
     from runners.cli.analysis import names, picture_formats
 
     wanted = picture_formats(formats)
@@ -77,8 +77,8 @@ def rank(
 
 def _chosen(results: Path, ids: list[str], methods: list[str], datasets: list[str]) -> list[Run]:
     from nasbench_eval.analysis.labels import distinct_runs
-    from nasbench_eval.analysis.store import load_runs
-    from runners.rank import by_id, by_method
+    from nasbench_eval.runs.store import load_runs
+    from runners.rank_correlation import by_id, by_method
 
     if bool(ids) == bool(methods):
         raise UsageError("say which runs: either --run ID, or --method NAME (or all) with or without --dataset")
@@ -109,10 +109,10 @@ def _measure(
 
     from nasbench_eval.table import find_table
     from runners.cli.run import interval
-    from runners.machine import resolve_device
-    from runners.prepare import image_loader, opened
-    from runners.rank import measure
-    from runners.truths import TableTruth
+    from runners.device import resolve_device
+    from runners.inputs import image_loader, opened
+    from runners.lookup import TableTruth
+    from runners.rank_correlation import measure
 
     where, images_of = resolve_device(device), image_loader(data, split_file)
     truths = {
@@ -137,8 +137,8 @@ def _table(frame: pd.DataFrame) -> str:
 
     from tabulate import tabulate
 
-    from nasbench_eval.analysis.layout import reduced_notes
-    from nasbench_eval.analysis.rank import notes, shown
+    from nasbench_eval.analysis.figures._layout import reduced_notes
+    from nasbench_eval.analysis.rank_correlation import notes, shown
     from nasbench_eval.analysis.tables import WIDTH
 
     variants = frame[frame["row"] == "variant"]

@@ -14,10 +14,10 @@ import click
 from nasbench_eval.errors import UsageError, unknown
 
 if TYPE_CHECKING:
-    from nasbench_eval.analysis.store import Run
     from nasbench_eval.images import ImageData
-    from runners.environment import Environment
-    from runners.prepare import Truth
+    from nasbench_eval.runs.store import Run
+    from runners.context import Environment
+    from runners.inputs import Truth
     from runners.spec import RunSpec
 
 
@@ -81,7 +81,7 @@ def run(
         nbeval run --method all --dataset digits --scale small --seeds 2 --workers 4
         nbeval run --method my_method:CrossEntropy,rea --dataset cifar10 --seeds 500
     """  # noqa: D301 - click reads the control character: keep these lines as they are
-    from runners.prepare import environments, image_loader, split_hash
+    from runners.inputs import environments, image_loader, split_hash
     from runners.spec import parse_overrides, parse_seeds
 
     changes = parse_overrides(overrides)
@@ -172,8 +172,8 @@ def _side_by_side(
     """Run those missing searches that train, several at once, and return them by their id."""
     from tqdm import tqdm
 
-    from runners.loop import finished
-    from runners.side_by_side import search_all
+    from runners.parallel import search_all
+    from runners.search import finished
 
     missing = {
         _title(number, specs, spec): spec
@@ -207,7 +207,7 @@ def _side_by_side(
 def _simulated(specs: list[RunSpec], env: Environment) -> list[Run]:
     from tqdm import tqdm
 
-    from runners.simulated import run_variant
+    from runners.tabular import run_variant
 
     new = 0
     title = f"{specs[0].method} {specs[0].search_dataset}"
@@ -234,7 +234,7 @@ def _trained(
     """Run a spec that is not complete yet; ``slot``: its line among the bars of searches side by side."""
     from tqdm import tqdm
 
-    from runners.loop import execute, finished
+    from runners.search import execute, finished
 
     found = finished(spec, env)
     if found is not None:

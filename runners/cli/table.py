@@ -41,7 +41,7 @@ table.add_command(train)
 @table_option
 def import_(file: Path, mapping: Path | None, table_path: Path | None) -> None:
     """Make the table from a csv or Parquet FILE with one row a cell."""
-    from nasbench_eval.table.flat import import_flat
+    from nasbench_eval.table.sources.flat import import_flat
 
     _report(import_flat(file, mapping).save(table_path or default_path()))
 
@@ -57,7 +57,7 @@ def build(source: Path, curves: bool, workers: int | None, partial: bool, table_
 
     Stopped and called again, it goes on from the parts that are done.
     """
-    from nasbench_eval.table.build import build_table
+    from nasbench_eval.table.sources.build import build_table
 
     out = table_path or default_path()
     _report(build_table(source, out, curves=curves, workers=workers, partial=partial))
@@ -74,7 +74,7 @@ def build(source: Path, curves: bool, workers: int | None, partial: bool, table_
 @table_option
 def verify(against: Path | None, tolerance: float, top: int, table_path: Path | None) -> None:
     """Check the table: cells, ranges, means, known optima, trials, provenance, content; exit code 1 if unsound."""
-    from nasbench_eval.table.checks import verify as run_checks
+    from nasbench_eval.table.verify import verify as run_checks
 
     opened = Table.open(find_table(table_path))
     wrong = 0
@@ -213,7 +213,7 @@ def _report(saved: Table) -> None:
 
 def _compare(opened: Table, other: Table, tolerance: float, top: int) -> int:
     """Print the largest differences, and return how many columns differ."""
-    from nasbench_eval.table.checks import compare
+    from nasbench_eval.table.verify import compare
 
     differences = compare(opened, other, tolerance=tolerance)
     rows = [

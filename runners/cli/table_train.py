@@ -66,8 +66,8 @@ def train(
         records.write(train_table.records_path(out))
         _save(records, out)
         return
-    from nasbench_eval.methods.settings import build_settings
-    from nasbench_eval.training import Schedule
+    from nasbench_eval.settings import build_settings
+    from nasbench_eval.training.recipes import Schedule
 
     load = functools.partial(_load, dataset, images)
     out = out or Path(f"{dataset if images is None else images.stem}-table.parquet")
@@ -91,7 +91,7 @@ def train(
 
 def _load(dataset: str, images: Path | None) -> ImageData:
     from nasbench_eval.images import load_images
-    from nasbench_eval.images.own import own_images
+    from nasbench_eval.images.custom import own_images
 
     if images is not None:
         return own_images(images)
@@ -99,7 +99,7 @@ def _load(dataset: str, images: Path | None) -> ImageData:
 
 
 def _save(records: Records, out: Path) -> None:
-    from nasbench_eval.table.trained import trained_table, write_curves
+    from nasbench_eval.table.sources.trained import trained_table, write_curves
 
     if not records.lines:
         return

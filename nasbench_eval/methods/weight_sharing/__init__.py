@@ -1,13 +1,8 @@
 """Weight-sharing searches: one supernet, trained side by side with a distribution over cells."""
 
-from nasbench_eval.methods.weight_sharing.parametrisations import (
-    ArchParameters,
-    Distribution,
-    EdgeWeights,
-    Logits,
-    Mixture,
-    Simplex,
-)
+from nasbench_eval.methods.weight_sharing.base import ArchParameters, Distribution, EdgeWeights
+from nasbench_eval.methods.weight_sharing.darts import Logits, Mixture
+from nasbench_eval.methods.weight_sharing.gaea import Simplex
 from nasbench_eval.methods.weight_sharing.search import WeightSharing
 from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
 

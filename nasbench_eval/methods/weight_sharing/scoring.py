@@ -12,8 +12,8 @@ from torch import Tensor
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.images import Augment, Images
-from nasbench_eval.methods.weight_sharing.parametrisations import EdgeWeights, Score
-from nasbench_eval.supernet import Supernet, active_of, one_hot
+from nasbench_eval.methods.weight_sharing.base import EdgeWeights, Score
+from nasbench_eval.networks.supernet import Supernet, active_of, one_hot
 
 _TOGETHER = 32
 """Cells that are scored on a batch before the next one is prepared."""

@@ -20,24 +20,13 @@ from nasbench_eval.cell import N_OPS, NONE, Cell
 from nasbench_eval.errors import UsageError
 from nasbench_eval.images import Augment, Images
 from nasbench_eval.methods.base import Budget, SearchContext, SearchMethod, StepInfo
-from nasbench_eval.methods.weight_sharing.controller import Controller
-from nasbench_eval.methods.weight_sharing.optimizers import architecture_optimizer
-from nasbench_eval.methods.weight_sharing.parametrisations import (
-    ArchParameters,
-    Dirichlet,
-    EdgeWeights,
-    Gumbel,
-    Logits,
-    Mixture,
-    Setn,
-    Simplex,
-    Uniform,
-)
+from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights, Score
+from nasbench_eval.methods.weight_sharing.darts import unrolled_gradient
+from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, OPTIMIZERS, PARAMETRISATIONS
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
-from nasbench_eval.methods.weight_sharing.second_order import unrolled_gradient
 from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
-from nasbench_eval.streams import Streams
-from nasbench_eval.supernet import Supernet
+from nasbench_eval.networks.supernet import Supernet
+from nasbench_eval.utils.rng import Streams
 
 
 class WeightSharing(SearchMethod):
@@ -69,19 +58,16 @@ class WeightSharing(SearchMethod):
         data = context.images
         self.augment = Augment.for_data(data)
         train, valid = _subset(data.train, settings.train_images), _subset(data.valid, settings.valid_images)
-        self.held_out = True
-        if settings.objective == "erm":
-            if settings.erm_images == "training_set" and data.valid_is_training_data:
-                train = Images(torch.cat([train.pixels, valid.pixels]), torch.cat([train.labels, valid.labels]))
-                self.held_out = False
-            arch = train
-        else:
-            arch = valid
+        roles = OBJECTIVES[settings.objective](train, valid, data, settings)
+        self.held_out = roles.valid_is_held_out
         if settings.genotype == "best" and not self.held_out:
             raise UsageError("genotype=best needs a held-out valid part: set erm_images=train, or genotype=last")
-        self.train, self.valid = train.to(self.device), valid.to(self.device)
-        self.arch = self.train if arch is train else self.valid
-        self._split = data.split
+        self.train, self.valid = roles.weights.to(self.device), valid.to(self.device)
+        self.arch = self.train if roles.architecture is roles.weights else self.valid
+        where = roles.words
+        if OPTIMIZERS[settings.arch_optimizer] is None:  # no gradient of a batch moves the architecture
+            where = f"weights on {len(self.train):,} train images, cells chosen on {len(self.valid):,} valid images"
+        self._split = f"{where}; {data.split}"
         self.supernet = Supernet(
             settings.channels,
             settings.cells,
@@ -93,7 +79,7 @@ class WeightSharing(SearchMethod):
         ).to(self.device)
         ops = tuple(op for op in range(N_OPS) if settings.zero_op or op != NONE)
         self.architecture = self.new_architecture(ops, self.streams.torch("architecture"))
-        if settings.parametrisation != "controller":
+        if not self.architecture.stays_on_cpu:
             self.architecture.to(self.device)
         self.scoring = SharedWeights(
             self.supernet, self.augment, self.valid, settings.valid_batch_size, self.architecture.edge_weights
@@ -113,7 +99,7 @@ class WeightSharing(SearchMethod):
         )
         learning_epochs = max(settings.epochs - settings.arch_warmup_epochs, 1)
         self.arch_optimizer = self.new_arch_optimizer(
-            list(self.architecture.parameters()), rounds=learning_epochs * self._batches_an_epoch
+            list(self.architecture.parameters()), steps=learning_epochs * self._batches_per_epoch
         )
         self.epoch = 0
         self._incumbent: Cell | None = None
@@ -126,16 +112,17 @@ class WeightSharing(SearchMethod):
             ops: The candidate operations.
             generator: For all that starts at random.
         """
-        return architecture_of(self.settings, ops, generator)
+        return PARAMETRISATIONS[self.settings.parametrisation].build(ops, self.settings, generator)
 
-    def new_arch_optimizer(self, parameters: list[Tensor], rounds: int) -> torch.optim.Optimizer | None:
-        """Return what moves the distribution's parameters, or None where no gradient does; called once.
+    def new_arch_optimizer(self, parameters: list[Tensor], steps: int) -> torch.optim.Optimizer | None:
+        """Return the optimiser of the architecture parameters, or None where no gradient moves them; called once.
 
         Args:
-            parameters: The parameters.
-            rounds: How many steps the search will do.
+            parameters: The architecture parameters.
+            steps: How many architecture steps the search will do.
         """
-        return architecture_optimizer(self.settings, parameters, rounds=rounds)
+        build = OPTIMIZERS[self.settings.arch_optimizer]
+        return None if build is None else build(parameters, self.settings, steps)
 
     @property
     def budget(self) -> Budget:
@@ -145,16 +132,9 @@ class WeightSharing(SearchMethod):
     @property
     def facts(self) -> dict[str, str]:
         """The split, the BatchNorm mode, and which images cells are scored on."""
-        both = "weights and architecture on the same"
-        where = {
-            "erm": f"{both} {len(self.train):,} images ({'train part' if self.held_out else 'train and valid parts'})",
-            "bilevel": f"weights on {len(self.train):,} train images, architecture on {len(self.valid):,} valid images",
-        }[self.settings.objective]
-        if self.settings.arch_optimizer in ("none", "reinforce"):
-            where = f"weights on {len(self.train):,} train images, cells chosen on {len(self.valid):,} valid images"
         evaluation = "running statistics" if self.settings.track_running_stats else "batch statistics"
         return {
-            "split": f"{where}; {self._split}",
+            "split": self._split,
             "batch_norm": f"affine=False, track_running_stats={self.settings.track_running_stats} "
             f"(supernet evaluated with {evaluation})",
             "scored_on": f"{len(self.valid):,} valid images in batches of {self.settings.valid_batch_size}"
@@ -165,8 +145,8 @@ class WeightSharing(SearchMethod):
         """Train for one epoch, then choose the cell.
 
         Metrics beside those of ``StepInfo``: loss and accuracy of the supernet on the valid part before and after
-        rounding, that is with the weights it trains with, and with the one-hot weights of the cell chosen
-        (``loss_before_rounding`` and so on). Where the search trains on the valid part too, they are all there is.
+        discretisation, that is with the edge weights it trains with, and with the one-hot weights of the cell chosen
+        (columns ``loss_before_rounding`` and so on). A search that trains on the valid part records no others.
         """
         start = time.perf_counter()
         self._begin_epoch()
@@ -198,13 +178,13 @@ class WeightSharing(SearchMethod):
         return StepInfo(seconds, metrics)
 
     @property
-    def _batches_an_epoch(self) -> int:
+    def _batches_per_epoch(self) -> int:
         return math.ceil(len(self.train) / self.settings.batch_size)
 
     def _begin_epoch(self) -> None:
         evaluation = math.ceil(len(self.valid) / self.settings.valid_batch_size)
         # A weights step and an architecture step a batch; the second-order step asks four times.
-        samples = self._batches_an_epoch * (5 if self.settings.unrolled else 2) + evaluation
+        samples = self._batches_per_epoch * (5 if self.settings.unrolled else 2) + evaluation
         generator = self.streams.torch("architecture samples", self.epoch)
         self.architecture.begin_epoch(self.epoch, samples, generator, self.device)
 
@@ -216,7 +196,7 @@ class WeightSharing(SearchMethod):
         best = max(range(len(cells)), key=scores.__getitem__)
         return cells[best], 100 * scores[best]
 
-    def _score_for_learning(self) -> Any:
+    def _score_for_learning(self) -> Score:
         return self.scoring.on_one_batch_each(self.streams.torch("controller batches", self.epoch))
 
     def incumbent(self) -> Cell:
@@ -329,15 +309,15 @@ class WeightSharing(SearchMethod):
         self._incumbent = None if state["incumbent"] is None else Cell(tuple(state["incumbent"]))
         self._best_valid = state["best_valid"]
 
-    def keepsake(self) -> dict[str, Any]:
-        """Return the supernet's weights and buffers, float32: 7 MB at C=16, N=5; and the edges' learned weights."""
+    def artifact(self) -> dict[str, Any]:
+        """Return the supernet's weights and buffers, float32 (7 MB at C=16, N=5), and the learned edge weights."""
         edges = self.architecture.edge_weights()
         return {"supernet": self.supernet.state_dict()} | ({} if edges is None else {"edges": edges})
 
-    def scores(self, keepsake: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
-        """Yield loss and accuracy of each cell with the kept supernet, which replaces this one."""
-        self.supernet.load_state_dict(keepsake["supernet"])
-        edges = keepsake.get("edges")
+    def score_cells(self, artifact: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
+        """Yield loss and accuracy of each cell with the supernet of ``artifact``, which replaces this one."""
+        self.supernet.load_state_dict(artifact["supernet"])
+        edges = artifact.get("edges")
         kept = None if edges is None else edges.to(self.device)
         return dataclasses.replace(self.scoring, edges=lambda: kept).evaluate_cells(cells)
 
@@ -347,33 +327,3 @@ def _subset(part: Images, limit: int | None) -> Images:
     if limit is None or limit >= len(part):
         return part
     return part.subset(torch.randperm(len(part), generator=Streams(0).torch("image subset"))[:limit])
-
-
-def architecture_of(
-    settings: WeightSharingSettings, ops: tuple[int, ...], generator: torch.Generator
-) -> ArchParameters:
-    """Return the parametrisation of these operations that the settings name, at its start."""
-    normalised = settings.edge_normalisation
-    if settings.parametrisation == "uniform":
-        return Uniform(ops)
-    if settings.parametrisation == "controller":
-        return Controller(ops, settings, generator)
-    distribution: Logits | Simplex
-    if settings.parametrisation in ("simplex", "gumbel_simplex"):
-        distribution = Simplex(ops, edge_normalisation=normalised)
-    else:
-        distribution = Logits(ops, generator, edge_normalisation=normalised)
-    if settings.parametrisation in ("gumbel", "gumbel_simplex"):
-        return Gumbel(
-            distribution,
-            epochs=settings.epochs,
-            tau=(settings.tau_max, settings.tau_min),
-            other_weights=settings.other_weights,
-            warmup_epochs=settings.arch_warmup_epochs,
-        )
-    if settings.parametrisation == "setn":
-        return Setn(distribution)
-    if settings.parametrisation == "dirichlet":
-        assert isinstance(distribution, Logits)
-        return Dirichlet(distribution)
-    return Mixture(distribution)

@@ -5,19 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.methods.settings import setting
-
-OPTIMIZER_OF = {
-    "softmax": ("adam",),
-    "simplex": ("eg", "experts"),
-    "gumbel": ("adam",),
-    "gumbel_simplex": ("eg",),
-    "setn": ("adam",),
-    "dirichlet": ("adam",),
-    "uniform": ("none",),
-    "controller": ("reinforce",),
-}
-"""The parametrisations, and the optimisers that each one goes with."""
+from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, OPTIMIZERS, PARAMETRISATIONS
+from nasbench_eval.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +31,12 @@ class WeightSharingSettings:
     )
 
     parametrisation: str = setting(
-        "how the distribution over cells is parametrised, and what a batch evaluates", choices=tuple(OPTIMIZER_OF)
+        "how the distribution over cells is parametrised, and what a batch evaluates", choices=tuple(PARAMETRISATIONS)
     )
     zero_op: bool = setting("whether `none` is a candidate operation")
     objective: str = setting(
         "bilevel: weights on the train part, architecture on the valid part; erm: both on the same images",
-        choices=("bilevel", "erm"),
+        choices=tuple(OBJECTIVES),
     )
     erm_images: str = setting(
         "erm: training_set, all of the official one (of CIFAR-10: train and valid), or train, which holds valid out",
@@ -64,7 +53,7 @@ class WeightSharingSettings:
     arch_optimizer: str = setting(
         "what moves the architecture parameters: adam, eg (exponentiated gradient), experts (XNAS: eg that drops "
         "operations that can no longer win), reinforce (the controller's own phase after each epoch), or none",
-        choices=("adam", "eg", "experts", "reinforce", "none"),
+        choices=tuple(OPTIMIZERS),
     )
     arch_lr: float | None = setting(
         "learning rate of the architecture parameters; none (experts): sqrt(2 ln N / (T L^2)), optimal for N "
@@ -132,7 +121,7 @@ class WeightSharingSettings:
     valid_images: int | None = setting("use only so many images of the valid part", at_least=2, default=None)
 
     def __post_init__(self) -> None:
-        fits = OPTIMIZER_OF[self.parametrisation]
+        fits = PARAMETRISATIONS[self.parametrisation].optimizers
         if self.arch_optimizer not in fits:
             raise UsageError(
                 f"arch_optimizer {self.arch_optimizer} does not fit parametrisation {self.parametrisation}: "
@@ -147,5 +136,5 @@ class WeightSharingSettings:
             )
         if self.channels % self.partial_channels:
             raise UsageError(f"channels ({self.channels}) is no multiple of partial_channels ({self.partial_channels})")
-        if self.unrolled and self.arch_optimizer in ("none", "reinforce"):
+        if self.unrolled and OPTIMIZERS[self.arch_optimizer] is None:
             raise UsageError(f"unrolled needs an architecture gradient, which {self.parametrisation} does not have")

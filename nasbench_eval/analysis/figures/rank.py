@@ -1,0 +1,167 @@
+"""Drawing rank disorder: shared-weight accuracy against true accuracy, one panel a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from nasbench_eval.analysis.figures import _style as style
+from nasbench_eval.analysis.figures._layout import caption, key, lines_height, place, reduced_notes, titles, wrap
+from nasbench_eval.analysis.rank_correlation import notes, shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    Look = tuple[str, str]
+
+_MARGIN = 0.15
+_LEFT, _BELOW, _ABOVE = 0.42, 0.42, 0.05
+_GAPS = (0.5, 0.2)
+_LINE = lines_height("x", style.SMALL_SIZE)
+_MOST_COLUMNS = 4
+
+_MOST_FIRST = 5
+"""Cells that may share the first place and still be marked."""
+
+_MARKERS = "o^sDvPX*"
+"""Of the seeds, each with its colour of ``style.LINES``, over and over."""
+
+
+def draw_rank(frame: pd.DataFrame) -> Figure:
+    """Draw the frame of ``rank.rank``."""
+    from matplotlib.figure import Figure
+
+    variants = frame[frame["row"] == "variant"]
+    n_rows = -(-len(variants) // _MOST_COLUMNS)
+    n_columns = -(-len(variants) // n_rows)
+    panel = (1.85, 1.6) if n_columns > 2 else (2.6, 2.1) if n_columns > 1 else (4.0, 2.8)
+    several = variants["dataset"].nunique() > 1
+    names = titles(variants)
+    heads = [_title(names[v["label"]], v["dataset"] if several else "", panel[0]) for _, v in variants.iterrows()]
+    head = _ABOVE + 4 * _LINE + 0.05 + max(lines_height(title, style.TEXT_SIZE) for title in heads)
+    seeds = sorted(set(frame["seed"].dropna()))
+    looks = {s: (_MARKERS[i % len(_MARKERS)], style.LINES[i % len(style.LINES)]) for i, s in enumerate(seeds)}
+
+    width = _MARGIN + n_columns * (panel[0] + _GAPS[0]) + 0.1
+    text = wrap(_caption(frame, several), width - 2 * _MARGIN, style.SMALL_SIZE)
+    key_columns = max(1, int((width - 2 * _MARGIN - 1.9) / 0.75))
+    key_rows = -(-len(looks) // key_columns)
+    key_bottom = _MARGIN + lines_height(text, style.SMALL_SIZE) + 0.12
+    below = key_bottom + 0.165 * key_rows + 0.15
+    row_height = _BELOW + panel[1] + head + _GAPS[1]
+    height = below + n_rows * row_height
+    figure = Figure(figsize=(width, height))
+    for number, (_, variant) in enumerate(variants.iterrows()):
+        row, column = divmod(number, n_columns)
+        left = _MARGIN + _LEFT + column * (panel[0] + _GAPS[0])
+        axes = place(figure, left, below + (n_rows - 1 - row) * row_height + _BELOW, *panel)
+        cells = frame[(frame["row"] == "cell") & (frame["dataset"] == variant["dataset"])]
+        _paint(axes, cells[cells["label"] == variant["label"]], _limits(cells["test_acc"]), looks)
+        axes.set_xlabel("shared-weight accuracy (%)")
+        if column == 0 or several:
+            axes.set_ylabel("true test accuracy (%)")
+        _write(axes, heads[number], "\n".join(_statistics(variant)), panel[1])
+    columns = min(key_columns, len(looks)) + 1
+    spacing = {"labelspacing": 0.35, "columnspacing": 1.2, "handletextpad": 0.3}
+    key(figure, _keys(looks), _MARGIN, key_bottom, columns, **spacing)
+    caption(figure, text, _MARGIN, _MARGIN)
+    return figure
+
+
+def _limits(accuracies: pd.Series[float]) -> tuple[float, float]:
+    """Leave out of the axis the few worst cells, far below all that matters."""
+    best, worst = float(accuracies.max()), float(accuracies.min())
+    lowest = max(worst, best - 1.4 * (best - float(accuracies.quantile(0.05))))
+    pad = 0.04 * max(best - lowest, 1.0)
+    return lowest - pad, best + pad
+
+
+def _some_below(frame: pd.DataFrame) -> bool:
+    accuracies = [part["test_acc"] for _, part in frame[frame["row"] == "cell"].groupby("dataset")]
+    return any(each.min() < _limits(each)[0] for each in accuracies)
+
+
+def _paint(axes: Axes, cells: pd.DataFrame, limits: tuple[float, float], looks: Mapping[Any, Look]) -> None:
+    seeds = [(looks[seed], points) for seed, points in cells.groupby("seed")]
+    for part in range(8):  # in turns, so that no seed covers another
+        for (marker, colour), points in seeds:
+            some = points.iloc[part::8]
+            axes.scatter(
+                some["shared_acc"],
+                some["test_acc"].clip(lower=limits[0]),
+                s=6,
+                marker=marker,
+                color=colour,
+                alpha=0.5,
+                linewidths=0,
+                clip_on=False,
+                rasterized=True,
+            )
+    for (marker, _), points in seeds:
+        first = points[points["shared_acc"] == points["shared_acc"].max()]
+        if len(first) > _MOST_FIRST:
+            continue
+        axes.scatter(
+            first["shared_acc"],
+            first["test_acc"].clip(lower=limits[0]),
+            s=28,
+            marker=marker,
+            facecolors="none",
+            edgecolors=style.INK,
+            linewidths=0.9,
+            clip_on=False,
+            zorder=3,
+        )
+    axes.set_ylim(*limits)
+    axes.grid(color=style.FAINT, linewidth=0.4)
+    axes.locator_params(nbins=5)
+
+
+def _title(label: str, dataset: str, inches: float) -> str:
+    name, bracket, rest = label.partition(" [")
+    lines = [f"{name}, {dataset}" if dataset else name, *([f"[{rest}"] if bracket else [])]
+    return "\n".join(wrap(line, inches, style.TEXT_SIZE) for line in lines)
+
+
+def _statistics(variant: pd.Series[Any]) -> list[str]:
+    spread = "" if pd.isna(variant["regret_std"]) else f" ± {variant['regret_std']:.2f}"
+    return [
+        *(f"{word} {shown(variant, name)}" for name, word in (("kendall", "tau:"), ("spearman", "rho:"))),
+        f"top {variant['k']}: {shown(variant, 'top_k')}",
+        f"first: {variant['first_acc']:.2f}, regret: {variant['regret']:.2f}{spread}",
+    ]
+
+
+def _write(axes: Axes, title: str, lines: str, height: float) -> None:
+    """Write title and statistics above a panel, where no point is."""
+    up = 1 + (_ABOVE + lines_height(lines, style.SMALL_SIZE) + 0.05) / height
+    axes.text(0, 1 + _ABOVE / height, lines, size=style.SMALL_SIZE, va="bottom", transform=axes.transAxes)
+    axes.text(0, up, title, size=style.TEXT_SIZE, weight="bold", va="bottom", transform=axes.transAxes)
+
+
+def _keys(looks: Mapping[Any, Look]) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    keys = [
+        Line2D([], [], linestyle="", marker=marker, color=colour, markersize=4, markeredgewidth=0, label=f"seed {seed}")
+        for seed, (marker, colour) in looks.items()
+    ]
+    ring: dict[str, Any] = {"marker": "o", "markersize": 5, "markerfacecolor": "none", "markeredgecolor": style.INK}
+    return [Line2D([], [], linestyle="", label="ranked first by shared weights", **ring), *keys]
+
+
+def _caption(frame: pd.DataFrame, several: bool) -> str:
+    variants = frame[frame["row"] == "variant"]
+    where = "" if several else f" Searched on {variants['dataset'].iloc[0]}."
+    return " ".join(
+        [
+            "Rank disorder: accuracy of cells with the shared weights of a finished search, against their true test "
+            f"accuracy (as Khodak & Li 2020, Figure 2, measured).{where}",
+            *notes(frame),
+            *(["Points on the lower edge of a panel lie below it."] if _some_below(frame) else []),
+            *reduced_notes(variants),
+        ]
+    )

@@ -1,0 +1,171 @@
+"""Methods in files of a user's own: found by ``module:Class``, checked, and told apart when their source is edited."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import types
+import typing
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nasbench_eval.errors import UsageError
+from nasbench_eval.methods.base import SearchMethod
+from nasbench_eval.settings import KINDS
+
+OURS = ("nasbench_eval", "runners", "nbeval")
+"""Packages whose changes our own versions tell."""
+
+_registered: dict[str, type[SearchMethod]] = {}
+
+
+def path_of(cls: type) -> str:
+    """Return a class as ``module:Class``; one of a script that is being run as if the script were imported."""
+    module = cls.__module__
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if module == "__main__" and file is not None:
+        module = Path(file).stem
+    return f"{module}:{cls.__qualname__}"
+
+
+def remember(cls: type[SearchMethod]) -> str:
+    """Check a class, have :func:`load_class` find it without an import, and return its path.
+
+    Raises:
+        UsageError: If it is no complete method.
+    """
+    path = path_of(cls)
+    _check(cls, path)
+    source_hash(cls)  # of the source that was imported, not of what it is edited to later
+    _registered[path] = cls
+    return path
+
+
+def load_class(path: str) -> type[SearchMethod]:
+    """Return the class that ``module:Class`` names; the current folder is searched first, as ``python -m`` does.
+
+    Raises:
+        UsageError: If there is no such module or class, it cannot be imported, or it is no complete method.
+    """
+    if path in _registered:
+        return _registered[path]
+    name, _, attribute = path.partition(":")
+    if not all(part.isidentifier() for part in (*name.split("."), attribute)):
+        raise UsageError(f"a method of your own is named module:Class, such as my_method:MyMethod; got {path!r}")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise UsageError(f"{path}: there is no module {error.name} in {here}, nor is it installed") from None
+        raise UsageError(f"{path}: {name} cannot be imported: {error}") from None
+    except (ImportError, SyntaxError, ValueError) as error:
+        raise UsageError(f"{path}: {name} cannot be imported: {type(error).__name__}: {error}") from None
+    if path in _registered:
+        return _registered[path]  # the module registered it
+    found = getattr(module, attribute, None)
+    if found is None:
+        there = [key for key, value in vars(module).items() if _is_method(value) and value.__module__ == name]
+        raise UsageError(f"{path}: {name} has no {attribute}; its methods: {', '.join(there) or 'none'}")
+    _check(found, path)
+    source_hash(found)
+    return typing.cast("type[SearchMethod]", found)
+
+
+def _is_method(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, SearchMethod)
+
+
+def _check(cls: Any, path: str) -> None:
+    if not _is_method(cls):
+        raise UsageError(f"{path} is not a SearchMethod: derive the class from nbeval.api.SearchMethod")
+    if inspect.isabstract(cls):
+        raise UsageError(f"{path} is not complete: it lacks {', '.join(sorted(cls.__abstractmethods__))}")
+    for name, allowed in (("needs", ("images", "table")), ("cost_kind", ("measured", "simulated"))):
+        if getattr(cls, name, None) not in allowed:
+            raise UsageError(f"{path} says in its class attribute `{name}` one of {', '.join(allowed)}")
+    settings = getattr(cls, "Settings", None)
+    frozen = dataclasses.is_dataclass(settings) and getattr(settings, "__dataclass_params__").frozen  # noqa: B009
+    if not (isinstance(settings, type) and frozen):
+        raise UsageError(f"{path} names in its class attribute `Settings` a frozen dataclass, if need be an empty one")
+    hints = typing.get_type_hints(settings)
+    for field in dataclasses.fields(settings):
+        if "help" not in field.metadata:
+            raise UsageError(f"{path}: declare the setting {field.name} as `{field.name}: int = setting('what it is')`")
+        hint = hints[field.name]
+        options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        if [option for option in options if option is not types.NoneType and option not in KINDS]:
+            raise UsageError(f"{path}: the setting {field.name} is an int, float, bool or str, or one of them | None")
+
+
+@cache
+def source_hash(cls: type[SearchMethod]) -> str:
+    """Hash the source files that a class is made of: runs of an edited method are other runs.
+
+    These are the files of the class and of its bases, and all that they import, except for what is installed: the
+    standard library, other packages, and nbeval itself. Of a class that has no file (a notebook's) it is its own text.
+
+    Raises:
+        UsageError: If there is neither file nor text.
+    """
+    files: dict[str, Path] = {}
+    for base in cls.__mro__:
+        _collect(base.__module__, cls.__module__.partition(".")[0], files)
+    if files:
+        parts = sorted((path.name, path.read_bytes()) for path in files.values())
+    else:
+        try:
+            parts = [("", inspect.getsource(cls).encode())]
+        except (OSError, TypeError):
+            raise UsageError(f"the source of {path_of(cls)} cannot be read: put the class into a file") from None
+    digest = hashlib.sha256()
+    for name, content in parts:
+        digest.update(f"{name} {len(content)} ".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def _collect(module: str, home: str, files: dict[str, Path]) -> None:
+    """Add the file of a module and of those it imports; ``home`` is a top-level package that counts if installed."""
+    top = module.partition(".")[0]
+    if module in files or top in OURS or top in sys.stdlib_module_names:
+        return
+    path = _file_of(module)
+    if path is None or (top != home and {"site-packages", "dist-packages"} & set(path.parts)):
+        return
+    files[module] = path
+    if path.suffix != ".py":
+        return
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = "." * node.level + (node.module or "")
+            source = importlib.util.resolve_name(origin, package) if node.level else origin
+            names = [source, *(f"{source}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            _collect(name, home, files)
+
+
+def _file_of(module: str) -> Path | None:
+    """Return where a module's source lies; None where there is no such module or it has no file."""
+    loaded = sys.modules.get(module)
+    if loaded is not None:
+        file = getattr(loaded, "__file__", None)
+    else:
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, ValueError):
+            return None
+        file = spec.origin if spec is not None and spec.has_location else None
+    return Path(file) if file is not None and Path(file).is_file() else None

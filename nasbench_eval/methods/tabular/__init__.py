@@ -1,0 +1,1 @@
+"""Tabular searches: methods whose every step queries the benchmark table. Needs no torch."""

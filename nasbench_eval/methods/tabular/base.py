@@ -1,0 +1,134 @@
+"""What searches in the table share: one query a step, the best cell by reward, a state of plain values. No torch."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nasbench_eval.cell import Cell
+from nasbench_eval.errors import UsageError
+from nasbench_eval.methods.base import Budget, SearchContext, SearchMethod, StepInfo
+from nasbench_eval.methods.tabular.objective import parse_fidelities
+from nasbench_eval.settings import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class TabularSettings:
+    """What every search in the table is told."""
+
+    budget_seconds: float = setting(
+        "simulated seconds of the search; the query that would overrun them does not count", at_least=0
+    )
+    fidelity: str = setting(
+        "epochs of a query's training: a schedule (12, 200) or an epoch of it (4/12); several for the methods that "
+        "use several, lowest first (1/12,4/12,12)",
+        default="12",
+    )
+    reward: str = setting(
+        "mean: validation accuracy, mean over the trials; random_trial: of one, drawn anew for every query",
+        choices=("mean", "random_trial"),
+        default="mean",
+    )
+    validation_pass: str = setting(
+        "charged: a query also costs one validation pass; if_known: where the table knows its seconds; free: never",
+        choices=("charged", "if_known", "free"),
+        default="if_known",
+    )
+
+
+class TabularMethod(SearchMethod):
+    """A search whose step is one query. A method says which cell comes next and learns what it brought.
+
+    The incumbent is the cell with the highest reward so far, the first of equals; one known at a higher fidelity comes
+    before any known at a lower one only.
+
+    Args:
+        settings: The choices.
+        context: The objective and the run's random generators.
+
+    Raises:
+        NbevalError: If the table does not know what the settings ask for.
+    """
+
+    needs = "table"
+    cost_kind = "simulated"
+    many_fidelities = False
+
+    def __init__(self, settings: TabularSettings, context: SearchContext) -> None:
+        assert context.objective is not None
+        self._objective = context.objective
+        self._budget = Budget(seconds=settings.budget_seconds)
+        self.rng = context.streams.numpy("search")
+        self.fidelities = parse_fidelities(settings.fidelity)
+        if len(self.fidelities) > 1 and not self.many_fidelities:
+            raise UsageError(f"this method trains at one fidelity; got {settings.fidelity!r}")
+        self._single = settings.reward == "random_trial"
+        self._split = self._objective.describe(self.fidelities, single_trials=self._single)
+        self._best: tuple[int, float] = (-1, 0.0)
+        self._incumbent: Cell | None = None
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What rewards and costs are made of."""
+        return {"split": self._split}
+
+    @property
+    def budget(self) -> Budget:
+        """The simulated seconds."""
+        return self._budget
+
+    def step(self) -> StepInfo:
+        """Query one cell. Metrics: ``valid_acc``, its reward in percent, and ``queried``, its official index."""
+        cell, rung = self.propose()
+        draw = self.rng.random() if self._single else None
+        reward, seconds = self._objective.evaluate(cell, self.fidelities[rung], draw)
+        if (rung, reward) > self._best:
+            self._best, self._incumbent = (rung, reward), cell
+        self.observe(cell, rung, reward)
+        return StepInfo(seconds, {"valid_acc": reward, "queried": cell.index})
+
+    @abc.abstractmethod
+    def propose(self) -> tuple[Cell, int]:
+        """Return the cell to query next, and the number of the fidelity, 0 for the lowest."""
+
+    @abc.abstractmethod
+    def observe(self, cell: Cell, rung: int, reward: float) -> None:
+        """Learn the reward, in percent, of the cell just proposed."""
+
+    def incumbent(self) -> Cell:
+        """Return the cell with the best reward so far."""
+        if self._incumbent is None:
+            raise UsageError("there is no incumbent before the first query")
+        return self._incumbent
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to go on, as JSON knows it."""
+        return {
+            "rng": self.rng.bit_generator.state,
+            "best": list(self._best),
+            "incumbent": None if self._incumbent is None else list(self._incumbent.ops),
+            "own": self.own_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.rng.bit_generator.state = state["rng"]
+        rung, reward = state["best"]
+        self._best = (rung, reward)
+        self._incumbent = None if state["incumbent"] is None else cell_of(state["incumbent"])
+        self.load_own_state(state["own"])
+
+    @abc.abstractmethod
+    def own_state(self) -> dict[str, Any]:
+        """Return what the method has learnt, as JSON knows it."""
+
+    @abc.abstractmethod
+    def load_own_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``own_state`` returned."""
+
+
+def cell_of(ops: Any) -> Cell:
+    """Make a cell from a list of its six operations."""
+    return Cell(tuple(ops))

@@ -1,0 +1,139 @@
+"""ENAS: a recurrent controller that proposes cells and learns from their shared-weight accuracy (REINFORCE).
+
+Sources: Pham et al., ICML 2018; NAS-Bench-201's ``ENAS.py`` and ``search_model_enas_utils.py`` for the controller's
+size and its training.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import torch
+from torch import Tensor, nn
+
+from nasbench_eval.cell import N_EDGES, Cell
+from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights, Score
+from nasbench_eval.networks.supernet import active_of, one_hot
+
+if TYPE_CHECKING:
+    from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
+
+SIZE, LAYERS = 32, 2
+TANH, TEMPERATURE = 2.5, 5.0
+CLIP = 5.0
+
+
+class _Policy(nn.Module):
+    """An LSTM that chooses the operations of the six edges one after the other."""
+
+    def __init__(self, n_ops: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.start = nn.Parameter(torch.empty(1, 1, SIZE))
+        self.lstm = nn.LSTM(SIZE, SIZE, LAYERS)
+        self.embedding = nn.Embedding(n_ops, SIZE)
+        self.head = nn.Linear(SIZE, n_ops)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -0.1, 0.1, generator=generator)
+
+    def forward(self, generator: torch.Generator) -> tuple[list[int], Tensor, Tensor]:
+        """Choose a cell: indices of its operations, and the sums over edges of log-probability and entropy."""
+        inputs, state = self.start, None
+        choices: list[int] = []
+        log_prob = entropy = self.start.new_zeros(())
+        for _ in range(N_EDGES):
+            outputs, state = self.lstm(inputs, state)
+            logits = TANH * torch.tanh(self.head(outputs).view(-1) / TEMPERATURE)
+            logs = logits.log_softmax(-1)
+            choice = torch.multinomial(logs.detach().exp(), 1, generator=generator)
+            choices.append(int(choice))
+            log_prob = log_prob + logs[choice[0]]
+            entropy = entropy - (logs.exp() * logs).sum()
+            inputs = self.embedding(choice).view(1, 1, -1)
+        return choices, log_prob, entropy
+
+
+@final
+class Controller(ArchParameters):
+    """Batches train cells that the controller proposes; after each epoch it learns from scored cells.
+
+    The controller stays on the CPU whatever the device: its six steps a cell are too small for a GPU. The moving
+    average of the reward goes on over samples and epochs; the released code moves it once an epoch.
+
+    Args:
+        ops: The candidate operations.
+        settings: Its updates, samples, entropy weight, decay, and Adam's settings.
+        generator: For the initial weights.
+    """
+
+    stays_on_cpu = True
+
+    def __init__(self, ops: tuple[int, ...], settings: WeightSharingSettings, generator: torch.Generator) -> None:
+        super().__init__(ops, None)
+        assert settings.arch_lr is not None
+        self.policy = _Policy(len(ops), generator)
+        self._settings = settings
+        self._optimizer = torch.optim.Adam(
+            self.policy.parameters(),
+            lr=settings.arch_lr,
+            betas=(settings.arch_beta1, settings.arch_beta2),
+            eps=settings.arch_eps,
+        )
+        self._baseline: float | None = None
+        self._entropy = 0.0
+        self._generator = torch.Generator()
+        self._device = torch.device("cpu")
+
+    def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
+        """Take the generator for the epoch's cells."""
+        self._generator, self._device = generator, device
+
+    @torch.no_grad()
+    def sample(self) -> EdgeWeights:
+        """Return the one-hot weights of a cell that the controller proposes."""
+        cell = self._propose(self._generator)
+        return EdgeWeights(one_hot(cell, device=self._device), active_of(cell))
+
+    @torch.no_grad()
+    def candidates(self, n: int, generator: torch.Generator) -> list[Cell]:
+        """Return cells that the controller proposes."""
+        return [self._propose(generator) for _ in range(n)]
+
+    def _propose(self, generator: torch.Generator) -> Cell:
+        return self._cell(self.policy(generator)[0])
+
+    def _cell(self, choices: list[int]) -> Cell:
+        return Cell(tuple(self.ops[i] for i in choices))  # type: ignore[arg-type]
+
+    def entropy(self) -> Tensor:
+        """Return the mean entropy of an edge's choice over the cells of the last phase, in nats."""
+        return torch.tensor(self._entropy)
+
+    def learn(self, score: Score, generator: torch.Generator) -> dict[str, float]:
+        """Do the controller's updates of an epoch."""
+        settings, rewards, entropies = self._settings, [], []
+        for _ in range(settings.controller_steps):
+            proposals = [self.policy(generator) for _ in range(settings.controller_samples)]
+            accuracies = score([self._cell(choices) for choices, _, _ in proposals])
+            terms = []
+            for (_, log_prob, entropy), accuracy in zip(proposals, accuracies, strict=True):
+                reward = accuracy + settings.controller_entropy * float(entropy.detach())
+                decay = settings.controller_decay
+                self._baseline = accuracy if self._baseline is None else decay * self._baseline + (1 - decay) * reward
+                terms.append(-log_prob * (reward - self._baseline))
+                rewards.append(reward)
+                entropies.append(float(entropy.detach()) / N_EDGES)
+            self._optimizer.zero_grad()
+            torch.stack(terms).mean().backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.policy.parameters(), CLIP)
+            self._optimizer.step()
+        self._entropy = sum(entropies) / len(entropies)
+        return {"reward": sum(rewards) / len(rewards)}
+
+    def get_extra_state(self) -> dict[str, object]:
+        """Return the optimiser's state, the moving average and the entropy, for ``state_dict``."""
+        return {"optimizer": self._optimizer.state_dict(), "baseline": self._baseline, "entropy": self._entropy}
+
+    def set_extra_state(self, state: dict[str, object]) -> None:
+        """Take over what ``get_extra_state`` returned."""
+        self._optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
+        self._baseline, self._entropy = state["baseline"], state["entropy"]  # type: ignore[assignment]

@@ -1,0 +1,61 @@
+"""RS-WS, random search with weight sharing (Li & Talwalkar, UAI 2019); RSPS in NAS-Bench-201.
+
+Nothing is learned about the architecture: every batch trains one cell drawn uniformly (section 4), and after the
+epoch random cells are scored with the shared weights (``scoring.py``); the best of them is the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, final
+
+import torch
+
+from nasbench_eval.cell import N_EDGES, Cell
+from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights
+from nasbench_eval.networks.supernet import active_of, one_hot
+
+
+class UniformCells:
+    """Cells drawn uniformly ahead of an epoch; they are known on the host, so no batch waits for the device."""
+
+    def __init__(self, ops: tuple[int, ...]) -> None:
+        self._ops = ops
+        self._cells: Iterator[Cell] = iter(())
+        self._device = torch.device("cpu")
+
+    def draw(self, n: int, generator: torch.Generator, device: torch.device) -> None:
+        """Draw the next ``n`` cells."""
+        self._cells = iter(self.cells(n, generator))
+        self._device = device
+
+    def cells(self, n: int, generator: torch.Generator) -> list[Cell]:
+        """Return ``n`` cells."""
+        rows: list[Any] = torch.randint(len(self._ops), (n, N_EDGES), generator=generator).tolist()
+        return [Cell(tuple(self._ops[i] for i in row)) for row in rows]
+
+    def next(self) -> EdgeWeights:
+        """Return the one-hot weights of the next cell."""
+        cell = next(self._cells)
+        return EdgeWeights(one_hot(cell, device=self._device), active_of(cell))
+
+
+@final
+class Uniform(ArchParameters):
+    """Nothing is learned: every batch trains one cell drawn uniformly (RS-WS, Li & Talwalkar, UAI 2019)."""
+
+    def __init__(self, ops: tuple[int, ...]) -> None:
+        super().__init__(ops, None)
+        self._uniform = UniformCells(ops)
+
+    def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
+        """Draw the epoch's cells."""
+        self._uniform.draw(samples, generator, device)
+
+    def sample(self) -> EdgeWeights:
+        """Return the one-hot weights of the next cell."""
+        return self._uniform.next()
+
+    def candidates(self, n: int, generator: torch.Generator) -> list[Cell]:
+        """Return cells drawn uniformly."""
+        return self._uniform.cells(n, generator)

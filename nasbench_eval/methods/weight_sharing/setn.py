@@ -1,0 +1,45 @@
+"""SETN (Dong & Yang, ICCV 2019): weights train on uniform cells, the architecture on the mixture.
+
+After an epoch the most probable cells are scored with the shared weights; the best of them is the choice. As
+NAS-Bench-201's ``SETN.py`` does it.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+
+from nasbench_eval.cell import Cell, all_cells
+from nasbench_eval.methods.weight_sharing.base import ArchParameters, Distribution, EdgeWeights
+from nasbench_eval.methods.weight_sharing.rs_ws import UniformCells
+
+
+@final
+class Setn(ArchParameters):
+    """The weights train on cells drawn uniformly, the architecture on the mixture; the most probable cells compete."""
+
+    def __init__(self, distribution: Distribution) -> None:
+        super().__init__(distribution.ops, distribution)
+        self._learned = distribution
+        self._uniform = UniformCells(distribution.ops)
+
+    def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
+        """Draw the epoch's cells."""
+        self._uniform.draw(samples, generator, device)
+
+    def sample(self) -> EdgeWeights:
+        """Return the one-hot weights of the next cell."""
+        return self._uniform.next()
+
+    def architecture_sample(self) -> EdgeWeights:
+        """Return the probabilities."""
+        return self._mixture(self._learned.probabilities())
+
+    def candidates(self, n: int, generator: torch.Generator) -> list[Cell]:
+        """Return the ``n`` most probable cells."""
+        logs: list[list[float]] = self._learned.probabilities().detach().double().log().tolist()
+        allowed = [cell for cell in all_cells() if all(op in self.ops for op in cell.ops)]
+        at = {op: i for i, op in enumerate(self.ops)}
+        allowed.sort(key=lambda cell: -sum(row[at[op]] for row, op in zip(logs, cell.ops, strict=True)))
+        return allowed[:n]

@@ -1,0 +1,170 @@
+"""The weight-sharing cell as a module; see ``nasbench_eval.networks.fused_cell_function`` for how it is evaluated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nasbench_eval.cell import AVG_POOL_3X3, EDGES, NODES, NOR_CONV_1X1, NOR_CONV_3X3, OPS, OUTGOING, SKIP_CONNECT
+from nasbench_eval.networks.fused_cell_function import (
+    BN_EPS,
+    Active,
+    CellFunction,
+    Source,
+    per_channel,
+    plan_of,
+    pool,
+    scalars,
+)
+
+SOURCES = NODES - 1
+KERNEL_SIZE = {NOR_CONV_1X1: 1, NOR_CONV_3X3: 3}
+BN_MOMENTUM = 0.1
+_CONVS = [(source, op) for source in range(SOURCES) for op in KERNEL_SIZE]
+
+
+def _name(source: int, op: int) -> str:
+    return f"node{source}_{OPS[op]}"
+
+
+def draw_default(tensor: Tensor, fan_in: int, generator: torch.Generator) -> None:
+    """Fill a kernel or bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), torch's default for these layers."""
+    nn.init.uniform_(tensor, -(fan_in**-0.5), fan_in**-0.5, generator=generator)
+
+
+class FusedCell(nn.Module):
+    """The weight-sharing cell: six edges, each with the five candidate operations, mixed by edge weights.
+
+    Convolutions that leave the same node are stored as one wide kernel, blocks in the order of ``OUTGOING``. A
+    convolution has a bias, for its BatchNorm has no affine parameters (NAS-Bench-201's ``ReLUConvBN``); on batch
+    statistics the bias cancels, so it is left out there, and its gradient is zero.
+
+    Args:
+        channels: Channels of every node.
+        track_running_stats: Whether BatchNorm keeps running statistics and evaluates with them.
+    """
+
+    def __init__(self, channels: int, *, track_running_stats: bool) -> None:
+        super().__init__()
+        self.channels = channels
+        self.track_running_stats = track_running_stats
+        self.kernels = nn.ParameterDict()
+        self.biases = nn.ParameterDict()
+        for source, op in _CONVS:
+            width = len(OUTGOING[source]) * channels
+            size = KERNEL_SIZE[op]
+            self.kernels[_name(source, op)] = nn.Parameter(torch.empty(width, channels, size, size))
+            self.biases[_name(source, op)] = nn.Parameter(torch.empty(width))
+            if track_running_stats:
+                self.register_buffer(f"mean_{_name(source, op)}", torch.zeros(width))
+                self.register_buffer(f"var_{_name(source, op)}", torch.ones(width))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw kernels and biases from torch's default distribution for convolutions."""
+        for name, kernel in self.kernels.items():
+            draw_default(kernel, kernel[0].numel(), generator)
+            draw_default(self.biases[name], kernel[0].numel(), generator)
+
+    def forward(
+        self,
+        x: Tensor,
+        weights: Tensor,
+        active: Active,
+        offsets: Tensor | None = None,
+        edges: Tensor | None = None,
+    ) -> Tensor:
+        """Evaluate the cell.
+
+        Args:
+            x: Feature map (B, C, H, W), channels-last.
+            weights: Edge weights (6, 5).
+            active: Per edge, the operations to evaluate; all others count as weight zero and cost nothing.
+            offsets: Per edge (6,), a number added to every value of its output (the GDAS weight term).
+            edges: Per edge (6,), a factor of its output (PC-DARTS's edge normalisation).
+
+        Returns:
+            The last node, (B, C, H, W), channels-last.
+        """
+        plan = plan_of(active)
+        if edges is not None:
+            weights = weights * edges.unsqueeze(1)
+            offsets = None if offsets is None else offsets * edges
+        if self.track_running_stats and not self.training:
+            return self._on_running_statistics(x, weights, plan)
+        kernels: list[Tensor | None] = []
+        for source, leaving in enumerate(plan):
+            kernel1 = self._rows(self.kernels, source, NOR_CONV_1X1, leaving.conv1)
+            kernels.append(None if kernel1 is None else kernel1.flatten(1))
+            kernels.append(self._rows(self.kernels, source, NOR_CONV_3X3, leaving.conv3))
+        statistics: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        out: Tensor = CellFunction.apply(x, weights, offsets, plan, statistics, *kernels)  # type: ignore[no-untyped-call]
+        if self.track_running_stats and self.training:
+            self._track(statistics, plan, x.numel() // x.shape[1])
+        return out
+
+    def _rows(self, values: Any, source: int, op: int, edges: tuple[int, ...], prefix: str = "") -> Tensor | None:
+        """The channel blocks of some edges of a wide kernel, bias or statistic; None for no edge."""
+        if not edges:
+            return None
+        wide: Tensor = values[prefix + _name(source, op)]
+        if len(edges) == len(OUTGOING[source]):
+            return wide
+        size = self.channels
+        blocks = [wide.narrow(0, OUTGOING[source].index(edge) * size, size) for edge in edges]
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+
+    @torch.no_grad()
+    def _track(
+        self, statistics: dict[tuple[int, int], tuple[Tensor, Tensor]], plan: tuple[Source, ...], n: int
+    ) -> None:
+        """Move the running statistics of what was evaluated, as BatchNorm does: unbiased variance, mean with bias."""
+        for (source, op), (mean, var) in statistics.items():
+            edges, name = plan[source].convs(op), _name(source, op)
+            bias = self._rows(self.biases, source, op, edges)
+            assert bias is not None
+            unbiased = var * (n / max(n - 1, 1))
+            for kind, values in (("mean", mean + bias), ("var", unbiased)):
+                running = self.get_buffer(f"{kind}_{name}").chunk(len(OUTGOING[source]))
+                for edge, value in zip(edges, values.chunk(len(edges)), strict=True):
+                    running[OUTGOING[source].index(edge)].lerp_(value, BN_MOMENTUM)
+
+    def _on_running_statistics(self, x: Tensor, weights: Tensor, plan: tuple[Source, ...]) -> Tensor:
+        """Evaluation: BatchNorm is a fixed scale and shift, so it folds into the kernels altogether."""
+        buffers, values = dict(self.named_buffers(recurse=False)), scalars(weights)
+        nodes = [x]
+        sums: list[list[Tensor]] = [[] for _ in range(SOURCES)]
+        for source, edges in enumerate(plan):
+            node = nodes[source]
+            for op in (NOR_CONV_1X1, NOR_CONV_3X3):
+                convs = edges.convs(op)
+                kernel = self._rows(self.kernels, source, op, convs)
+                if kernel is None:
+                    continue
+                mean, var, bias = (
+                    self._rows(tensors, source, op, convs, prefix)
+                    for tensors, prefix in ((buffers, "mean_"), (buffers, "var_"), (self.biases, ""))
+                )
+                assert mean is not None
+                assert var is not None
+                assert bias is not None
+                scale = per_channel(values, convs, op, self.channels) * torch.rsqrt(var + BN_EPS)
+                wide = F.conv2d(
+                    node.relu(),
+                    kernel * scale.view(-1, 1, 1, 1),
+                    (bias - mean) * scale,
+                    padding=KERNEL_SIZE[op] // 2,
+                )
+                for edge, part in zip(convs, wide.chunk(len(convs), 1), strict=True):
+                    sums[EDGES[edge][0] - 1].append(part)
+            if edges.pool:
+                pooled = pool(node)
+                for edge in edges.pool:
+                    sums[EDGES[edge][0] - 1].append(pooled * values[edge][AVG_POOL_3X3])
+            for edge in edges.skip:
+                sums[EDGES[edge][0] - 1].append(node * values[edge][SKIP_CONNECT])
+            total = sum(sums[source][1:], sums[source][0]) if sums[source] else torch.zeros_like(x)
+            nodes.append(total.contiguous(memory_format=torch.channels_last))
+        return nodes[-1]

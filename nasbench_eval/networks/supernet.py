@@ -1,0 +1,87 @@
+"""The supernet of weight-sharing searches: the network skeleton with weight-sharing cells."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nasbench_eval.cell import N_EDGES, N_OPS, NONE, Cell
+from nasbench_eval.images.datasets import Reduction
+from nasbench_eval.networks.fused_cell import FusedCell
+from nasbench_eval.networks.fused_cell_function import Active
+from nasbench_eval.networks.partial_cell import PartialCell
+from nasbench_eval.networks.skeleton import STAGES, Skeleton
+
+ALL_OPS: Active = (tuple(op for op in range(N_OPS) if op != NONE),) * N_EDGES
+"""Every operation on every edge; ``none`` contributes nothing and is never evaluated."""
+
+
+def active_of(cell: Cell) -> Active:
+    """Return the active operations of one-hot weights that stand for a cell."""
+    return tuple(() if op == NONE else (op,) for op in cell.ops)
+
+
+def one_hot(cell: Cell, *, device: torch.device | str = "cpu") -> Tensor:
+    """Return the edge weights (6, 5) that are one on the cell's operations and zero elsewhere."""
+    return F.one_hot(torch.tensor(cell.ops), N_OPS).float().to(device, non_blocking=True)
+
+
+class Supernet(Skeleton):
+    """The network of weight-sharing searches: all cells share one set of edge weights.
+
+    Args:
+        channels: C, the channels of the first stage.
+        cells: N, the cells a stage.
+        classes: Number of classes.
+        generator: For the initial weights.
+        track_running_stats: Whether the cells' BatchNorm keeps running statistics and evaluates with them.
+        partial_channels: K: one K-th of the channels goes through the operations, the rest passes by.
+        reduction: What is between stages: ``ImageData.reduction``.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        cells: int,
+        classes: int,
+        *,
+        generator: torch.Generator,
+        track_running_stats: bool = True,
+        partial_channels: int = 1,
+        reduction: Reduction = "residual",
+    ) -> None:
+        def cell(width: int) -> nn.Module:
+            if partial_channels == 1:
+                return FusedCell(width, track_running_stats=track_running_stats)
+            return PartialCell(width, partial_channels, track_running_stats=track_running_stats)
+
+        super().__init__(
+            channels,
+            classes,
+            [[cell(channels * 2**s) for _ in range(cells)] for s in range(STAGES)],
+            reduction,
+            generator,
+        )
+
+    def forward(
+        self,
+        images: Tensor,
+        weights: Tensor,
+        active: Active = ALL_OPS,
+        offsets: Tensor | None = None,
+        edges: Tensor | None = None,
+    ) -> Tensor:
+        """Classify images.
+
+        Args:
+            images: (B, 3, H, W).
+            weights: Edge weights (6, 5), used by every cell.
+            active: Per edge, the operations to evaluate; others count as weight zero and cost nothing.
+            offsets: Per edge (6,), a number added to every value of its output.
+            edges: Per edge (6,), a factor of its output.
+
+        Returns:
+            Logits (B, classes).
+        """
+        return self._run(images, weights, active, offsets, edges)

@@ -1,0 +1,1 @@
+"""The run-file format: what runners write and analysis reads. Needs no torch."""

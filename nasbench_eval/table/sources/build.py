@@ -1,0 +1,243 @@
+"""Convert the official files to the table, part by part, so that memory stays bounded and a stop loses little.
+
+A part holds 125 cells and is written whole, by a worker process where the source allows it; the next call
+makes only the parts that are missing. The parts are then put together, the curves one part at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from nasbench_eval import __version__
+from nasbench_eval.cell import N_CELLS, Cell
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.table.arrow import as_numpy
+from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
+from nasbench_eval.table.schema import Key, trials_by_mean
+from nasbench_eval.table.sources.official import Source, find_source
+from nasbench_eval.table.table import Table
+from nasbench_eval.table.verify import check_ranges
+from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.processes import context, start_worker
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_WORKERS = 4
+"""Each worker takes some 100 MB; four keep a build under 1 GB."""
+
+_CURVE = "curve:"
+_STATE = b"nbeval.part"
+
+
+def build_table(
+    source: str | Path,
+    out: str | Path,
+    *,
+    curves: bool = False,
+    workers: int | None = None,
+    partial: bool = False,
+) -> Table:
+    """Make the table from NAS-Bench-201's ``.pth`` or NATS-Bench's folder.
+
+    Args:
+        source: The file or folder.
+        out: The table file to write; the learning curves go beside it, and so do the parts while this runs.
+        curves: Write the learning curves too.
+        workers: Processes that read and convert; None is one a core, at most ``MAX_WORKERS``.
+        partial: Make a table of some of the cells; what is missing stays missing.
+
+    Returns:
+        The table as opened from ``out``.
+
+    Raises:
+        NbevalError: If the source cannot be read, is not what it should be, or cells are missing and
+            ``partial`` is not set; the parts done so far are kept, and the same call goes on from them.
+    """
+    out = Path(out)
+    reader = find_source(source)
+    parts = _Parts(out.with_name(f".{out.name}.parts"), _state(reader, curves))
+    there = reader.open()
+    missing = sorted(set(range(N_CELLS)) - set(there))
+    if missing and not partial:
+        raise NbevalError(
+            f"{len(missing):,} of the {N_CELLS:,} cells are missing in {reader.path}, the first is cell {missing[0]} "
+            f"({Cell.from_index(missing[0])}); --partial makes a table of the others"
+        )
+    todo = parts.missing(there)
+    with tqdm(total=len(there), initial=len(there) - sum(map(len, todo.values())), unit="cell", disable=None) as bar:
+        for number in _convert(reader, todo, parts, curves, workers):
+            bar.update(len(todo[number]))
+    numbers = sorted({index // ROWS for index in there})
+    columns, digests = _collect(parts, numbers)
+    provenance: dict[str, Any] = {"importer": reader.kind, **reader.provenance(digests)}
+    if missing:
+        provenance["cells"] = len(there)
+    table = Table.build(columns, name="NAS-Bench-201", source=provenance)
+    check_ranges(table, partial=partial)
+    if curves:
+        _write_curves(parts, numbers, curves_path(out), table.metadata.content_hash)
+    saved = table.save(out)
+    parts.remove()
+    return saved
+
+
+def _state(reader: Source, curves: bool) -> str:
+    """What a part must have been made from to be used again."""
+    return json.dumps([__version__, reader.fingerprint(), curves])
+
+
+class _Parts:
+    """The folder of parts; a part is a Parquet file of ``ROWS`` rows, those of cells that are not there being null."""
+
+    def __init__(self, folder: Path, state: str) -> None:
+        self.folder = folder
+        self.state = state
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"{number:03d}.parquet"
+
+    def missing(self, there: Sequence[int]) -> dict[int, list[int]]:
+        """Group the cells into parts, and return those parts that are not there yet."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        groups: dict[int, list[int]] = {}
+        for index in there:
+            groups.setdefault(index // ROWS, []).append(index)
+        for number in list(groups):
+            try:
+                metadata = pq.read_schema(self.path(number)).metadata
+            except (FileNotFoundError, pa.ArrowException):
+                continue
+            if metadata.get(_STATE) == self.state.encode():
+                del groups[number]
+        return groups
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _convert(
+    reader: Source, todo: dict[int, list[int]], parts: _Parts, curves: bool, workers: int | None
+) -> Iterator[int]:
+    """Make the parts to do, in any order, and yield each one's number when it is written."""
+    count = min(workers or min(os.cpu_count() or 1, MAX_WORKERS), len(todo))
+    if count <= 1 or not reader.parallel:
+        for number, cells in todo.items():
+            yield _make_part(reader, number, cells, parts, curves)
+        return
+    # The server process imports the record classes (and torch with them) once; the workers share its memory.
+    how = context(["nasbench_eval.table.sources.official_record"])
+    pool = ProcessPoolExecutor(count, mp_context=how, initializer=start_worker)
+    try:
+        jobs = [pool.submit(_make_part, reader, n, cells, parts, curves) for n, cells in todo.items()]
+        for job in jobs:
+            yield job.result()
+    except BrokenProcessPool:
+        raise NbevalError(
+            "a worker process was killed, perhaps for want of memory: the same command goes on from the parts that "
+            "are done, with --workers 1 in the least memory"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _make_part(reader: Source, number: int, cells: list[int], parts: _Parts, curves: bool) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from nasbench_eval.table.sources.official_record import read_record
+
+    scalars: dict[Key, np.ndarray] = {}
+    lines: dict[Key, list[np.ndarray | None]] = {}
+    digests: list[str | None] = [None] * ROWS
+    for index in cells:
+        record, digests[index % ROWS] = reader.take(index)
+        values, found = read_record(index, record, curves=curves)
+        del record
+        for key, value in values.items():
+            if key not in scalars:
+                scalars[key] = np.full(ROWS, np.nan, dtype=np.float32)
+            scalars[key][index % ROWS] = value
+        for key, line in found.items():
+            lines.setdefault(key, [None] * ROWS)[index % ROWS] = line
+    columns: dict[str, Any] = {"sha256": pa.array(digests, type=pa.string())}
+    columns |= {str(key): pa.array(values) for key, values in scalars.items()}
+    columns |= {_CURVE + str(key): pa.array(group, type=_curve_type()) for key, group in lines.items()}
+    table = pa.table(columns).replace_schema_metadata({_STATE: parts.state.encode()})
+    with atomic_write(parts.path(number)) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    return number
+
+
+def _curve_type() -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.list_(pa.float32())
+
+
+def _collect(parts: _Parts, numbers: Sequence[int]) -> tuple[dict[Key, np.ndarray], dict[int, str]]:
+    """Put the parts' values together: full columns, and each cell file's SHA-256."""
+    import pyarrow.parquet as pq
+
+    columns: dict[Key, np.ndarray] = {}
+    digests: dict[int, str] = {}
+    for number in numbers:
+        names = [name for name in pq.read_schema(parts.path(number)).names if not name.startswith(_CURVE)]
+        part = pq.read_table(parts.path(number), columns=names)
+        rows = slice(number * ROWS, (number + 1) * ROWS)
+        for name in names:
+            if name == "sha256":
+                found = enumerate(part.column(name).to_pylist())
+                digests |= {number * ROWS + row: digest for row, digest in found if digest}
+            else:
+                column = columns.setdefault(Key.parse(name), np.full(N_CELLS, np.nan, dtype=np.float32))
+                column[rows] = as_numpy(part.column(name))
+    return _without_equal_times(columns), digests
+
+
+def _without_equal_times(columns: dict[Key, np.ndarray]) -> dict[Key, np.ndarray]:
+    """Drop the seconds of single trials where they are the mean's for every cell, as the benchmark publishes them."""
+    kept = dict(columns)
+    for mean, trials in trials_by_mean(columns).items():
+        if mean.metric.endswith("_seconds") and all(
+            np.all(np.isnan(columns[key]) | np.isclose(columns[key], columns[mean], rtol=1e-6)) for key in trials
+        ):
+            for key in trials:
+                del kept[key]
+    return kept
+
+
+def _write_curves(parts: _Parts, numbers: Sequence[int], path: Path, content_hash: str) -> None:
+    """Write the curves one part at a time; every part becomes a group of rows, an absent one a group of nulls."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = sorted(
+        {name for number in numbers for name in pq.read_schema(parts.path(number)).names if name.startswith(_CURVE)}
+    )
+    schema = pa.schema(
+        [(name.removeprefix(_CURVE), _curve_type()) for name in names], metadata={HASH_KEY: content_hash.encode()}
+    )
+    nothing = pa.nulls(ROWS, _curve_type())
+    with (
+        atomic_write(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer,
+    ):
+        for number in tqdm(range(N_CELLS // ROWS), desc="curves", unit="part", disable=None):
+            part = {}
+            if number in numbers:
+                there = [name for name in pq.read_schema(parts.path(number)).names if name in names]
+                part = {name: pq.read_table(parts.path(number), columns=[name]).column(0) for name in there}
+            writer.write_table(pa.table([part.get(name, nothing) for name in names], schema=schema))

@@ -1,0 +1,197 @@
+"""Make the table from a csv or Parquet file of one row a cell, its columns named by a small TOML mapping."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasbench_eval.cell import N_CELLS, Cell
+from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.table.schema import Key
+from nasbench_eval.table.table import Table
+from nasbench_eval.table.verify import check_ranges
+from nasbench_eval.utils.files import sha256_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Which column of a flat file becomes which column of the table.
+
+    Attributes:
+        label: What the mapping is called, for messages and provenance.
+        name: The benchmark's name, for the metadata.
+        release: Which of the benchmark's releases the numbers are from, "" where not said.
+        arch: The file's column of architecture strings.
+        columns: For each column of the table, the file's column and the factor its values are multiplied by.
+    """
+
+    label: str
+    name: str
+    release: str
+    arch: str
+    columns: dict[Key, tuple[str, float]]
+
+    @staticmethod
+    def parse(text: str, label: str) -> Mapping:
+        """Read a mapping from TOML.
+
+        Raises:
+            UsageError: If it is not TOML, lacks ``arch`` or ``[columns]``, or a value is neither a column's
+                name nor ``{ from = "...", times = NUMBER }``.
+        """
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"mapping {label}: {error}") from None
+        extra = set(values) - {"name", "release", "arch", "columns"}
+        if extra or not isinstance(values.get("arch"), str) or not isinstance(values.get("columns"), dict):
+            raise UsageError(
+                f"mapping {label}: expected arch = COLUMN, [columns] and maybe name, release; "
+                f"got {', '.join(values) or 'nothing'}"
+            )
+        columns: dict[Key, tuple[str, float]] = {}
+        for name, source in values["columns"].items():
+            match source:
+                case str():
+                    columns[Key.parse(name)] = (source, 1.0)
+                case {"from": str(column), **rest} if not set(rest) - {"times"}:
+                    times = rest.get("times", 1.0)
+                    if isinstance(times, bool) or not isinstance(times, int | float):
+                        raise UsageError(f"mapping {label}: times of {name!r} is {times!r}, expected a number")
+                    columns[Key.parse(name)] = (column, float(times))
+                case _:
+                    raise UsageError(
+                        f'mapping {label}: {name!r} is {source!r}, expected "COLUMN" or '
+                        '{ from = "COLUMN", times = NUMBER }'
+                    )
+        name, release = str(values.get("name", Path(label).stem)), str(values.get("release", ""))
+        return Mapping(label, name, release, values["arch"], columns)
+
+    def missing(self, names: list[str]) -> list[str]:
+        """Return the columns the mapping needs that a file does not have, in the mapping's order."""
+        needed = dict.fromkeys([self.arch, *(column for column, _ in self.columns.values())])
+        return [column for column in needed if column not in names]
+
+
+def shipped_mappings() -> list[Mapping]:
+    """Return the mappings that come with nbeval."""
+    folder = resources.files("nasbench_eval.table.sources") / "mappings"
+    return [
+        Mapping.parse(file.read_text(encoding="utf-8"), file.name)
+        for file in sorted(folder.iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".toml")
+    ]
+
+
+def import_flat(path: str | Path, mapping: str | Path | None = None) -> Table:
+    """Make a table from a csv or Parquet file of one row a cell, in any order.
+
+    Args:
+        path: The file; what does not end in ``.csv`` is read as Parquet.
+        mapping: A TOML file; None takes the shipped mapping whose columns the file has.
+
+    Returns:
+        The table in memory; its metadata name the file, its SHA-256 and the mapping.
+
+    Raises:
+        NbevalError: If the file cannot be read, a column is missing or not numeric, a cell is missing, there
+            twice or not a cell, a mean is missing, or a value is out of range; the message names the cell.
+        UsageError: If the mapping is off.
+    """
+    path = Path(path)
+    data = _read(path)
+    names = list(data.column_names)
+    chosen = _shipped(path, names) if mapping is None else _given(Path(mapping), names)
+    order = _rows_in_official_order(data.column(chosen.arch).to_pylist(), chosen.arch)
+    columns: dict[Key, np.ndarray] = {}
+    for key, (column, times) in chosen.columns.items():
+        # Scale in float64: 0.06 of a float32 rounds once, not twice.
+        columns[key] = (_numbers(data, column, path)[order] * times).astype(np.float32)
+    source = {"importer": f"flat ({chosen.label})", "file": path.name, "sha256": sha256_of(path)}
+    if chosen.release:
+        source["release"] = chosen.release
+    table = Table.build(columns, name=chosen.name, source=source)
+    check_ranges(table)
+    return table
+
+
+def _read(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    try:
+        if path.suffix.lower() == ".csv":
+            return pyarrow.csv.read_csv(path)
+        return pq.read_table(path)
+    except FileNotFoundError:
+        raise NbevalError(f"no file at {path}") from None
+    except (pa.ArrowException, OSError) as error:
+        raise NbevalError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+
+
+def _given(path: Path, names: list[str]) -> Mapping:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the mapping {path}: {error}") from None
+    mapping = Mapping.parse(text, path.name)
+    if missing := mapping.missing(names):
+        raise UsageError(
+            f"mapping {path.name} names columns that the file does not have: {', '.join(missing)}; "
+            f"it has {', '.join(names)}"
+        )
+    return mapping
+
+
+def _shipped(path: Path, names: list[str]) -> Mapping:
+    mappings = shipped_mappings()
+    for mapping in mappings:
+        if not mapping.missing(names):
+            return mapping
+    nearest = min(mappings, key=lambda mapping: len(mapping.missing(names)))
+    missing = nearest.missing(names)
+    raise UsageError(
+        f"no shipped mapping fits the columns of {path.name} ({nearest.label} lacks {', '.join(missing[:3])}"
+        f"{f' and {len(missing) - 3} more' if len(missing) > 3 else ''}): name them in a TOML file and give "
+        "it with --mapping (docs/table.md shows one)"
+    )
+
+
+def _rows_in_official_order(archs: list[Any], column: str) -> np.ndarray:
+    """For each official index, the row that holds this cell."""
+    order = np.full(N_CELLS, -1)
+    for row, text in enumerate(archs):
+        try:
+            index = Cell.parse(str(text)).index
+        except UsageError as error:
+            raise NbevalError(f"row {row + 1}, column {column}: {error}") from None
+        if order[index] >= 0:
+            raise NbevalError(
+                f"cell {index} ({text}) is there twice, in rows {order[index] + 1} and {row + 1}: remove one"
+            )
+        order[index] = row
+    missing = np.flatnonzero(order < 0)
+    if len(missing):
+        raise NbevalError(
+            f"{len(missing)} of the {N_CELLS} cells are missing, the first is cell {missing[0]} "
+            f"({Cell.from_index(int(missing[0]))})"
+        )
+    return order
+
+
+def _numbers(data: pa.Table, column: str, path: Path) -> np.ndarray:
+    import pyarrow as pa
+
+    values = data.column(column)
+    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
+        raise NbevalError(f"column {column} of {path.name} holds {values.type}, expected numbers")
+    return np.asarray(values.cast(pa.float64()).to_numpy(), dtype=np.float64)

@@ -1,0 +1,299 @@
+"""The official files: NAS-Bench-201's one ``.pth``, and NATS-Bench's folder of a file a cell. Needs no torch."""
+
+from __future__ import annotations
+
+import abc
+import bz2
+import contextlib
+import gc
+import hashlib
+import io
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from tqdm import tqdm
+
+from nasbench_eval.cell import N_CELLS, all_archs
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.table.sources.pickle_slices import NotSplittable, Slices, split
+from nasbench_eval.utils.safe_pickle import NUMPY_SCALARS, restricted_load
+
+ALLOWED = NUMPY_SCALARS | {("collections", "OrderedDict")}
+"""All that the official files hold besides plain values."""
+
+Record = dict[str, Any]
+
+_TORCH_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+_CELL_FILE = re.compile(r"(\d{6})\.pickle\.pbz2")
+_META_FILE = "meta.pickle.pbz2"
+_DIGITS = re.compile(r"-([0-9a-f]{5,6})(?:-simple|-full)?(?:\.pth|\.pickle\.pbz2)?$")
+
+
+class Source(abc.ABC):
+    """Where cells' official records come from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    @abc.abstractmethod
+    def kind(self) -> str:
+        """What the source is, for the table's provenance."""
+
+    @property
+    @abc.abstractmethod
+    def parallel(self) -> bool:
+        """Whether several processes can read it at once."""
+
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """Return a text that changes when the files do, without reading them."""
+
+    @abc.abstractmethod
+    def open(self) -> list[int]:
+        """Prepare to read, and return the cells that are there, ascending.
+
+        Raises:
+            NbevalError: If this is not an official file, or is not of this cell space in the official order.
+        """
+
+    @abc.abstractmethod
+    def take(self, index: int) -> tuple[Record, str]:
+        """Return a cell's record, once, and its file's SHA-256 ("" where one file holds all)."""
+
+    @abc.abstractmethod
+    def provenance(self, digests: dict[int, str]) -> dict[str, str]:
+        """Return what the table's metadata say of the source, given the cells' SHA-256."""
+
+
+def find_source(path: str | Path) -> Source:
+    """Return the reader for a path: a folder is NATS-Bench's, a file is NAS-Bench-201's.
+
+    Raises:
+        NbevalError: If nothing is there, or NATS-Bench's one file, which is not read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return NatsFolder(path)
+    if not path.is_file():
+        raise NbevalError(f"no file or folder at {path} (docs/data.md says where to get the official files)")
+    if path.suffix == ".pbz2":
+        raise NbevalError(f"{path}: NATS-Bench's one file is not read, its folder is: NATS-tss-v1_0-3ffb9-simple")
+    return OneFile(path)
+
+
+@final
+class OneFile(Source):
+    """One pickle of everything: ``NAS-Bench-201-v1_1-096897.pth``.
+
+    Read a record at a time where its layout is the official one, so that neither the file nor what it holds is ever in
+    memory whole; else unpickled whole, each record being freed once it is taken.
+    """
+
+    kind = "official file"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._slices: Slices | None = None
+        self._records: dict[int, Record] = {}
+
+    @property
+    def parallel(self) -> bool:  # noqa: D102 - as in Source
+        return self._slices is not None
+
+    def fingerprint(self) -> str:  # noqa: D102 - as in Source
+        status = self.path.stat()
+        return f"{self.path.name} {status.st_size} {status.st_mtime_ns}"
+
+    def open(self) -> list[int]:  # noqa: D102 - as in Source
+        with _reading(self.path):
+            start = _pickle_start(self.path)
+            try:
+                content, self._slices = _split(self.path, start)
+                cells = set(self._slices.ranges)
+            except NotSplittable:
+                content = _load_whole(self.path, start)
+                self._records = _records(content, self.path)
+                cells = set(self._records)
+        _check_content(content, cells, self.path)
+        return sorted(cells)
+
+    def take(self, index: int) -> tuple[Record, str]:  # noqa: D102 - as in Source
+        if self._slices is None:
+            return self._records.pop(index), ""
+        with _reading(self.path):
+            return self._slices.load(index, ALLOWED), ""
+
+    def provenance(self, digests: dict[int, str]) -> dict[str, str]:  # noqa: D102 - as in Source
+        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        with self.path.open("rb") as file:
+            while block := file.read(1 << 20):
+                sha256.update(block)
+                md5.update(block)
+        found = {
+            "file": self.path.name,
+            "sha256": sha256.hexdigest(),
+            "md5": md5.hexdigest(),
+            **_release(self.path),
+        }
+        digits = _DIGITS.search(self.path.name)
+        if digits and digits[1] not in (found["md5"][: len(digits[1])], found["md5"][-len(digits[1]) :]):
+            found["warning"] = f"the name ends in {digits[1]}, the md5 does not: not the file as published"
+        return found
+
+
+@final
+class NatsFolder(Source):
+    """NATS-Bench's topology space as a folder: ``meta.pickle.pbz2`` and ``000000.pickle.pbz2`` to ``015624...``."""
+
+    kind = "NATS-Bench folder"
+    parallel = True
+
+    def _files(self) -> dict[int, Path]:
+        with _reading(self.path):
+            names = [(_CELL_FILE.fullmatch(file.name), file) for file in self.path.iterdir()]
+        return {int(match[1]): file for match, file in names if match}
+
+    def fingerprint(self) -> str:  # noqa: D102 - as in Source
+        digest = hashlib.sha256()
+        with _reading(self.path):
+            for index, file in sorted(self._files().items()):
+                status = file.stat()
+                digest.update(f"{index} {status.st_size} {status.st_mtime_ns}\n".encode())
+        return f"{self.path.name} {digest.hexdigest()}"
+
+    def open(self) -> list[int]:  # noqa: D102 - as in Source
+        files = self._files()
+        if not (self.path / _META_FILE).is_file():
+            raise NbevalError(
+                f"{self.path} is not NATS-Bench's folder: it has no {_META_FILE}; give the unpacked "
+                "NATS-tss-v1_0-3ffb9-simple (or NAS-Bench-201-v1_1-096897.pth)"
+            )
+        meta, _ = _load_small(self.path / _META_FILE)
+        archs = meta.get("meta_archs") if isinstance(meta, dict) else None
+        _check_order(archs, self.path)
+        if beyond := [index for index in files if index >= N_CELLS]:
+            raise NbevalError(f"{files[min(beyond)]} is beyond the {N_CELLS} cells: not the topology search space")
+        return sorted(files)
+
+    def take(self, index: int) -> tuple[Record, str]:  # noqa: D102 - as in Source
+        file = self.path / f"{index:06d}.pickle.pbz2"
+        record, sha256 = _load_small(file)
+        if not isinstance(record, dict):
+            raise NbevalError(f"{file} holds {type(record).__name__}, expected a cell's record")
+        return record, sha256
+
+    def provenance(self, digests: dict[int, str]) -> dict[str, str]:  # noqa: D102 - as in Source
+        lines = "".join(f"{digests[index]}  {index:06d}.pickle.pbz2\n" for index in sorted(digests))
+        sha256 = hashlib.sha256(lines.encode()).hexdigest()
+        return {"file": self.path.name, "sha256": sha256, **_release(self.path)}
+
+
+def _release(path: Path) -> dict[str, str]:
+    match = re.match(r"NAS-Bench-201-v\d_\d|NATS-tss-v\d_\d", path.name)
+    return {"release": match[0]} if match else {}
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NbevalError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _load_small(path: Path) -> tuple[Any, str]:
+    with _reading(path):
+        data = path.read_bytes()
+    try:
+        content = bz2.decompress(data)
+    except (OSError, ValueError) as error:
+        raise NbevalError(f"{path} is truncated or not bzip2 ({error}): get the file again") from error
+    return restricted_load(io.BytesIO(content), ALLOWED, name=str(path)), hashlib.sha256(data).hexdigest()
+
+
+def _pickle_start(path: Path) -> int:
+    """Where the pickle begins: in torch's zip, or after the headers of torch's older layout.
+
+    Raises:
+        NbevalError: If it is another zip, or is not a pickle.
+    """
+    with path.open("rb") as file:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                members = [member for member in archive.infolist() if member.filename.endswith("/data.pkl")]
+            if len(members) != 1 or members[0].compress_type != zipfile.ZIP_STORED:
+                raise NbevalError(f"{path} is a zip archive, but not one that torch.save wrote")
+            # A member begins after its header, which ends in the lengths of its name and its extra field.
+            file.seek(members[0].header_offset + 26)
+            name, extra = (int.from_bytes(file.read(2), "little") for _ in range(2))
+            return members[0].header_offset + 30 + name + extra
+        file.seek(0)
+        if file.read(1) != b"\x80":
+            raise NbevalError(f"{path} is truncated or not a pickle: get the file again")
+        file.seek(0)
+        if not file.read(64).startswith(_TORCH_MAGIC):
+            return 0
+        file.seek(0)
+        # The magic number, the protocol's version, the machine; then comes the object.
+        for _ in range(3):
+            restricted_load(file, (), name=str(path))
+        return file.tell()
+
+
+def _split(path: Path, start: int) -> tuple[Any, Slices]:
+    with tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc="reading", disable=None) as bar:
+        return split(path, start, "arch2infos", ALLOWED, bar.update)
+
+
+def _load_whole(path: Path, start: int) -> Any:
+    with _no_garbage_collection(), path.open("rb") as file:
+        file.seek(start)
+        return restricted_load(file, ALLOWED, name=str(path))
+
+
+def _records(content: Any, path: Path) -> dict[int, Record]:
+    records = content.get("arch2infos") if isinstance(content, dict) else None
+    if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
+        raise NbevalError(f"{path} is not NAS-Bench-201's file: it has no arch2infos that holds records")
+    return records
+
+
+def _check_content(content: Any, cells: set[int], path: Path) -> None:
+    if not isinstance(content, dict) or not all(key in content for key in ("meta_archs", "evaluated_indexes")):
+        raise NbevalError(f"{path} is not NAS-Bench-201's file: it lacks meta_archs or evaluated_indexes")
+    if not all(type(index) is int and 0 <= index < N_CELLS for index in cells):
+        raise NbevalError(f"{path} has records of cells that are not in 0..{N_CELLS - 1}")
+    _check_order(content["meta_archs"], path)
+    if odd := set(content["evaluated_indexes"]) ^ cells:
+        raise NbevalError(
+            f"{path}: cell {min(odd)} is in only one of evaluated_indexes and arch2infos: the file is damaged"
+        )
+
+
+def _check_order(archs: Sequence[str] | None, path: Path) -> None:
+    """The file lists its cells' architecture strings; an index means nothing unless they are in our order."""
+    if not isinstance(archs, list):
+        raise NbevalError(f"{path} does not list its cells (meta_archs): not an official file")
+    for index, (arch, expected) in enumerate(zip(archs, all_archs(), strict=False)):
+        if arch != expected:
+            twice = f", which is cell {archs.index(arch)} too" if arch in archs[:index] else ""
+            raise NbevalError(f"{path} lists {arch!r} as cell {index}{twice}; expected {expected}")
+    if len(archs) != N_CELLS:
+        raise NbevalError(f"{path} lists {len(archs)} cells, expected {N_CELLS}")
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Unpickling makes only new objects: looking through them for cycles over and over takes half the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,1 @@
+"""Training networks of single cells from scratch."""

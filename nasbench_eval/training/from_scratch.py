@@ -1,0 +1,62 @@
+"""The true accuracy of a cell where no table knows it: trained from scratch, as the benchmark trains.
+
+Source: NAS-Bench-201 (ICLR 2020), table 1: SGD with Nesterov momentum 0.9, learning rate 0.1 to 0 by a cosine over 200
+epochs, weight decay 5e-4, batch 256, random flip and crop.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from nasbench_eval.cell import Cell
+from nasbench_eval.images import Augment, ImageData
+from nasbench_eval.networks.standalone import StandaloneNet
+from nasbench_eval.training.recipes import TrainingSettings
+from nasbench_eval.utils.rng import Streams
+
+
+def train_from_scratch(
+    cell: Cell, data: ImageData, settings: TrainingSettings, streams: Streams, *, device: str = "cpu"
+) -> float:
+    """Train a network of one cell on the train part and return its accuracy on the test part, in percent.
+
+    Batches are of equal size but for the last, which is left out if a single image would remain, for BatchNorm needs
+    two.
+    """
+    where = torch.device(device)
+    net = StandaloneNet(
+        cell,
+        settings.channels,
+        settings.cells,
+        data.classes,
+        reduction=data.reduction,
+        generator=streams.torch("truth weights"),
+    ).to(where)
+    augment = Augment.for_data(data)
+    train, test = data.train.to(where), data.test.to(where)
+    optimizer = torch.optim.SGD(
+        net.parameters(), lr=settings.lr, momentum=0.9, weight_decay=settings.weight_decay, nesterov=True, foreach=True
+    )
+    n = len(train)
+    for epoch in range(settings.epochs):
+        generator = streams.torch("truth batches", epoch)
+        order = torch.randperm(n, generator=generator).to(where)
+        choices = augment.draw(n, generator).to(where)
+        for group in optimizer.param_groups:
+            group["lr"] = 0.5 * settings.lr * (1 + math.cos(math.pi * epoch / settings.epochs))
+        for at in range(0, n - 1, settings.batch_size):
+            which = order[at : at + settings.batch_size]
+            images = augment(train.pixels.index_select(0, which), choices[at : at + settings.batch_size])
+            optimizer.zero_grad()
+            F.cross_entropy(net(images), train.labels.index_select(0, which)).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    net.eval()
+    hits = torch.zeros((), device=where)
+    with torch.no_grad():
+        for at in range(0, len(test), 512):
+            logits = net(augment.plain(test.pixels[at : at + 512]))
+            hits += (logits.argmax(1) == test.labels[at : at + 512]).sum()
+    return 100 * float(hits) / len(test)

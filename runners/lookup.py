@@ -1,0 +1,119 @@
+"""The true accuracies that the runner records, and only the runner: no method ever sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+
+from nasbench_eval.cell import Cell
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.runs.store import TEST_ACC, TableFacts
+from nasbench_eval.table import Table
+
+
+@dataclass(frozen=True)
+class TableTruth:
+    """Truth from a benchmark table: test accuracy after the longest schedule, mean over trials, on every data set."""
+
+    table: Table
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The data sets with a test accuracy."""
+        known = {key[:4] for key in self.table.keys}
+        return tuple(
+            name
+            for name in self.table.datasets
+            if self.table.epochs(name) and (name, self.table.longest(name), "test", "accuracy") in known
+        )
+
+    def column(self, dataset: str) -> np.ndarray:
+        """Return the truth of all cells in official order, in percent."""
+        return self.table.column(dataset, "test", epochs=self.table.longest(dataset)).astype(np.float64)
+
+    def look_up(self, cell: Cell) -> dict[str, float]:
+        """Return the row entries of a cell."""
+        return {
+            f"{TEST_ACC}{name}": self.table.accuracy(cell, name, "test", epochs=epochs)
+            for name, epochs in self._epochs.items()
+        }
+
+    @cached_property
+    def _epochs(self) -> dict[str, int]:
+        return {name: self.table.longest(name) for name in self.datasets}
+
+    @property
+    def note(self) -> str:
+        """How the accuracies came about, in words."""
+        lengths = ", ".join(map(str, sorted(set(self._epochs.values()))))
+        single = all(len(self.table.trials(name, "test", epochs=n)) == 1 for name, n in self._epochs.items())
+        whose = "of its one trial" if single else "mean over its trials"
+        return f"{self.table.metadata.name} table, test accuracy after {lengths} epochs, {whose}"
+
+    def facts(self) -> TableFacts:
+        """Return what a record keeps of the table: optimum and noise per data set."""
+        return _facts(self.table)
+
+
+@cache
+def _facts(table: Table) -> TableFacts:
+    truth = TableTruth(table)
+    noise: dict[str, dict[str, float]] = {}
+    for name in truth.datasets:
+        # Trials of the test accuracy where the table keeps them; else of the split nearest to it.
+        for split in ("test", "valid+test", "valid"):
+            value = table.noise(name, split, epochs=table.longest(name))
+            if not math.isnan(value):
+                noise[name] = {split: value}
+                break
+    return TableFacts(
+        name=table.metadata.name,
+        content_hash=table.metadata.content_hash,
+        optimum={name: table.best(name)[1] for name in truth.datasets},
+        noise=noise,
+    )
+
+
+def require_known(truth: TableTruth, datasets: Sequence[str]) -> None:
+    """Check that the table knows a search's data sets.
+
+    Raises:
+        NbevalError: If it does not know one; it says what to do.
+    """
+    for name in datasets:
+        if name not in truth.datasets:
+            raise NbevalError(
+                f"the table has no {name} (it has {', '.join(truth.datasets) or 'no test accuracies'}): "
+                "train the derived cells from scratch with --truth train"
+            )
+
+
+def train_note(settings: Any, published: Any, data: Any) -> str:
+    """Say in words how ``--truth train`` made its numbers."""
+    changed = [
+        f"{key}={value} (benchmark {theirs})"
+        for (key, value), theirs in zip(
+            dataclasses.asdict(settings).items(), dataclasses.asdict(published).values(), strict=True
+        )
+        if value != theirs
+    ]
+    return f"final cell trained once from scratch on {len(data.train):,} train images, tested on {len(data.test):,}" + (
+        f"; {', '.join(changed)}" if changed else ", with the benchmark's schedule"
+    )
+
+
+def with_truth(rows: Sequence[Mapping[str, Any]], truth: TableTruth) -> list[dict[str, Any]]:
+    """Return rows whose test accuracies are looked up (again) in the table."""
+    return [
+        {
+            **{key: value for key, value in row.items() if not key.startswith(TEST_ACC)},
+            **truth.look_up(Cell.parse(row["cell"])),
+        }
+        for row in rows
+    ]

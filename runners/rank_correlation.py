@@ -1,0 +1,194 @@
+"""Rank disorder of a finished run: a sample of cells scored with its shared weights, beside their true accuracies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasbench_eval.cell import Cell
+from nasbench_eval.errors import NbevalError, UsageError, unknown
+from nasbench_eval.methods import SearchContext, SearchMethod
+from nasbench_eval.runs.rank_scores import COLUMNS, RankScores, rank_file, read_scores, sample, write_scores
+from nasbench_eval.runs.store import Run
+from nasbench_eval.settings import build_settings
+from nasbench_eval.utils.files import sha256_of
+from nasbench_eval.utils.rng import Streams
+from runners import device as device_info
+from runners.checkpoints import load_checkpoint
+from runners.context import Environment
+from runners.lookup import TableTruth
+from runners.spec import RunSpec
+
+if TYPE_CHECKING:
+    from nasbench_eval.images import ImageData
+
+
+def by_id(runs: Sequence[Run], prefixes: Sequence[str]) -> list[Run]:
+    """Return the runs whose ids begin so, each once.
+
+    Raises:
+        UsageError: If a prefix is that of no run, or of several.
+    """
+    found: dict[str, Run] = {}
+    for prefix in prefixes:
+        same = [run for run in runs if run.record.run_id.startswith(prefix)]
+        if not same:
+            raise UsageError(f"there is no complete run {prefix}: a run's id ends the name of its file")
+        if len(same) > 1:
+            raise UsageError(f"{prefix} begins the ids of {len(same)} runs: {', '.join(map(_name, same))}")
+        found[same[0].record.run_id] = same[0]
+    for run in found.values():
+        _check_scores(run)
+    return list(found.values())
+
+
+def by_method(runs: Sequence[Run], methods: Sequence[str], datasets: Sequence[str]) -> tuple[list[Run], list[Run]]:
+    """Return the runs of methods, and those of them that kept no shared weights.
+
+    Args:
+        runs: All runs.
+        methods: Names of methods; ``all`` for every one that leaves shared weights.
+        datasets: Search data sets; empty for all.
+
+    Raises:
+        UsageError: If no run is of such a method or data set, or the method has no shared weights.
+    """
+    there = {run.record.method: run for run in runs if not datasets or run.record.search_dataset in datasets}
+    for dataset in datasets:
+        if dataset not in (known := sorted({run.record.search_dataset for run in runs})):
+            raise unknown("search data set of a run", dataset, known)
+    for method in methods:
+        if method != "all" and method not in there:
+            raise unknown("method of a run", method, sorted(there))
+    if "all" in methods:
+        wanted = {method for method, run in there.items() if _leaves_weights(run)}
+    else:
+        wanted = set(methods)
+        for method in methods:
+            _check_scores(there[method])
+    chosen = [
+        run for run in runs if run.record.method in wanted and (not datasets or run.record.search_dataset in datasets)
+    ]
+    kept = [run for run in chosen if _artifact(run).is_file() or rank_file(_home(run), run.record.run_id).is_file()]
+    return kept, [run for run in chosen if run not in kept]
+
+
+def measure(
+    run: Run,
+    n: int,
+    truth: TableTruth,
+    images_of: Callable[[str], ImageData],
+    device: str,
+    on_cell: Callable[[int], None] = lambda done: None,
+) -> RankScores:
+    """Score the first ``n`` sampled cells with a run's shared weights and write them; what is there is not repeated.
+
+    Args:
+        run: A run of a weight-sharing search, as it was read from its file.
+        n: How many cells.
+        truth: The table.
+        images_of: Returns a data set by name; asked only if cells have to be scored.
+        device: A torch device.
+        on_cell: Called with the number of cells that have a score.
+
+    Returns:
+        The scores of ``n`` cells, or of more where more were scored before.
+
+    Raises:
+        NbevalError: If the run kept no shared weights, or they or the images are not those of the search.
+    """
+    record, path = run.record, rank_file(_home(run), run.record.run_id)
+    if record.search_dataset not in truth.datasets:
+        raise NbevalError(f"the table has no true accuracy of {record.search_dataset}: give one that has with --table")
+    kept = _artifact(run)
+    digest = sha256_of(kept) if kept.is_file() else None
+    known = read_scores(path)
+    if known is not None and digest not in (None, known.supernet):
+        known = None  # the search was run again since
+    rows: list[dict[str, Any]] = [] if known is None else known.cells.to_dict("records")  # type: ignore[assignment]
+    scored_on = "" if known is None else known.scored_on
+    on_cell(len(rows))
+    if len(rows) < n:
+        if digest is None:
+            raise NbevalError(f"{_name(run)} kept no shared weights, there is no {kept}: {_again(run)}")
+        method = _rebuild(run, images_of(record.search_dataset), device)
+        scored_on = method.facts["scored_on"]
+        new = [Cell.from_index(index) for index in sample(n)[len(rows) :]]
+        for cell, (loss, accuracy) in zip(new, _scores(method, run, new), strict=True):
+            rows.append({"index": cell.index, "cell": str(cell), "shared_loss": loss, "shared_acc": accuracy})
+            on_cell(len(rows))
+    table = truth.table.metadata.content_hash
+    if known is not None and len(rows) == len(known.cells) and known.table == table:
+        return known
+    import pandas as pd
+
+    cells = pd.DataFrame(rows)
+    cells["test_acc"] = truth.column(record.search_dataset)[cells["index"].to_numpy()]
+    supernet = digest or (known.supernet if known is not None else "")
+    scores = RankScores(record.run_id, supernet, scored_on, truth.note, table, cells[list(COLUMNS)])
+    write_scores(path, scores)
+    return scores
+
+
+def _rebuild(run: Run, images: ImageData, device: str) -> SearchMethod:
+    """Return the run's method as it was before its first step."""
+    record = run.record
+    if record.versions.get("method", "") != RunSpec(record.method, record.search_dataset, record.seed).source:
+        raise NbevalError(f"{record.method} was edited since {_name(run)}: give its `nbeval run` again")
+    implementation = _implementation(run)
+    settings = build_settings(implementation.Settings, record.settings, owner=record.method)
+    context = SearchContext(record.search_dataset, Streams(record.seed), images=images, device=device)
+    device_info.make_deterministic(device)
+    method: SearchMethod = implementation(settings, context)  # type: ignore[call-arg]
+    if method.facts.get("split", "") != record.split:
+        raise NbevalError(
+            f"{_name(run)} searched on other images ({record.split}) than these ({method.facts.get('split', '')}): "
+            "give those of the search with --data and --split-file"
+        )
+    return method
+
+
+def _scores(method: SearchMethod, run: Run, cells: list[Cell]) -> Any:
+    path = _artifact(run)
+    artifact = load_checkpoint(path, "file of shared weights", _again(run))
+    assert artifact is not None
+    try:
+        return method.score_cells(artifact, cells)
+    except (KeyError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        raise NbevalError(f"{path} does not fit the settings of {_name(run)} ({why}): {_again(run)}") from None
+
+
+def _implementation(run: Run) -> type[SearchMethod]:
+    return RunSpec(run.record.method, run.record.search_dataset, run.record.seed).implementation
+
+
+def _leaves_weights(run: Run) -> bool:
+    return _implementation(run).artifact is not SearchMethod.artifact
+
+
+def _check_scores(run: Run) -> None:
+    if not _leaves_weights(run):
+        raise UsageError(
+            f"{run.record.title} ({run.record.method}) has no shared weights to score cells with: "
+            "rank disorder is that of a weight-sharing search"
+        )
+
+
+def _home(run: Run) -> Path:
+    assert run.home is not None, "the run was not read from a file"
+    return run.home
+
+
+def _artifact(run: Run) -> Path:
+    return Environment(_home(run)).artifact(run.record.run_id)
+
+
+def _name(run: Run) -> str:
+    record = run.record
+    return f"run {record.run_id} ({record.method} {record.search_dataset} seed {record.seed})"
+
+
+def _again(run: Run) -> str:
+    return f"delete {_home(run) / 'runs' / run.record.file_name} and give its `nbeval run` again"

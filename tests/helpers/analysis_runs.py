@@ -1,0 +1,80 @@
+"""Runs made by hand, for the tests of nasbench_eval.analysis."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from nasbench_eval.cell import OPS
+from nasbench_eval.runs.store import TEST_ACC, Run, RunRecord, TableFacts
+
+TABLE = TableFacts(
+    "NAS-Bench-201",
+    "abcdef0123456789",
+    {"cifar10": 94.37, "cifar100": 73.51},
+    {"cifar10": {"valid": 0.25}, "cifar100": {"valid+test": 0.35}},
+)
+
+
+def make_run(
+    final: Mapping[str, float],
+    *,
+    seed: int = 0,
+    method: str = "gdas",
+    title: str = "GDAS",
+    search: str = "cifar10",
+    settings: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    earlier: Sequence[float] = (10.0, 50.0),
+    operations: Sequence[str] = ("none", "nor_conv_3x3", "skip_connect"),
+    **record: Any,
+) -> Run:
+    """Return a run of three steps whose last one has the accuracies ``final``; each step costs 20 seconds.
+
+    ``operations`` are those that the cell of a step has on all edges.
+    """
+    settings = {"epochs": 3, "channels": 16, **(settings or {}), **(overrides or {})}
+    scale = record.get("scale", "full")
+    variant = hashlib.sha256(json.dumps([method, search, settings, scale]).encode()).hexdigest()[:12]
+    steps = pd.DataFrame({"step": range(3), "cell": "|none~0|", "seconds": 20.0, "entropy": [1.3, 1.2, 1.1]})
+    steps["loss_before_rounding"], steps["loss_after_rounding"] = [2.0, 1.5, 1.0], [2.0, 1.75, 2.5]
+    steps["total_seconds"] = steps["seconds"].cumsum()
+    for op in OPS:
+        steps[f"n_{op}"] = [6 if op == name else 0 for name in operations]
+    for dataset, value in final.items():
+        steps[TEST_ACC + dataset] = [*earlier, value]
+    values: dict[str, Any] = {
+        "block": "weight sharing",
+        "reductions": (),
+        "scale": scale,
+        "cost_kind": "measured",
+        "device": "one CPU",
+        "threads": 2,
+        "split": "half of the training images each",
+        "batch_norm": "no affine, batch statistics",
+        "truth": "table",
+        "truth_note": "mean over trials, 200 epochs",
+        "table": TABLE,
+        "versions": {"torch": "2.8"},
+        "started": "2025-01-01T00:00:00Z",
+        "finished": "2025-01-01T01:00:00Z",
+    }
+    made = RunRecord(
+        run_id=hashlib.sha256(f"{variant} {seed}".encode()).hexdigest()[:12],
+        variant_id=variant,
+        method=method,
+        title=title,
+        search_dataset=search,
+        seed=seed,
+        settings=settings,
+        overrides=overrides or {},
+        **{**values, **record},
+    )
+    return Run(made, steps)
+
+
+SMALL: dict[str, Any] = {"scale": "small", "reductions": ("channels 16 -> 4", "cells 5 -> 1")}

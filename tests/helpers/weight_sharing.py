@@ -1,0 +1,39 @@
+"""Weight-sharing searches of every preset on tiny problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from nasbench_eval.images import load_images
+from nasbench_eval.methods import SearchContext
+from nasbench_eval.methods.conformance import TINY
+from nasbench_eval.methods.weight_sharing import WeightSharing
+from nasbench_eval.utils.rng import Streams
+from runners.presets import load_preset, preset_names
+from runners.spec import RunSpec
+
+WEIGHT_SHARING = [name for name in preset_names() if load_preset(name).implementation == "weight_sharing"]
+ONE_OF_EACH = list({load_preset(name).settings["parametrisation"]: name for name in WEIGHT_SHARING}.values())
+
+
+def make(name: str, seed: int = 0, *, images: Any = None, device: str = "cpu", **changes: Any) -> WeightSharing:
+    spec = RunSpec(name, "digits", seed, overrides={**TINY, **changes})
+    context = SearchContext("digits", Streams(seed), images or load_images("digits"), device=device)
+    return WeightSharing(spec.settings, context)
+
+
+def trajectory(method: WeightSharing, epochs: int = 3) -> list[tuple[str, dict[str, float]]]:
+    found = []
+    for _ in range(epochs):
+        info = method.step()
+        found.append((str(method.incumbent()), dict(info.metrics)))
+    return found
+
+
+def first_epochs(threads: int = 1) -> dict[str, list[Any]]:
+    """What the first epoch of every preset shows; with several threads, of one preset a parametrisation."""
+    torch.set_num_threads(threads)
+    names = WEIGHT_SHARING if threads == 1 else ONE_OF_EACH
+    return {name: list(trajectory(make(name, train_images=64, valid_images=32), 1)[0]) for name in names}

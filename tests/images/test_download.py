@@ -1,0 +1,239 @@
+"""An archive is fetched whole and right, or nothing counts as fetched: against a server on this machine."""
+
+import dataclasses
+import errno
+import hashlib
+import http.server
+import io
+import pickle
+import sys
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+import requests
+
+from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.images import download, load_images
+from nasbench_eval.images.catalogue import LAYOUTS
+from nasbench_eval.images.download import fetch_images
+from runners.cli import main
+
+LAYOUT = LAYOUTS["cifar10"]
+
+
+def archive_bytes():
+    """Return a tiny official archive, with a member that wants to lie elsewhere."""
+    rng = np.random.default_rng(0)
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        batch = {"data": rng.integers(0, 256, (4, 3072), dtype=np.uint8), "labels": [0, 1, 2, 3]}
+        contents = {f"{LAYOUT.folder}/{name}": pickle.dumps(batch) for name in LAYOUT.names}
+        for name, content in {"../escaped": b"x", f"{LAYOUT.folder}/readme.html": b"x", **contents}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+ARCHIVE = archive_bytes()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Answers every request with ``status`` and ``content``, of which it sends ``sent`` bytes."""
+
+    daemon_threads = False
+    status, content, sent = 200, ARCHIVE, len(ARCHIVE)
+    requests = 0
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        server = self.server
+        server.requests += 1
+        assert self.path == f"/{LAYOUT.archive}"
+        self.send_response(server.status)
+        self.send_header("Content-Length", str(len(server.content)))
+        self.end_headers()
+        self.wfile.write(server.content[: server.sent])
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """Serve the archive in Toronto's place, with nothing on this machine yet."""
+    for name in ("NBEVAL_DATA", "TORCH_HOME", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache" / name)
+    with Server(("127.0.0.1", 0), Handler) as server:
+        layout = dataclasses.replace(
+            LAYOUT, url=f"http://127.0.0.1:{server.server_port}", md5=hashlib.md5(ARCHIVE).hexdigest()
+        )
+        monkeypatch.setitem(LAYOUTS, "cifar10", layout)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def everything(folder):
+    """Return the names of all files below a folder."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_it_is_fetched_once_and_can_be_loaded(server, tmp_path, capfd):
+    path, new = fetch_images("cifar10", progress=True)
+    assert f"{LAYOUT.archive}: 100%" in capfd.readouterr().err
+    assert (path, new) == (tmp_path / "cache/nbeval/data" / LAYOUT.folder, True)
+    # The archive is gone again, and nothing of it lies elsewhere.
+    assert everything(tmp_path) == sorted(LAYOUT.names)
+    assert len(load_images("cifar10").train) == 10
+    assert fetch_images("cifar10") == (path, False)
+    assert server.requests == 1
+
+
+def test_the_folder_is_the_users(server, tmp_path, monkeypatch):
+    assert fetch_images("cifar10", tmp_path / "a").path == tmp_path / "a" / LAYOUT.folder
+    # Another folder is to have its own copy, whatever lies elsewhere.
+    assert fetch_images("cifar10", tmp_path / "b").new
+    monkeypatch.setenv("NBEVAL_DATA", str(tmp_path / "c"))
+    assert fetch_images("cifar10").path == tmp_path / "c" / LAYOUT.folder
+
+
+def test_what_torch_home_has_is_not_fetched_again(server, tmp_path, monkeypatch):
+    fetch_images("cifar10", tmp_path / "cifar.python")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert fetch_images("cifar10") == (tmp_path / "cifar.python" / LAYOUT.folder, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"content": b"other" * 100, "sent": 500}, r"is not the published file \(its MD5 sum differs\)"),
+        ({"sent": len(ARCHIVE) // 2}, "the transfer broke off"),
+        ({"status": 404}, "the server answers 404"),
+        ({"status": 503}, "the server answers 503"),
+    ],
+)
+def test_a_failed_transfer_leaves_nothing_and_the_next_call_succeeds(server, tmp_path, change, message):
+    for name, value in change.items():
+        setattr(server, name, value)
+    with pytest.raises(NbevalError, match=message) as caught:
+        fetch_images("cifar10")
+    assert "\n" not in str(caught.value)
+    assert everything(tmp_path) == []
+    server.status, server.content, server.sent = 200, ARCHIVE, len(ARCHIVE)
+    assert fetch_images("cifar10").new
+    assert len(load_images("cifar10").test) == 4
+
+
+def test_a_full_disk_while_unpacking(server, tmp_path, monkeypatch):
+    copy, calls = download.shutil.copyfileobj, []
+
+    def full(source, target):
+        calls.append(target)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        copy(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(download.shutil, "copyfileobj", full)
+        with pytest.raises(NbevalError, match=r"cannot write .*: No space left on device"):
+            fetch_images("cifar10")
+    # What was copied is whole, but it is not the data set; the archive, which was right, need not come again.
+    folder = tmp_path / "cache/nbeval/data"
+    assert everything(folder) == [LAYOUT.archive, *LAYOUT.names[:2]]
+    assert fetch_images("cifar10").new
+    assert everything(folder) == sorted(LAYOUT.names)
+    assert server.requests == 1
+
+
+def test_a_full_disk_while_downloading(server, tmp_path, monkeypatch):
+    def full(self, chunk_size):
+        yield b"the first piece"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(requests.Response, "iter_content", full)
+    with pytest.raises(NbevalError, match=r"cannot write .*cifar-10-python\.tar\.gz: No space left on device"):
+        fetch_images("cifar10")
+    assert everything(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NbevalError, match="cannot write"):
+        fetch_images("cifar10", tmp_path / "file")
+
+
+def test_an_archive_put_there_by_hand_is_unpacked(server, tmp_path):
+    (tmp_path / LAYOUT.archive).write_bytes(ARCHIVE)
+    assert fetch_images("cifar10", tmp_path).new
+    assert everything(tmp_path) == sorted(LAYOUT.names)
+    assert server.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("imagenet16-120", "cannot fetch imagenet16-120: no public direct download: .*ImageNet16"),
+        ("digits", "nothing to fetch"),
+        ("cifar11", "did you mean 'cifar1"),
+    ],
+)
+def test_what_cannot_be_fetched(name, message):
+    with pytest.raises(UsageError, match=message):
+        fetch_images(name)
+
+
+@pytest.fixture
+def nbeval(monkeypatch, capfd):
+    """Run the command line; return its exit code, its output and its errors."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nbeval", *(str(argument) for argument in arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def test_fetch_and_info_on_the_command_line(server, tmp_path, nbeval):
+    folder = tmp_path / LAYOUT.folder
+    code, out, err = nbeval("data", "info", "cifar10", "--data", tmp_path)
+    assert (code, err) == (1, "")
+    assert out.startswith(f"no images of cifar10: no {LAYOUT.folder}/ with data_batch_1 .. test_batch in {tmp_path};\n")
+    assert f"  `nbeval data fetch cifar10 --data {tmp_path}` fetches them" in out
+    assert nbeval("data", "fetch", "cifar10", "--data", tmp_path) == (0, f"cifar10: now in {folder}\n", "")
+    assert nbeval("data", "fetch", "cifar10", "--data", tmp_path) == (0, f"cifar10: already there, in {folder}\n", "")
+    code, out, _ = nbeval("data", "info", "--data", tmp_path)
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0] == f"cifar10: {folder}"
+    assert lines[1].startswith("  10 train, 10 valid, 4 test; 3x32x32, 10 classes; training set halved")
+    assert lines[2].startswith("no images of cifar100")
+    assert lines[-2:] == [
+        "digits: scikit-learn",
+        "  3,956 train, 1,432 valid, 5,400 test; 3x12x12, 10 classes; source digits in a seeded stratified split "
+        "989/358/450, seed 0; each placed 4/4/12 times; networks with pooling reductions",
+    ]
+
+
+def test_no_connection_is_one_line(server, tmp_path, monkeypatch, nbeval):
+    # A port that was just free: nobody listens there.
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as other:
+        port = other.server_port
+    monkeypatch.setitem(LAYOUTS, "cifar10", dataclasses.replace(LAYOUT, url=f"http://127.0.0.1:{port}"))
+    code, out, err = nbeval("data", "fetch", "cifar10", "--data", tmp_path)
+    assert (code, out) == (1, "")
+    assert err == (
+        f"nbeval: cannot fetch http://127.0.0.1:{port}/{LAYOUT.archive}: no connection; "
+        f"try again later, or put {LAYOUT.archive} into {tmp_path} by hand\n"
+    )

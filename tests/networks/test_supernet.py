@@ -1,0 +1,207 @@
+"""The fused supernet against the plain form: same parameters, same logits, gradients and statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from plain import PlainSupernet
+from plain_copy import copy_into_plain, pairs
+
+from nasbench_eval.cell import NONE, Cell
+from nasbench_eval.images import ImageData, Images, Reduction
+from nasbench_eval.methods import SearchContext
+from nasbench_eval.methods.weight_sharing import WeightSharing, search
+from nasbench_eval.networks.skeleton import REDUCTIONS
+from nasbench_eval.networks.standalone import StandaloneNet
+from nasbench_eval.networks.supernet import ALL_OPS, Supernet, active_of, one_hot
+from nasbench_eval.training import from_scratch, grouped
+from nasbench_eval.utils.rng import Streams
+from runners.spec import RunSpec
+
+GEN = Streams(0)
+WITH_NONE = tuple(tuple(range(5)) for _ in range(6))
+
+
+def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    """Largest absolute difference relative to the largest entry."""
+    return float(((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1e-12)).detach())
+
+
+def both(
+    channels: int = 4, cells: int = 2, *, track: bool = True, reduction: Reduction = "residual"
+) -> tuple[Supernet, PlainSupernet]:
+    fused = Supernet(
+        channels, cells, 10, track_running_stats=track, generator=GEN.torch("weights"), reduction=reduction
+    ).double()
+    plain = PlainSupernet(channels, cells, 10, track_running_stats=track, pooling=reduction == "pooling").double()
+    copy_into_plain(fused, plain)
+    return fused, plain
+
+
+def batch(n: int = 6, size: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    gen = GEN.torch("images")
+    return torch.randn(n, 3, size, size, generator=gen).double(), torch.randint(10, (n,), generator=gen)
+
+
+def mixed() -> torch.Tensor:
+    return torch.randn(6, 5, generator=GEN.torch("weights")).double().softmax(-1)
+
+
+CELLS = [Cell.random(GEN.numpy("cells", i)) for i in range(6)]
+CASES = {
+    "mixed": (None, ALL_OPS),
+    **{f"one-hot {cell.index}": (cell, active_of(cell)) for cell in CELLS},
+    "all none": (Cell((NONE,) * 6), active_of(Cell((NONE,) * 6))),
+    "all 3x3": (Cell((3,) * 6), active_of(Cell((3,) * 6))),
+}
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("track", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_equals_the_plain_form_in_training(case: str, track: bool, reduction: Reduction) -> None:
+    cell, active = CASES[case]
+    fused, plain = both(track=track, reduction=reduction)
+    images, labels = batch()
+    ours_w = (mixed() if cell is None else one_hot(cell).double()).requires_grad_()
+    theirs_w = ours_w.detach().clone().requires_grad_()
+    ours = fused(images, ours_w, active)
+    theirs = plain(images, theirs_w, sampled=cell is not None)
+    assert difference(ours, theirs) < 1e-10
+    F.cross_entropy(ours, labels).backward()
+    F.cross_entropy(theirs, labels).backward()
+    # Gradients of the edge weights exist for what was evaluated; `none` outputs zero, so its gradient is zero.
+    expected = theirs_w.grad if theirs_w.grad is not None else torch.zeros_like(theirs_w)
+    assert torch.allclose(ours_w.grad, expected, atol=1e-12)
+    compared = 0
+    for name, a, b, rows in pairs(fused, plain):
+        if "num_batches" in name:
+            continue
+        if a.requires_grad:
+            got = torch.zeros_like(a) if a.grad is None else a.grad
+            want = torch.zeros_like(b) if b.grad is None else b.grad
+        else:
+            got, want = a, b
+        got = got if rows is None else got[rows]
+        assert torch.allclose(got, want, rtol=1e-8, atol=1e-11), name
+        compared += 1
+    assert compared > {"residual": 100, "pooling": 90}[reduction]
+
+
+@pytest.mark.parametrize("track", [True, False])
+@pytest.mark.parametrize("case", ["mixed", f"one-hot {CELLS[0].index}", "all none"])
+def test_equals_the_plain_form_in_evaluation(case: str, track: bool) -> None:
+    cell, active = CASES[case]
+    fused, plain = both(track=track)
+    images, _ = batch()
+    weights = mixed() if cell is None else one_hot(cell).double()
+    for _ in range(3):  # move the running statistics away from where they start
+        fused(images * 1.5 + 0.2, mixed(), ALL_OPS)
+        plain(images * 1.5 + 0.2, mixed())
+    fused.eval()
+    plain.eval()
+    assert difference(fused(images, weights, active), plain(images, weights, sampled=cell is not None)) < 1e-10
+
+
+def test_float32_difference_is_float_noise() -> None:
+    fused, plain = both()
+    fused, plain = fused.float(), plain.float()
+    images, labels = (batch()[0].float(), batch()[1])
+    a, b = mixed().float().requires_grad_(), mixed().float().requires_grad_()
+    ours, theirs = fused(images, a), plain(images, b)
+    assert difference(ours, theirs) < 1e-4
+    F.cross_entropy(ours, labels).backward()
+    F.cross_entropy(theirs, labels).backward()
+    assert difference(a.grad, b.grad) < 1e-3
+
+
+def test_zero_weight_and_inactive_are_the_same_function() -> None:
+    fused, _ = both()
+    images, _ = batch()
+    cell = CELLS[1]
+    dense = fused(images, one_hot(cell).double(), WITH_NONE)
+    assert difference(fused(images, one_hot(cell).double(), active_of(cell)), dense) < 1e-10
+
+
+def test_offsets_add_a_number_to_every_value_of_an_edge() -> None:
+    fused, _ = both(cells=1)
+    images, labels = batch()
+    offsets = torch.zeros(6).double().requires_grad_()
+    weights = one_hot(CELLS[2]).double()
+    F.cross_entropy(fused(images, weights, active_of(CELLS[2]), offsets), labels).backward()
+    # A central difference of the loss, edge by edge.
+    for edge in range(6):
+        losses = []
+        for step in (1e-5, -1e-5):
+            moved = torch.zeros(6).double()
+            moved[edge] = step
+            losses.append(F.cross_entropy(fused(images, weights, active_of(CELLS[2]), moved), labels).item())
+        assert offsets.grad[edge].item() == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-4, abs=1e-8)
+
+
+def test_architecture_step_computes_architecture_gradients_only() -> None:
+    fused, _ = both()
+    images, _ = batch()
+    weights = mixed().requires_grad_()
+    fused(images, weights).sum().backward()
+    full = weights.grad.clone()
+    fused.zero_grad()
+    fused.requires_grad_(False)
+    weights.grad = None
+    fused(images, weights).sum().backward()
+    assert torch.allclose(weights.grad, full)
+    assert all(p.grad is None for p in fused.parameters())
+
+
+def test_standalone_net_equals_the_plain_form_with_affine_batch_norm() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(3):
+        cell = Cell.random(rng)
+        net = StandaloneNet(cell, 4, 1, 10, generator=GEN.torch("weights")).double()
+        plain = PlainSupernet(4, 1, 10, affine=True).double()
+        with torch.no_grad():
+            plain.stem.load_state_dict(net.stem.state_dict())
+            plain.classifier.load_state_dict(net.classifier.state_dict())
+            for s, stage in enumerate(net.stages):
+                for edge, conv in stage[0].convs.items():
+                    plain.stages[s][0].edges[int(edge)][cell.ops[int(edge)]].load_state_dict(conv.state_dict())
+            for s, reduction in enumerate(net.reductions):
+                theirs = plain.reductions[s]
+                theirs.conv_a[1].load_state_dict(reduction.conv_a.state_dict())
+                theirs.conv_b[1].load_state_dict(reduction.conv_b.state_dict())
+                theirs.downsample[1].load_state_dict(reduction.downsample.state_dict())
+        images, _ = batch()
+        assert difference(net(images), plain(images, one_hot(cell).double(), sampled=True)) < 1e-10
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(
+    ("module", "network"), [(search, "Supernet"), (from_scratch, "StandaloneNet"), (grouped, "GroupNet")]
+)
+def test_every_network_has_the_reduction_of_its_images(
+    module: Any, network: str, reduction: Reduction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+
+    def spy(*args: Any, **options: Any) -> Any:
+        built.append(options["reduction"])
+        return original(*args, **options)
+
+    original = getattr(module, network)
+    monkeypatch.setattr(module, network, spy)
+    part = Images(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), torch.arange(8) % 2)
+    half = (0.5,) * 3
+    data = ImageData("made up", 2, part, part, part, half, half, 0, False, "made up", reduction)
+    small = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 4}
+    if network == "Supernet":
+        settings = RunSpec("darts", "digits", 0, overrides=small).settings
+        WeightSharing(settings, SearchContext("digits", GEN, data))
+    elif network == "StandaloneNet":
+        from_scratch.train_from_scratch(CELLS[0], data, from_scratch.TrainingSettings(**small), GEN)
+    else:
+        grouped.train_group(CELLS[:1], data, grouped.Schedule(**small), 0)
+    assert built == [reduction]

@@ -1,0 +1,373 @@
+"""Rank disorder: the statistics, what a finished search keeps, and the command from kept weights to figure."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from analysis_runs import make_run
+from scipy.stats import kendalltau, spearmanr
+from tables import synthetic_table
+
+from nasbench_eval import images
+from nasbench_eval.analysis import rank_correlation as rank
+from nasbench_eval.cell import N_CELLS, Cell
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.methods import SearchContext
+from nasbench_eval.methods.weight_sharing.base import EdgeWeights
+from nasbench_eval.methods.weight_sharing.darts import Logits
+from nasbench_eval.methods.weight_sharing.gaea import Simplex
+from nasbench_eval.methods.weight_sharing.search import WeightSharing
+from nasbench_eval.networks.supernet import active_of, one_hot
+from nasbench_eval.runs.rank_scores import rank_file, read_scores, sample
+from nasbench_eval.runs.store import Run, load_runs, write_run
+from nasbench_eval.settings import build_settings
+from nasbench_eval.table import Table
+from nasbench_eval.utils.rng import Streams
+from runners import search
+from runners.cli import main
+from runners.context import Environment
+from runners.lookup import TableTruth
+from runners.presets import load_preset
+from runners.rank_correlation import measure
+from runners.spec import RunSpec
+
+load_images = functools.cache(images.load_images)
+
+Command = Callable[..., tuple[int, str, str]]
+
+TINY = {
+    "channels": 2, "cells": 1, "batch_size": 32, "train_images": 64, "valid_images": 50, "valid_batch_size": 32,
+    "select_cells": 3, "lr_epochs": 4, "epochs": 1,
+}  # fmt: skip
+
+
+def agree(shared: list[float], true: list[float]) -> dict[str, float]:
+    draws = np.arange(len(true))[None]
+    found = rank.agreement(np.array(shared, dtype=float), np.array(true, dtype=float), draws)
+    return {name: float(values[0]) for name, values in found.items()}
+
+
+def test_tau_b_by_hand() -> None:
+    # Pairs of (1,2,2,3) x (1,4,2,3): concordant 12 13 14 34; discordant 24; tied in x 23, in y none.
+    found = agree([1, 2, 2, 3], [1, 4, 2, 3])
+    assert found["kendall"] == pytest.approx((4 - 1) / math.sqrt(5 * 6))
+    # Ranks 1, 2.5, 2.5, 4 and 1, 4, 2, 3: covariance 3, variances 4.5 and 5, all times 4.
+    assert found["spearman"] == pytest.approx(3 / math.sqrt(4.5 * 5))
+
+
+def test_overlap_by_hand() -> None:
+    true = list(range(20))  # k = 2: the truly best are the last two
+    assert agree([*[0.0] * 17, 9, 8, 7], true)["top_k"] == 0.5
+    assert agree([9, 8, *[0.0] * 18], true)["top_k"] == 0
+    # One place is sure, and the truly second shares the other with three more.
+    assert agree([*[0.0] * 15, 5, 5, 5, 5, 9], true)["top_k"] == pytest.approx((1 + 1 / 4) / 2)
+    # Scores that are all equal know nothing: the overlap is that of chance, a correlation does not exist.
+    equal = agree([1.0] * 20, true)
+    assert equal["top_k"] == pytest.approx(0.1)
+    assert math.isnan(equal["kendall"])
+    assert math.isnan(equal["spearman"])
+
+
+def test_a_perfect_ranking_gives_one_and_its_reverse_minus_one() -> None:
+    true = [0.5, 3, 1, 8, 2, 9, 4, 7, 11, 6]
+    assert agree([v**2 for v in true], true) == pytest.approx({"kendall": 1, "spearman": 1, "top_k": 1})
+    assert agree([-v for v in true], true) == pytest.approx({"kendall": -1, "spearman": -1, "top_k": 0})
+
+
+def test_every_resample_is_what_scipy_says_of_it() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=600)
+    shared = np.round(true + rng.normal(size=600), 1)
+    draws = rng.integers(600, size=(4, 600))
+    found = rank.agreement(shared, true, draws)
+    for i, draw in enumerate(draws):
+        assert found["kendall"][i] == pytest.approx(kendalltau(shared[draw], true[draw]).statistic)
+        assert found["spearman"][i] == pytest.approx(spearmanr(shared[draw], true[draw]).statistic)
+
+
+def test_intervals_hold_the_estimate_and_shrink_with_the_cells() -> None:
+    rng = np.random.default_rng(1)
+    widths = []
+    for n in (50, 200, 800):
+        true = rng.normal(size=n)
+        shared = true + rng.normal(size=n)
+        estimate = agree(list(shared), list(true))
+        resampled = rank.bootstrap(shared, true)
+        limits = {name: rank.interval(values) for name, values in resampled.items()}
+        assert all(low <= estimate[name] <= high for name, (low, high) in limits.items())
+        widths.append([high - low for low, high in limits.values()])
+    # Four times the cells: about half the width.
+    for few, more in itertools.pairwise(widths):
+        assert all(0.3 < narrow / wide < 0.8 for narrow, wide in zip(more, few, strict=True))
+    assert all(np.isnan(rank.interval(np.array([np.nan, np.nan]))))
+
+
+def test_the_first_choice_is_the_mean_of_those_that_share_the_place() -> None:
+    assert rank.first_choice(np.array([1.0, 3, 2]), np.array([90.0, 80, 70])) == 80
+    assert rank.first_choice(np.array([3.0, 3, 2]), np.array([90.0, 80, 95])) == 85
+
+
+def test_the_sample_has_no_cell_twice_and_begins_with_the_smaller_one() -> None:
+    whole = sample(N_CELLS)
+    assert sorted(whole) == list(range(N_CELLS))
+    assert sample(7) == whole[:7]
+    assert whole[:3] == [13854, 1355, 5986]  # the same everywhere, for good
+
+
+def ready(spec: RunSpec) -> WeightSharing:
+    data = load_images(spec.search_dataset)
+    return WeightSharing(spec.settings, SearchContext(spec.search_dataset, Streams(spec.seed), images=data))
+
+
+def cells_of(n: int) -> list[Cell]:
+    return [Cell.from_index(index) for index in sample(n)]
+
+
+@pytest.mark.parametrize("change", [{}, {"track_running_stats": False}, {"partial_channels": 2}])
+def test_cells_scored_together_have_the_scores_they_have_alone(change: dict[str, object]) -> None:
+    spec = RunSpec("rs_ws", "digits", 0, overrides={**TINY, "channels": 4, **change})
+    method, other = ready(spec), ready(replace(spec, seed=1))
+    method.step()
+    cells = cells_of(35)  # more than are scored at once
+    found = list(other.score_cells(method.artifact(), cells))
+    assert found == [method.scoring.evaluate_cell(cell) for cell in cells]
+    assert len(set(found)) > 10
+
+
+@pytest.mark.parametrize("name", ["pc_darts", "gaea_pc_darts"])
+def test_cells_are_scored_with_the_learned_weights_of_edges(name: str) -> None:
+    """Of PC-DARTS the operations are rounded, not the edges: the supernet was trained with their weights."""
+    spec = RunSpec(name, "digits", 0, overrides={**TINY, "channels": 8, "arch_warmup_epochs": 0})
+    method, other = ready(spec), ready(replace(spec, seed=1))
+    method.step()
+    learned = torch.tensor([1.0, 0.1, 0.9, 0.7, 0.2, 0.1])
+    uniform = torch.tensor([1.0, 1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 3])
+    with torch.no_grad():
+        for values, of in zip(edge_parameters(method), learned.split([1, 2, 3]), strict=True):
+            values.copy_(of.log() if name == "pc_darts" else of)
+    torch.testing.assert_close(method.architecture.edge_weights(), learned)
+    cells = cells_of(5)
+    by_hand = {}
+    for words, edges in (("learned", learned), ("uniform", uniform)):
+        given = [EdgeWeights(one_hot(cell), active_of(cell), edges=edges) for cell in cells]
+        by_hand[words] = [method.scoring.evaluate(lambda weights=weights: weights)[0] for weights in given]
+    assert [method.scoring.evaluate_cell(cell)[0] for cell in cells] == pytest.approx(by_hand["learned"])
+    assert [loss for loss, _ in other.score_cells(method.artifact(), cells)] == pytest.approx(by_hand["learned"])
+    assert by_hand["learned"] != pytest.approx(by_hand["uniform"])
+
+
+def edge_parameters(method: WeightSharing) -> list[torch.Tensor]:
+    distribution = method.architecture.distribution
+    if isinstance(distribution, Logits):
+        return list(distribution.edge_logits.split([1, 2, 3]))
+    assert isinstance(distribution, Simplex)
+    return list(distribution.edge_thetas)
+
+
+def searched(home: Path, table: Table, **changes: object) -> tuple[RunSpec, Run]:
+    spec = RunSpec("rs_ws", "digits", 0, overrides={**TINY, **changes})
+    env = Environment(home / "results", table=TableTruth(table))
+    search.execute(spec, env, load_images("digits"))
+    [run] = load_runs([home / "results" / "runs"])
+    return spec, run
+
+
+def test_the_supernet_is_kept_before_the_run_counts(home: Path, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = RunSpec("rs_ws", "digits", 0, overrides=TINY)
+    env = Environment(home / "results", table=TableTruth(table))
+
+    def killed(folder: Path, run: Run) -> Path:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "write_run", killed)
+        with pytest.raises(KeyboardInterrupt):
+            search.execute(spec, env, load_images("digits"))
+    kept = env.artifact(spec.run_id)
+    assert kept.is_file()
+    assert env.checkpoint(spec).is_file(), "the run goes on from here"
+    assert search.finished(spec, env) is None
+    first = torch.load(kept, weights_only=True)["supernet"]
+    kept.unlink()
+    search.execute(spec, env, load_images("digits"))
+    again = torch.load(kept, weights_only=True)["supernet"]
+    assert first.keys() == again.keys() == ready(spec).supernet.state_dict().keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not env.checkpoint(spec).is_file()
+    assert search.finished(spec, env) is not None
+
+
+def test_what_was_scored_is_not_scored_again(home: Path, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, run = searched(home, table)
+    asked: list[str] = []
+
+    def images_of(name: str) -> images.ImageData:
+        asked.append(name)
+        return load_images(name)
+
+    few = measure(run, 10, TableTruth(table), images_of, "cpu")
+    assert few.cells["index"].tolist() == sample(10)
+    method = ready(spec)
+    kept = torch.load(Environment(home / "results").artifact(spec.run_id), weights_only=True)
+    scores = list(method.score_cells(kept, cells_of(10)))
+    assert list(zip(few.cells["shared_loss"], few.cells["shared_acc"], strict=True)) == scores
+    truth = [table.accuracy(cell, "digits", "test", epochs=200) for cell in cells_of(10)]
+    assert few.cells["test_acc"].tolist() == truth
+    path = rank_file(home / "results", spec.run_id)
+    read = read_scores(path)
+    assert read is not None
+    assert read.cells.equals(few.cells), "not a bit is lost in the file"
+
+    written = path.stat().st_mtime_ns
+    assert len(measure(run, 10, TableTruth(table), images_of, "cpu").cells) == 10
+    assert len(measure(run, 5, TableTruth(table), images_of, "cpu").cells) == 10
+    assert (asked, path.stat().st_mtime_ns) == (["digits"], written)
+    done: list[int] = []
+    more = measure(run, 14, TableTruth(table), images_of, "cpu", done.append)
+    assert more.cells.head(10).equals(few.cells)
+    assert done == [10, 11, 12, 13, 14]
+
+    # Another table: other truths, the same scores.
+    other = measure(run, 14, TableTruth(synthetic_table(1)), images_of, "cpu")
+    assert other.cells["shared_acc"].equals(more.cells["shared_acc"])
+    assert not other.cells["test_acc"].equals(more.cells["test_acc"])
+    assert asked == ["digits", "digits"]
+    # Other weights: other scores.
+    torch.save(ready(replace(spec, seed=5)).artifact(), Environment(home / "results").artifact(spec.run_id))
+    assert (
+        not measure(run, 14, TableTruth(table), images_of, "cpu").cells["shared_acc"].equals(more.cells["shared_acc"])
+    )
+    assert asked == ["digits"] * 3
+
+
+def test_what_does_not_fit_the_run_is_one_clear_line(home: Path, table: Table) -> None:
+    spec, run = searched(home, table)
+    kept = Environment(home / "results").artifact(spec.run_id)
+    again = r"delete .*results/runs/rs_ws-digits-s0-.*\.parquet and give its `nbeval run` again"
+
+    def ranked(run: Run = run) -> None:
+        measure(run, 10, TableTruth(table), load_images, "cpu")
+
+    elsewhere = replace(run, record=replace(run.record, split="64 other images"))
+    with pytest.raises(NbevalError, match=r"searched on other images \(64 other images\).*--split-file"):
+        ranked(elsewhere)
+    kept.write_bytes(kept.read_bytes()[:1000])
+    with pytest.raises(NbevalError, match=f"cannot read the file of shared weights .*{again}"):
+        ranked()
+    torch.save({"supernet": {}}, kept)
+    with pytest.raises(NbevalError, match=f"does not fit the settings of run {spec.run_id} .*{again}"):
+        ranked()
+    kept.unlink()
+    with pytest.raises(NbevalError, match=f"kept no shared weights, there is no .*{spec.run_id}.pt: {again}"):
+        ranked()
+    assert not (home / "results" / "ranks").exists()
+
+
+@pytest.fixture
+def nbeval(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command in this process: its exit code and what it wrote."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nbeval", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_from_a_search_to_the_figure(home: Path, table_file: Path, nbeval: Command) -> None:
+    changes = [argument for name, value in TINY.items() for argument in ("--set", f"{name}={value}")]
+    where = ["--dataset", "digits", "--table", str(table_file)]
+    code, _, err = nbeval("run", "--method", "rs_ws", *where, "--seeds", "2", "--device", "cpu", *changes)
+    assert code == 0, err
+    runs = load_runs([Path("results/runs")])
+    code, out, err = nbeval("rank", "--method", "rs_ws", *where, "--cells", "12", "--format", "png")
+    assert code == 0, err
+    assert out.count("\nRS-WS") == 3  # each seed, and their mean
+    assert "12 cells drawn from all 15,625" in out
+    assert "Shared weights scored on 50 valid images in batches of 32." in out
+    assert "track_running_stats=True" in out
+    assert out.splitlines()[-2:] == ["plots/rank.png", "plots/rank.csv"]
+    frame = pd.read_csv("plots/rank.csv")
+    assert frame["row"].value_counts().to_dict() == {"cell": 24, "run": 2, "variant": 1}
+    for run in runs:
+        scores = read_scores(rank_file(Path("results"), run.record.run_id))
+        assert scores is not None
+        expected = agree(list(scores.cells["shared_acc"]), list(scores.cells["test_acc"]))
+        row = frame[frame["run_id"] == run.record.run_id].iloc[0]
+        assert {name: row[name] for name in expected} == pytest.approx(expected)
+    # One run, by the beginning of its id; and all figures of a results folder that holds more than runs.
+    code, out, err = nbeval("rank", "--run", runs[1].record.run_id[:8], "--table", str(table_file), "--cells", "12")
+    assert code == 0, err
+    assert out.count("\nRS-WS") == 1
+    code, out, err = nbeval("plot", "rank", "--results", "results", "--format", "svg")
+    assert (code, out.splitlines()) == (0, ["plots/rank.svg", "plots/rank.csv"]), err
+
+
+def test_bad_calls_get_one_clear_line(home: Path, table_file: Path, nbeval: Command) -> None:
+    def refused(*arguments: str) -> tuple[int, str]:
+        code, _, err = nbeval("rank", *arguments, "--table", str(table_file))
+        assert "Traceback" not in err
+        return code, err
+
+    code, err = refused("--method", "rs_ws")
+    assert (code, "no results folder results/runs" in err) == (1, True)
+    for seed in (0, 1):
+        old = make_run({}, method="rs_ws", title="RS-WS", search="digits", seed=seed)
+        write_run(Path("results/runs"), old)
+    write_run(Path("results/runs"), make_run({}, method="rs", title="RS", search="digits", cost_kind="simulated"))
+    ids = {run.record.method: run.record.run_id for run in load_runs([Path("results/runs")])}
+    for arguments, expected, words in (
+        ([], 2, "say which runs: either --run ID, or --method NAME"),
+        (["--run", ids["rs"], "--method", "rs"], 2, "say which runs"),
+        (["--run", ids["rs"], "--dataset", "digits"], 2, "--dataset chooses among the runs of --method"),
+        (["--run", "zz"], 2, "there is no complete run zz"),
+        (["--run", ids["rs"]], 2, "RS (rs) has no shared weights to score cells with"),
+        (["--method", "rs"], 2, "RS (rs) has no shared weights to score cells with"),
+        (["--method", "rs_w"], 2, "unknown method of a run 'rs_w': did you mean 'rs_ws'?"),
+        (["--method", "rs_ws", "--dataset", "digit"], 2, "did you mean 'digits'?"),
+        (["--method", "rs_ws", "--cells", "3"], 2, "3 is not in the range 10<=x<=15625"),
+        (["--method", "rs_ws", "--format", "jpg"], 2, "unknown picture format 'jpg'"),
+        (["--run", ids["rs_ws"]], 1, "kept no shared weights, there is no"),
+        (["--method", "all"], 1, "none of these 2 runs kept its shared weights in results/supernets"),
+    ):
+        code, err = refused(*arguments)
+        assert (code, words in err) == (expected, True), (arguments, err)
+
+
+def test_an_ambiguous_id_names_its_runs(home: Path, table_file: Path, nbeval: Command) -> None:
+    for seed in range(17):  # more than there are first digits
+        write_run(Path("results/runs"), make_run({}, method="rs_ws", search="digits", seed=seed))
+    first = [run.record.run_id[0] for run in load_runs([Path("results/runs")])]
+    twice = next(digit for digit in first if first.count(digit) > 1)
+    code, _, err = nbeval("rank", "--run", twice, "--table", str(table_file))
+    assert code == 2
+    assert f"{twice} begins the ids of {first.count(twice)} runs: run {twice}" in err
+
+
+def test_a_search_on_its_valid_images_says_so() -> None:
+    """What is not held out is not taken for it."""
+    words = {}
+    data = load_images("digits")
+    for name in ("cifar10", "digits"):  # only of cifar10 is the valid part training data
+        settings = build_settings(
+            WeightSharing.Settings, {**load_preset("gaea_darts").settings, **TINY}, owner="gaea_darts"
+        )
+        method = WeightSharing(settings, SearchContext(name, Streams(0), images=replace(data, name=name)))
+        words[name] = method.facts["scored_on"]
+    assert words["digits"] == "50 valid images in batches of 32"
+    assert words["cifar10"] == "50 valid images in batches of 32, which the weights were trained on too"

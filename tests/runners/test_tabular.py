@@ -1,0 +1,381 @@
+"""The table as objective, and hundreds of runs of a search in it: budget, truth, files, what is run again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from tabular_problems import columns, table
+
+from nasbench_eval.analysis.figures import draw
+from nasbench_eval.analysis.figures.anytime import anytime
+from nasbench_eval.cell import Cell
+from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.methods.tabular.objective import TableObjective
+from nasbench_eval.runs.store import Run, load_runs, read_runs, write_bundle
+from nasbench_eval.table import Key, Table
+from runners import tabular
+from runners.cli.run import run as run_command
+from runners.context import Environment
+from runners.lookup import TableTruth
+from runners.search import execute, finished
+from runners.spec import RunSpec
+from runners.tabular import run_variant
+
+CELL = Cell((0, 1, 2, 3, 4, 0))
+I = CELL.index  # noqa: E741
+PASS = Key("cifar10", 12, "valid", "eval_seconds")
+
+
+@pytest.fixture(scope="module")
+def made():
+    return columns()
+
+
+def environment(folder: Path, made: Mapping[Key, np.ndarray]) -> Environment:
+    return Environment(folder, table=TableTruth(table(made)))
+
+
+def specs(count: int, method: str = "rs", dataset: str = "cifar10", **changes) -> list[RunSpec]:
+    return [RunSpec(method, dataset, seed, overrides={"budget_seconds": 1500.0, **changes}) for seed in range(count)]
+
+
+# The objective
+
+
+def test_a_query_costs_training_and_where_it_is_known_a_validation_pass(made):
+    accuracy, training = (
+        float(made[Key("cifar10", 12, "valid", "accuracy")][I]),
+        made[Key("cifar10", 12, "train", "train_seconds")][I].astype(float),
+    )
+    assert TableObjective(table(made), "cifar10").evaluate(CELL, "12") == (accuracy, training)
+    both = table({**made, PASS: np.full(15_625, 4.0)})
+    assert TableObjective(both, "cifar10").evaluate(CELL, "12") == (accuracy, training + 4)
+    assert TableObjective(both, "cifar10", "charged").evaluate(CELL, "12") == (accuracy, training + 4)
+    assert TableObjective(both, "cifar10", "free").evaluate(CELL, "12") == (accuracy, training)
+    with pytest.raises(NbevalError, match=r"no column cifar10/12/valid/eval_seconds/mean.*validation_pass=free"):
+        TableObjective(table(made), "cifar10", "charged").evaluate(CELL, "12")
+
+
+def test_words_say_what_is_charged(made):
+    objective = TableObjective(table(made), "cifar10")
+    assert objective.describe(["12"]).endswith(
+        "training only (validation passes are not charged: the table has no eval_seconds of the valid split)"
+    )
+    both = table({**made, PASS: np.full(15_625, 4.0)})
+    assert TableObjective(both, "cifar10").describe(["12"]) == (
+        "reward: the trials' mean validation accuracy at 12 epochs; cost of a query: training and one validation pass"
+    )
+    assert (
+        TableObjective(both, "cifar10", "free").describe(["12"]).endswith("(validation passes are not charged: as set)")
+    )
+
+
+def test_an_epoch_of_a_schedule_costs_its_share_and_takes_the_curve(made, monkeypatch):
+    built = table(made)
+    curves = np.tile(np.arange(12.0, dtype=np.float32), (15_625, 1))
+    monkeypatch.setattr(built, "curves", lambda dataset, split, *, epochs, trial: curves)
+    accuracy, seconds = TableObjective(built, "cifar10").evaluate(CELL, "4/12")
+    assert accuracy == 3
+    assert seconds == pytest.approx(built.train_seconds(CELL, "cifar10", epochs=12) / 3)
+
+
+def test_rewards_and_costs_of_official_files_are_what_the_api_says(tmp_path):
+    pytest.importorskip("torch")
+    import official_layout
+    from nas_201_api import ArchResults
+
+    from nasbench_eval.table.sources.build import build_table
+
+    content = official_layout.write_pth(tmp_path / "official.pth", [3, 8])
+    built = build_table(tmp_path / "official.pth", tmp_path / "table.parquet", curves=True, partial=True, workers=1)
+    objective = TableObjective(built, "cifar10", "charged")
+    for index in (3, 8):
+        records = ArchResults.create_from_state_dict(content["arch2infos"][index]["less"])
+        trials = [records.query("cifar10-valid", seed) for seed in (111, 777)]
+        per_epoch = trials[0].get_train()["cur_time"]
+        for fidelity, epoch in (("1/12", 0), ("4/12", 3), ("12", 11)):
+            accuracies = [trial.get_eval("x-valid", epoch)["accuracy"] for trial in trials]
+            reward, seconds = objective.evaluate(Cell.from_index(index), fidelity)
+            assert reward == pytest.approx(np.mean(accuracies), abs=1e-4)
+            assert seconds == pytest.approx(
+                (epoch + 1) * per_epoch + trials[0].get_eval("x-valid")["cur_time"], rel=1e-5
+            )
+            assert objective.evaluate(Cell.from_index(index), fidelity, 0.9)[0] == pytest.approx(
+                accuracies[1], abs=1e-4
+            )
+
+
+def test_without_curves_an_epoch_is_an_error(made, tmp_path):
+    with pytest.raises(NbevalError, match=r"no learning curves at .*table build --curves"):
+        TableObjective(table(made, tmp_path), "cifar10").evaluate(CELL, "4/12")
+
+
+@pytest.mark.parametrize("text", ["x", "13/12", "0/12", "12.5", ""])
+def test_what_is_no_fidelity(made, text):
+    with pytest.raises(UsageError, match="a fidelity is a schedule's length"):
+        TableObjective(table(made), "cifar10").evaluate(CELL, text)
+
+
+def test_a_draw_picks_one_of_the_trials_that_were_run(made):
+    with pytest.raises(NbevalError, match=r"no single trials of cifar10/12/valid/accuracy.*reward=mean"):
+        TableObjective(table(made), "cifar10").describe(["12"], single_trials=True)
+    trials = {Key("cifar10", 12, "valid", "accuracy", t): np.full(15_625, float(t)) for t in ("10", "20", "30")}
+    trials[Key("cifar10", 12, "valid", "accuracy", "20")][I] = np.nan
+    mean = {k: v for k, v in made.items() if k[1:4] != (12, "valid", "accuracy")}
+    objective = TableObjective(table({**mean, **trials}), "cifar10")
+    assert [objective.evaluate(CELL, "12", draw)[0] for draw in (0.0, 0.49, 0.5, 0.99)] == [10, 10, 30, 30]
+    assert objective.evaluate(CELL, "12")[0] == 20
+    assert "one random trial's" in objective.describe(["12"], single_trials=True)
+
+
+def test_a_missing_number_is_an_error(made):
+    gap = {key: values.copy() for key, values in made.items()}
+    gap[Key("cifar10", 12, "valid", "accuracy")][I] = np.nan
+    with pytest.raises(NbevalError, match=f"cell {I} at fidelity 12"):
+        TableObjective(table(gap), "cifar10").evaluate(CELL, "12")
+
+
+class NoTest(Mapping[Key, np.ndarray]):
+    """Columns that must not be read where they hold a test accuracy."""
+
+    def __init__(self, made):
+        self.made = made
+
+    def __getitem__(self, key):
+        assert "test" not in key.split
+        return self.made[key]
+
+    def __iter__(self):
+        return iter(self.made)
+
+    def __len__(self):
+        return len(self.made)
+
+
+@pytest.mark.parametrize("name", ["rs", "rea", "reinforce", "bohb", "local_search"])
+def test_no_method_reads_a_test_accuracy(made, name):
+    guarded = Table(NoTest(made), table(made).metadata)
+    (spec,) = specs(1, name)
+    cells, seconds, _ = tabular.trajectory(tabular.new_method(spec, TableObjective(guarded, "cifar10")))
+    assert len(cells) == len(seconds) > 5
+
+
+# Runs
+
+
+def test_the_query_that_overruns_the_budget_does_not_count(made, tmp_path):
+    made = {**made, Key("cifar10", 12, "train", "train_seconds"): np.full(15_625, 400.0)}
+    (spec,) = specs(1)
+    (run,) = run_variant([spec], environment(tmp_path, made))
+    assert list(run.steps["total_seconds"]) == [400, 800, 1200]
+    (exact,) = run_variant(specs(1, budget_seconds=1200.0), environment(tmp_path, made))
+    assert len(exact.steps) == 3
+    with pytest.raises(UsageError, match="one query costs 400 simulated seconds: budget_seconds=399 pays for none"):
+        run_variant(specs(1, budget_seconds=399.0), environment(tmp_path, made))
+
+
+def test_rows_hold_the_incumbent_by_reward_and_its_true_accuracy(made, tmp_path):
+    env = environment(tmp_path, made)
+    rewards = made[Key("cifar10", 12, "valid", "accuracy")]
+    assert env.table is not None
+    for run in run_variant(specs(6), env):
+        steps = run.steps
+        for number, row in enumerate(steps.to_dict("records")):
+            queried = steps["queried"][: number + 1]
+            best = Cell.from_index(int(max(queried, key=lambda i: rewards[i])))
+            assert row["cell"] == str(best)
+            assert row["valid_acc"] == rewards[row["queried"]]
+            assert row["test_acc.cifar10"] == env.table.table.accuracy(best, "cifar10", "test", epochs=200)
+            assert {op: row[f"n_{op}"] for op in best.counts()} == best.counts()
+        assert steps["total_seconds"].iloc[-1] == pytest.approx(steps["seconds"].sum())
+    record = run.record
+    assert (record.cost_kind, record.truth, record.device, record.scale) == ("simulated", "table", "", "full")
+    assert "not charged: the table has no eval_seconds" in record.split
+    assert record.reductions == ("budget_seconds 12000.0 -> 1500.0",)
+
+
+def test_runs_of_a_variant_are_one_file_and_come_back_as_they_were(made, tmp_path):
+    runs = run_variant(specs(5), environment(tmp_path, made))
+    (path,) = (tmp_path / "runs").iterdir()
+    assert path.name.startswith(f"rs-cifar10-{runs[0].record.variant_id}-5runs-")
+    for back, run in zip(load_runs([tmp_path]), runs, strict=True):
+        assert back.record == run.record
+        pd.testing.assert_frame_equal(back.steps, run.steps)
+    with pytest.raises(ValueError, match="another variant"):
+        write_bundle(tmp_path, [*runs, *run_variant(specs(1, "rea"), environment(tmp_path, made))])
+
+
+def test_one_run_is_a_file_of_its_own_with_the_same_rows(made, tmp_path):
+    many = run_variant(specs(3), environment(tmp_path / "many", made))
+    env = environment(tmp_path / "one", made)
+    spec = specs(3)[2]
+    assert finished(spec, env) is None
+    alone = execute(spec, env, None)
+    assert [p.name for p in (tmp_path / "one" / "runs").iterdir()] == [env.run_file(spec).name]
+    pd.testing.assert_frame_equal(alone.steps, many[2].steps)
+    stored = finished(spec, env)
+    assert stored is not None
+    assert stored.record == alone.record
+
+
+def test_only_what_is_missing_is_run(made, tmp_path):
+    env = environment(tmp_path, made)
+    first = run_variant(specs(3), env)
+    seen: list[tuple[int, bool]] = []
+    again = run_variant(specs(5), env, lambda run, new: seen.append((run.record.seed, new)))
+    assert seen == [(0, False), (1, False), (2, False), (3, True), (4, True)]
+    assert [run.record for run in again[:3]] == [run.record for run in first]
+    assert sorted(run.record.seed for run in load_runs([tmp_path])) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("write_every", "files"), [(0.0, 3), (20.0, 1)])
+def test_an_interrupted_command_keeps_what_it_finished(made, tmp_path, monkeypatch, write_every, files):
+    monkeypatch.setattr(tabular, "WRITE_EVERY", write_every)
+    env = environment(tmp_path, made)
+
+    def stop(run: Run, new: bool) -> None:
+        if run.record.seed == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_variant(specs(4), env, stop)
+    assert sorted(run.record.seed for run in load_runs([tmp_path])) == [0, 1, 2]
+    assert len(list((tmp_path / "runs").iterdir())) == files
+    resumed = run_variant(specs(4), env)
+    whole = run_variant(specs(4), environment(tmp_path / "whole", made))
+    for one, other in zip(resumed, whole, strict=True):
+        pd.testing.assert_frame_equal(one.steps, other.steps)
+
+
+def test_with_another_table_the_runs_are_repeated_and_replaced(made, tmp_path):
+    run_variant(specs(3), environment(tmp_path, made))
+    other = environment(tmp_path, columns(seed=1))
+    runs = run_variant(specs(2), other)
+    # Seed 2 of the old table is still there: its file stays.
+    assert sorted(run.record.seed for run in load_runs([tmp_path])) == [0, 0, 1, 1, 2]
+    run_variant(specs(3), other)
+    loaded = load_runs([tmp_path])
+    assert sorted(run.record.seed for run in loaded) == [0, 1, 2]
+    assert len({run.record.table.content_hash for run in loaded if run.record.table}) == 1
+    assert runs[0].record in [run.record for run in loaded]
+
+
+def test_budgets_of_nats_depend_on_the_data_set():
+    budgets = [RunSpec("rs_nats", d, 0).settings.budget_seconds for d in ("cifar10", "cifar100", "imagenet16-120")]
+    assert budgets == [20_000, 40_000, 120_000]
+    assert RunSpec("reinforce_nats", "cifar100", 0).settings.budget_seconds == 40_000
+    assert RunSpec("rs", "cifar100", 0).settings.budget_seconds == 12_000
+    assert not RunSpec("rs_nats", "cifar100", 0).reductions({})
+
+
+# The command
+
+
+def command(*words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(run_command, words)
+    return result.exit_code, str(result.exception) if result.exception else result.output
+
+
+def test_the_command_prints_a_summary_and_says_what_was_there(made, tmp_path):
+    built = table(made, tmp_path)
+    words = ("--method", "rs,rea", "--dataset", "cifar10", "--seeds", "3", "--set", "budget_seconds=1500")
+    places = ("--table", str(built.path), "--results", str(tmp_path / "results"))
+    code, text = command(*words, *places)
+    assert code == 0
+    assert "validation passes are not charged: the table has no eval_seconds" in text.replace("\n  ", " ")
+    assert "reduced means budget_seconds 12000.0 -> 1500.0" in text.lower().replace("\n  ", " ")
+    code, text = command(*words, *places)
+    assert code == 0
+    assert "3 were complete already" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--dataset", "digits"), "unknown data set in the table 'digits'"),
+        (("--dataset", "cifar10", "--set", "validation_pass=charged"), "no column cifar10/12/valid/eval_seconds/mean"),
+        (("--dataset", "cifar10", "--set", "fidelity=200"), "no column cifar10/200/valid/accuracy/mean"),
+        (("--dataset", "cifar10", "--set", "budget=3"), "did you mean 'budget_seconds'"),
+    ],
+)
+def test_what_cannot_run_is_said_before_anything_runs(made, tmp_path, words, message):
+    built = table(made, tmp_path)
+    code, text = command("--method", "rs", *words, "--table", str(built.path), "--results", str(tmp_path / "results"))
+    assert code == 1
+    assert message in text
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_search_in_the_table_needs_the_table(tmp_path):
+    code, text = command("--method", "rs", "--dataset", "cifar10", "--truth", "none", "--results", str(tmp_path))
+    assert code == 1
+    assert "rs searches in the benchmark table: --truth none is not for it" in text
+
+
+def test_the_command_loads_no_torch(made, tmp_path):
+    built = table(made, tmp_path)
+    code = (
+        "import sys; from runners.cli.run import run; run.main(sys.argv[1:], standalone_mode=False); "
+        "print('torch' in sys.modules)"
+    )
+    words = ["--method", "rs,reinforce", "--dataset", "cifar10", "--seeds", "2", "--set", "budget_seconds=500"]
+    words += ["--table", str(built.path), "--results", str(tmp_path / "results")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, env={**os.environ}
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+# Over time
+
+
+def fixed(seed: int, clock: list[float], values: list[float], made: Run) -> Run:
+    from dataclasses import replace
+
+    steps = pd.DataFrame({"total_seconds": clock, "test_acc.cifar10": values})
+    settings = {**made.record.settings, "budget_seconds": 1000.0}
+    return Run(replace(made.record, seed=seed, settings=settings), steps)
+
+
+def test_the_incumbent_over_time_is_a_step_function_held_to_the_budget(made, tmp_path):
+    (run,) = run_variant(specs(1), environment(tmp_path, made))
+    runs = [fixed(0, [10, 100, 400], [50, 60, 70], run), fixed(1, [20, 500], [54, 90], run)]
+    frame = anytime(runs)
+    assert frame["seconds"].iloc[[0, -1]].tolist() == [20, 1000]
+    expected = {20: (50, 54), 99: (50, 54), 105: (60, 54), 399: (60, 54), 410: (70, 54), 510: (70, 90), 1000: (70, 90)}
+    for seconds, pair in expected.items():
+        row = frame[frame["seconds"] <= seconds].iloc[-1]
+        assert row["mean"] == pytest.approx(sum(pair) / 2)
+        # t(1, 97.5 %) = 12.706; the standard error of two values is half their distance.
+        assert row["ci95_high"] - row["mean"] == pytest.approx(12.7062 * abs(pair[0] - pair[1]) / 2, rel=1e-4)
+    assert set(frame["n"]) == {2}
+    assert anytime([fixed(0, [10], [50], run)])["ci95_low"].isna().all()
+    assert anytime(runs, ["cifar100"]).empty
+
+
+def test_the_figure_is_drawn_for_simulated_runs_only(made, tmp_path):
+    from dataclasses import replace
+
+    runs = run_variant(specs(4), environment(tmp_path, made)) + run_variant(
+        specs(4, "rea"), environment(tmp_path, made)
+    )
+    paths = draw("anytime", runs, tmp_path / "plots", ["png"])
+    assert [path.name for path in paths] == ["anytime.png", "anytime.csv"]
+    assert all(path.stat().st_size > 1000 for path in paths)
+    measured = [Run(replace(run.record, cost_kind="measured"), run.steps) for run in runs]
+    with pytest.raises(NbevalError, match="nothing that anytime shows"):
+        draw("anytime", measured, tmp_path / "plots", ["png"])
+
+
+def test_reading_a_bundle_file_alone(made, tmp_path):
+    run_variant(specs(2), environment(tmp_path, made))
+    (path,) = (tmp_path / "runs").iterdir()
+    assert [run.record.seed for run in read_runs(path)] == [0, 1]

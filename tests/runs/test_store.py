@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from analysis_runs import SMALL, make_run
+
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.runs import store
+from nasbench_eval.runs.store import load_runs, read_run, write_run
+
+
+def test_a_run_comes_back_as_it_was_written(tmp_path):
+    run = make_run({"cifar10": 93.5, "cifar100": float("nan")}, seed=7, overrides={"epochs": 3}, **SMALL)
+    path = write_run(tmp_path / "runs", run)
+    assert path.name == f"gdas-cifar10-s7-{run.record.run_id}.parquet"
+    back = read_run(path)
+    assert back.record == run.record
+    pd.testing.assert_frame_equal(back.steps, run.steps)
+    assert back.test_acc == {"cifar10": 93.5}
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_run_without_a_table_comes_back(tmp_path):
+    run = make_run({}, table=None, truth="none")
+    back = read_run(write_run(tmp_path, run))
+    assert back.record.table is None
+    assert back.test_acc == {}
+
+
+def test_a_truncated_file_says_what_to_do(tmp_path):
+    path = write_run(tmp_path, make_run({"cifar10": 93.5}))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(NbevalError, match=r"not a readable run file .* delete it and run again"):
+        read_run(path)
+
+
+def test_a_foreign_parquet_file_is_named(tmp_path):
+    path = tmp_path / "foreign.parquet"
+    pq.write_table(pa.table({"a": [1]}), path)
+    with pytest.raises(NbevalError, match=r"foreign\.parquet is not a run file of nbeval's"):
+        read_run(path)
+
+
+def test_another_schema_version_is_refused(tmp_path):
+    run = make_run({"cifar10": 93.5})
+    text = json.dumps({"schema": store.RUN_SCHEMA + 1, **dataclasses.asdict(run.record)})
+    path = tmp_path / "future.parquet"
+    pq.write_table(pa.table({"step": [0]}).replace_schema_metadata({store._META_KEY: text}), path)
+    with pytest.raises(NbevalError, match="another version of nbeval"):
+        read_run(path)
+
+
+def test_runs_are_loaded_once_from_overlapping_folders(tmp_path):
+    for seed in (1, 0):
+        write_run(tmp_path / "a" / "runs", make_run({"cifar10": 93.0 + seed}, seed=seed))
+    (tmp_path / "a" / "runs" / ".x.parquet.123.tmp").write_bytes(b"unfinished")
+    runs = load_runs([tmp_path / "a", tmp_path / "a" / "runs"])
+    assert [run.record.seed for run in runs] == [0, 1]
+
+
+def test_equal_names_in_two_folders_are_both_read(tmp_path):
+    for folder, value in (("a", 93.0), ("b", 94.0)):
+        write_run(tmp_path / folder, make_run({"cifar10": value}))
+    assert [run.test_acc["cifar10"] for run in load_runs([tmp_path / "b", tmp_path / "a"])] == [93.0, 94.0]
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(NbevalError, match=r"no results folder .*nowhere"):
+        load_runs([tmp_path / "nowhere"])

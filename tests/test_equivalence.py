@@ -1,0 +1,107 @@
+"""Which cells compute the same function: by hand, counted, and on the logits of real networks."""
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+import torch
+
+from nasbench_eval.cell import Cell, all_cells
+from nasbench_eval.equivalence import convolutions, corresponding, function_of, live_edges, normal_form, representatives
+from nasbench_eval.networks.standalone import StandaloneNet
+
+# Edges: 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2; operations: 0 none, 1 skip, 2 conv 1x1, 3 conv 3x3, 4 pool.
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((3, 0, 1, 0, 0, 1), (0, 0, 0, 3, 0, 0)),  # skips pass on
+        ((3, 0, 0, 0, 1, 0), (0, 3, 0, 0, 0, 1)),  # by way of node 1 or of node 2
+        ((0, 0, 3, 1, 3, 0), (0, 0, 0, 1, 0, 0)),  # node 1 is zero, and so is what is made of it
+        ((2, 3, 4, 1, 0, 0), (0, 0, 0, 1, 0, 0)),  # nodes 1 and 2 do not reach the output
+        ((3, 1, 1, 0, 0, 4), (3, 4, 0, 0, 4, 1)),  # the pool of a sum is the sum of the pools
+        ((0, 0, 0, 0, 0, 0), (3, 4, 1, 0, 0, 0)),  # zero
+    ],
+)
+def test_same_function(one: tuple[int, ...], other: tuple[int, ...]) -> None:
+    assert function_of(Cell(one)) == function_of(Cell(other))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # One convolution's value twice is not the sum of two convolutions.
+        ((3, 0, 1, 0, 1, 1), (3, 0, 0, 3, 1, 0)),
+        ((2, 0, 0, 0, 3, 0), (3, 0, 0, 0, 2, 0)),  # 3x3 after 1x1, 1x1 after 3x3
+        ((1, 0, 0, 1, 1, 0), (0, 0, 0, 1, 0, 0)),  # x + x is not x
+        ((4, 0, 0, 0, 3, 0), (3, 0, 0, 0, 4, 0)),  # a convolution does not commute with pooling, for its ReLU
+    ],
+)
+def test_different_function(one: tuple[int, ...], other: tuple[int, ...]) -> None:
+    assert function_of(Cell(one)) != function_of(Cell(other))  # type: ignore[arg-type]
+
+
+def test_5044_functions() -> None:
+    known = representatives()
+    sizes = Counter(known)
+    assert len(sizes) == 5044
+    assert all(known[first] == first <= min(i for i, f in enumerate(known) if f == first) for first in list(sizes)[:5])
+    zero = [cell for cell, first in zip(all_cells(), known, strict=True) if known[Cell((0,) * 6).index] == first]
+    assert len(zero) == 341
+    assert all(not live_edges(cell) for cell in zero)
+    assert sizes.most_common(1)[0][1] == 460  # one convolution of the input
+
+
+def test_normal_form_drops_what_is_dead() -> None:
+    assert normal_form(Cell((2, 3, 4, 1, 0, 0))) == Cell((0, 0, 0, 1, 0, 0))
+    assert live_edges(Cell((3, 0, 1, 0, 0, 1))) == {0, 2, 5}
+    assert convolutions(Cell((3, 2, 1, 3, 0, 0))) == {3: 3}
+    rng = np.random.default_rng(0)
+    for cell in (Cell.random(rng) for _ in range(100)):
+        assert function_of(normal_form(cell)) == function_of(cell)
+
+
+def logits(cell: Cell, order: tuple[int, ...], images: torch.Tensor) -> torch.Tensor:
+    """Logits of a network whose i-th convolution in ``order`` always has the i-th weights, in double precision."""
+    net = StandaloneNet(cell, 4, 1, 10, generator=torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        shared = torch.Generator().manual_seed(1)
+        for module in (net.stem, net.reductions, net.last_bn, net.classifier):
+            for value in module.parameters():
+                value.normal_(generator=shared)
+        for s, stage in enumerate(net.stages):
+            for i, edge in enumerate(order):
+                own = torch.Generator().manual_seed(100 * s + i + 2)
+                for value in stage[0].convs[str(edge)].parameters():  # type: ignore[index, union-attr]
+                    value.normal_(generator=own)
+        return net(images)
+
+
+IMAGES = torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def test_same_function_same_logits() -> None:
+    classes: dict[int, list[Cell]] = defaultdict(list)
+    for cell, first in zip(all_cells(), representatives(), strict=True):
+        classes[first].append(cell)
+    shared = [members for members in classes.values() if len(members) > 1]
+    rng = np.random.default_rng(0)
+    for i in rng.choice(len(shared), 40, replace=False):
+        members = [shared[i][k] for k in rng.permutation(len(shared[i]))[:4]]
+        first, *others = (logits(cell, corresponding(cell), IMAGES) for cell in members)
+        for cell, other in zip(members[1:], others, strict=True):
+            torch.testing.assert_close(other, first, rtol=1e-6, atol=1e-6, msg=f"{members[0].ops} {cell.ops}")
+
+
+def test_different_function_different_logits() -> None:
+    rng = np.random.default_rng(0)
+    tried = 0
+    while tried < 40:
+        cell = Cell.random(rng)
+        other = cell.neighbours()[int(rng.integers(24))]
+        if function_of(cell) == function_of(other) or len(corresponding(cell)) != len(corresponding(other)):
+            continue
+        tried += 1
+        difference = logits(cell, corresponding(cell), IMAGES) - logits(other, corresponding(other), IMAGES)
+        assert float(difference.abs().max()) > 1e-3, f"{cell.ops} {other.ops}"
