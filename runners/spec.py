@@ -95,12 +95,13 @@ class RunSpec:
             available: For settings that limit images, how many there are: a limit above that limits nothing.
         """
         published, words = dataclasses.asdict(self._published), []
-        for field in self._declarations():
-            if not (field.metadata.get("reduces") and has_effect(field, self.values)):
+        for declared in self._declarations():
+            name = declared.name
+            if not (declared.metadata.get("reduces") and has_effect(declared, self.values)):
                 continue
-            value, full = self.values[field.name], published[field.name] or available.get(field.name)
+            value, full = self.values[name], published[name] or available.get(name)
             if value is not None and full is not None and value < full:
-                words.append(f"{field.name} {full} -> {value}")
+                words.append(f"{name} {full} -> {value}")
         return tuple(words)
 
     def _declarations(self) -> list[dataclasses.Field[Any]]:
@@ -108,8 +109,8 @@ class RunSpec:
         declared = dataclasses.fields(self.implementation.Settings)
         if self.preset.implementation in METHODS:
             return list(declared)
-        ours = {field.name: field for field in dataclasses.fields(load_method(self._nearest).Settings)}
-        return [field if field.metadata.get("reduces") else ours.get(field.name, field) for field in declared]
+        ours = {each.name: each for each in dataclasses.fields(load_method(self._nearest).Settings)}
+        return [each if each.metadata.get("reduces") else ours.get(each.name, each) for each in declared]
 
     @property
     def _nearest(self) -> str:
