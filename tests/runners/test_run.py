@@ -216,7 +216,7 @@ def test_reductions_name_every_size_below_the_presets() -> None:
     assert RunSpec("darts", "cifar10", 0).reductions(available) == ()
     assert RunSpec("darts", "cifar10", 0, overrides={"channels": 24, "lr": 0.1}).reductions(available) == ()
     small = RunSpec("gaea_darts", "cifar10", 0, scale="small")
-    sizes = ("channels 16 -> 8", "cells 5 -> 1", "epochs 25 -> 5")
+    sizes = ("epochs 25 -> 5", "channels 16 -> 8", "cells 5 -> 1")
     assert small.reductions(available) == (*sizes, "train_images 25000 -> 4000", "valid_images 25000 -> 2000")
     assert "select_cells 100 -> 20" in RunSpec("rs_ws", "cifar10", 0, scale="small").reductions(available)
     # digits has fewer images than the limits: they limit nothing there.
