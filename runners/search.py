@@ -29,7 +29,8 @@ def stored(spec: RunSpec, context: RunContext) -> Run | None:
     """Return the complete run of a spec, or None.
 
     A run whose accuracies came from another table, or from none, is looked up again in this one: the search itself does
-    not depend on the table. If ``truth="train"`` is asked for, a run without it does not count as complete.
+    not depend on the table. If ``truth="train"`` is asked for, a run without it does not count as complete. A run whose
+    sizes were set one by one is labelled with the named scale by which it is asked for.
     """
     path = context.run_file(spec)
     if not path.is_file():
@@ -37,14 +38,18 @@ def stored(spec: RunSpec, context: RunContext) -> Run | None:
     run = read_run(path)
     if context.truth == "train" and run.record.truth != "train":
         return None
+    record, steps = run.record, run.steps
+    if record.scale == "full" != spec.scale:
+        record = replace(record, scale=spec.scale, overrides=spec.changed)
     table = context.tables.get(spec.search_dataset)
-    if table is not None and run.record.truth != "train":
+    if table is not None and record.truth != "train":
         facts = table.facts()
-        if run.record.table is None or run.record.table.content_hash != facts.content_hash:
-            rows = with_truth(run.steps.to_dict("records"), table)  # type: ignore[arg-type]
-            record = replace(run.record, truth="table", truth_note=table.note, table=facts)
-            run = Run(record, pd.DataFrame(rows))
-            write_run(path.parent, run)
+        if record.table is None or record.table.content_hash != facts.content_hash:
+            steps = pd.DataFrame(with_truth(steps.to_dict("records"), table))  # type: ignore[arg-type]
+            record = replace(record, truth="table", truth_note=table.note, table=facts)
+    if record is not run.record:
+        run = Run(record, steps)
+        write_run(path.parent, run)
     return run
 
 

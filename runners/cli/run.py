@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 )
 @click.option("--dataset", "datasets", required=True, metavar="NAME[,NAME...]|all", help="What the search trains on.")
 @click.option("--seeds", default="1", show_default=True, help="A number of seeds (4), or a list of them (0,3,7).")
-@click.option("--scale", default="full", show_default=True, help="`small`: a reduced search for a CPU; results say so.")
+@click.option(
+    "--scale",
+    default="full",
+    show_default=True,
+    help="full, small (a few minutes on a CPU) or shallow (small network, full schedule); results say so.",
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="The same as --set epochs=N.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")

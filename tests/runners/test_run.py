@@ -232,6 +232,30 @@ def test_a_scale_never_enlarges() -> None:
     assert load_scale("full") == {}
 
 
+def test_the_shallow_scale_changes_nothing_but_the_size_of_the_network() -> None:
+    full, shallow = RunSpec("gaea_darts", "cifar10", 0), RunSpec("gaea_darts", "cifar10", 0, scale="shallow")
+    assert {key: value for key, value in shallow.values.items() if value != full.values[key]} == {
+        "channels": 8,
+        "cells": 1,
+    }
+    by_hand = RunSpec("gaea_darts", "cifar10", 0, overrides={"channels": 8, "cells": 1})
+    assert by_hand.run_id == shallow.run_id
+
+
+def test_a_run_asked_for_by_a_named_scale_is_labelled_with_it(home: Path, table_file: Path) -> None:
+    arguments = ["--method", "rs_ws", "--table", str(table_file)]
+    sizes = [part for part in TINY if not part.startswith(("channels", "cells", "--set"))]
+    sizes = [argument for part in sizes for argument in ("--set", part)]
+    command = ("run", "--dataset", "digits", "--epochs", "1", "--device", "cpu", *arguments, *sizes)
+    assert call(*command, "--set", "channels=8", "--set", "cells=1") == 0
+    by_hand = runs()["rs_ws 0"]
+    assert (by_hand.record.scale, by_hand.record.overrides["channels"]) == ("full", 8)
+    assert call(*command, "--scale", "shallow") == 0
+    named = runs()["rs_ws 0"]
+    assert (named.record.scale, "channels" in named.record.overrides) == ("shallow", False)
+    assert named.record.finished == by_hand.record.finished, "the search was not repeated"
+
+
 @pytest.mark.parametrize("scale", scale_names())
 @pytest.mark.parametrize("name", preset_names())
 def test_every_scale_leaves_each_search_epochs_in_which_its_architecture_moves(name: str, scale: str) -> None:
