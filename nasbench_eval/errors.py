@@ -9,6 +9,19 @@ class UsageError(NbevalError):
     """The call itself is off: an unknown name, a bad value (exit code 2)."""
 
 
+class Diverged(NbevalError):
+    """A search observed a number that is not finite, so its state means nothing any more.
+
+    Attributes:
+        step: The number of steps that had finished before.
+        cause: What was not finite, such as ``train_loss is nan``.
+    """
+
+    def __init__(self, step: int, cause: str) -> None:
+        super().__init__(f"diverged in step {step + 1}: {cause}")
+        self.step, self.cause = step, cause
+
+
 def unknown(kind: str, name: str, known: "list[str] | tuple[str, ...]") -> UsageError:
     """Return the error for a name that is not known, naming the nearest one that is.
 

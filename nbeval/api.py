@@ -172,7 +172,8 @@ def search_seeds(
 
     Raises:
         UsageError: If the call is wrong: an unknown name, a value that does not fit.
-        NbevalError: If a table, images or a checkpoint are missing or damaged, or a worker was killed.
+        NbevalError: If a table, images or a checkpoint are missing or damaged, or a worker was killed; if a run
+            diverged, after all others are done.
     """
     from runners.context import Inputs
     from runners.execute import run_all
@@ -199,7 +200,10 @@ def search_seeds(
             workers=workers,
         )
         reporter = ProgressBars(on_step) if progress else Reporter(on_step)
-        return [_result(run) for run in run_all(specs, inputs, reporter)]
+        runs, failures = run_all(specs, inputs, reporter)
+    if failures:
+        raise NbevalError("; ".join(failure.words for failure in failures))
+    return [_result(run) for run in runs]
 
 
 def _result(run: Run) -> Result:

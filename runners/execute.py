@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from nasbench_eval.runs.failures import Failure
 from runners import tabular
 from runners.inputs import prepare
 from runners.progress import Reporter
@@ -17,10 +18,18 @@ if TYPE_CHECKING:
     from runners.spec import RunSpec
 
 
-def run_all(specs: Sequence[RunSpec], inputs: Inputs, reporter: Reporter | None = None) -> list[Run]:
-    """Run what is missing, and return the runs of all specs in their order.
+class Outcome(NamedTuple):
+    """What became of some specs: the runs that are complete, and those that diverged."""
 
-    Complete runs are not repeated, and a search that was interrupted resumes after its last finished epoch.
+    runs: list[Run]
+    failures: list[Failure]
+
+
+def run_all(specs: Sequence[RunSpec], inputs: Inputs, reporter: Reporter | None = None) -> Outcome:
+    """Run what is missing, and return what became of all specs, in their order.
+
+    Complete runs are not repeated, and a search that was interrupted resumes after its last finished epoch. A run that
+    diverges is recorded as a failure; the others go on.
 
     Args:
         specs: What to run.
@@ -38,32 +47,39 @@ def run_all(specs: Sequence[RunSpec], inputs: Inputs, reporter: Reporter | None 
         for number, spec in enumerate(specs, 1)
     }
     new = _run_in_parallel(specs, titles, context, inputs, reporter) if inputs.workers > 1 else {}
-    runs: list[Run] = []
+    outcome = Outcome([], [])
     for _, group in itertools.groupby(specs, key=lambda spec: spec.variant_id):
         variant = list(group)
         if variant[0].is_tabular:
             with reporter.tabular(f"{variant[0].method} {variant[0].search_dataset}", len(variant)) as on_run:
-                runs += tabular.run_variant(variant, context, on_run)
-        else:
-            runs += [new.get(spec.run_id) or _run_one(spec, titles[spec.run_id], context, reporter) for spec in variant]
-    return runs
+                runs, failures = tabular.run_variant(variant, context, on_run)
+            outcome.runs.extend(runs)
+            outcome.failures.extend(failures)
+            continue
+        for spec in variant:
+            result = new.get(spec.run_id) or _run_one(spec, titles[spec.run_id], context, reporter)
+            if isinstance(result, Failure):
+                outcome.failures.append(result)
+            else:
+                outcome.runs.append(result)
+    return outcome
 
 
-def _run_one(spec: RunSpec, title: str, context: RunContext, reporter: Reporter) -> Run:
+def _run_one(spec: RunSpec, title: str, context: RunContext, reporter: Reporter) -> Run | Failure:
     from runners import search  # imports torch
 
-    run = search.stored(spec, context)
-    if run is not None:
-        reporter.already_complete(title)
-        return run
+    known = search.stored(spec, context) or search.stored_failure(spec, context)
+    if known is not None:
+        reporter.already_done(title, known)
+        return known
     with reporter.search(title, spec) as progress:
-        return search.run_search(spec, context, progress)
+        return search.run_or_fail(spec, context, progress)
 
 
 def _run_in_parallel(
     specs: Sequence[RunSpec], titles: dict[str, str], context: RunContext, inputs: Inputs, reporter: Reporter
-) -> dict[str, Run]:
-    """Run the missing searches that train, several at once, and return these runs by their id."""
+) -> dict[str, Run | Failure]:
+    """Run the missing searches that train, several at once, and return what became of them by their id."""
     from runners.parallel import search_in_parallel
 
     trained = [spec for spec in specs if not spec.is_tabular]
@@ -71,15 +87,18 @@ def _run_in_parallel(
         return {}
     from runners import search
 
-    jobs = [(titles[spec.run_id], spec) for spec in trained if search.stored(spec, context) is None]
+    def known(spec: RunSpec) -> Run | Failure | None:
+        return search.stored(spec, context) or search.stored_failure(spec, context)
+
+    jobs = [(titles[spec.run_id], spec) for spec in trained if known(spec) is None]
     if not jobs:
         return {}
-    new: dict[str, Run] = {}
+    new: dict[str, Run | Failure] = {}
     inputs = replace(inputs, workers=min(inputs.workers, len(jobs)))
     with reporter.parallel(len(jobs)) as on_search:
         for title, spec in search_in_parallel(jobs, inputs, reporter):
-            run = search.stored(spec, context)
-            assert run is not None
-            new[spec.run_id] = run
-            on_search(title, spec, run)
+            found = known(spec)
+            assert found is not None
+            new[spec.run_id] = found
+            on_search(title, spec, found)
     return new

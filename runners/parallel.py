@@ -56,10 +56,10 @@ def _prepare_worker(specs: Sequence[RunSpec], inputs: Inputs, reporter: Reporter
 
 
 def _search(number: int, title: str, spec: RunSpec) -> int:
-    from runners.search import run_search
+    from runners.search import run_or_fail
 
     context: RunContext
     context, reporter, slot = _worker
     with reporter.search(title, spec, slot) as progress:
-        run_search(spec, context, progress)
+        run_or_fail(spec, context, progress)
     return number

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.cell import Cell
+from nasbench_eval.runs.failures import Failure
 from runners.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from runners.search import Progress
 
     OnRun = Callable[[Run, bool], None]
+    OnSearch = Callable[[str, RunSpec, Run | Failure], None]
 
 
 class Reporter:
@@ -41,16 +43,16 @@ class Reporter:
         """
         return nullcontext(self.on_step)
 
-    def parallel(self, total: int) -> AbstractContextManager[Callable[[str, RunSpec, Run], None]]:
+    def parallel(self, total: int) -> AbstractContextManager[OnSearch]:
         """Return a context whose value is called with each search that a worker process finishes."""
-        return nullcontext(lambda title, spec, run: None)
+        return nullcontext(lambda title, spec, found: None)
 
     def cells(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """Return a context whose value is called with the number of cells that have been scored."""
         return nullcontext(lambda done: None)
 
-    def already_complete(self, title: str) -> None:
-        """Report a run that was complete before."""
+    def already_done(self, title: str, found: Run | Failure) -> None:
+        """Report a run that was complete, or had failed, before."""
 
     def use_lock(self, lock: Any) -> None:
         """Share a lock of several processes that write to the same terminal."""
@@ -101,15 +103,18 @@ class ProgressBars(Reporter):
             yield show
 
     @contextmanager
-    def parallel(self, total: int) -> Iterator[Callable[[str, RunSpec, Run], None]]:
+    def parallel(self, total: int) -> Iterator[OnSearch]:
         """Draw a bar of searches, and print a line for each that finishes."""
         from tqdm import tqdm
 
         with tqdm(total=total, desc="searches", unit="run", dynamic_ncols=True, mininterval=interval()) as bar:
 
-            def show(title: str, spec: RunSpec, run: Run) -> None:
-                last = run.steps.to_dict("records")[-1]
-                bar.write(f"{title}: {_state(last, spec)}, {last['total_seconds']:.0f} s")
+            def show(title: str, spec: RunSpec, found: Run | Failure) -> None:
+                if isinstance(found, Failure):
+                    bar.write(f"{title}: diverged in step {found.step + 1}")
+                else:
+                    last = found.steps.to_dict("records")[-1]
+                    bar.write(f"{title}: {_state(last, spec)}, {last['total_seconds']:.0f} s")
                 bar.update()
 
             yield show
@@ -127,9 +132,9 @@ class ProgressBars(Reporter):
 
             yield show
 
-    def already_complete(self, title: str) -> None:
+    def already_done(self, title: str, found: Run | Failure) -> None:
         """Print a line."""
-        print(f"{title}: complete already")
+        print(f"{title}: {'diverged before' if isinstance(found, Failure) else 'complete already'}")
 
     def use_lock(self, lock: Any) -> None:
         """Have all bars wait for this lock."""

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nasbench_eval.errors import Diverged
 from nasbench_eval.methods import SearchMethod
+from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import RunRecord
-from runners.device import describe, threads, versions
+from runners.device import describe, now, threads, versions
 from runners.spec import RunSpec
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
     from runners.context import RunContext
+
+
+def make_failure(spec: RunSpec, error: Diverged) -> Failure:
+    """Return the record of a run that diverged."""
+    return Failure(
+        run_id=spec.run_id,
+        variant_id=spec.variant_id,
+        method=spec.method,
+        title=spec.preset.title,
+        search_dataset=spec.search_dataset,
+        seed=spec.seed,
+        settings=spec.values,
+        scale=spec.scale,
+        step=error.step,
+        cause=error.cause,
+        versions=versions() | ({"method": spec.source} if spec.source else {}),
+        finished=now(),
+    )
 
 
 def make_record(

@@ -9,15 +9,17 @@ from typing import Any
 import pandas as pd
 
 from nasbench_eval.cell import Cell
+from nasbench_eval.errors import Diverged
 from nasbench_eval.images import ImageData
 from nasbench_eval.methods import SearchContext, SearchMethod
+from nasbench_eval.runs.failures import Failure, failure_file, read_failure, write_failure
 from nasbench_eval.runs.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.utils.rng import Streams
 from runners.checkpoints import artifact_file, checkpoint_file, load_checkpoint, save_checkpoint
 from runners.context import RunContext
 from runners.device import make_deterministic, now
 from runners.lookup import train_note, with_truth
-from runners.record import make_record
+from runners.record import make_failure, make_record
 from runners.spec import RunSpec
 from runners.steps import take_steps
 
@@ -53,10 +55,28 @@ def stored(spec: RunSpec, context: RunContext) -> Run | None:
     return run
 
 
+def stored_failure(spec: RunSpec, context: RunContext) -> Failure | None:
+    """Return the failure of a spec that was run before, or None: repeated, the run would diverge again."""
+    path = failure_file(context.results_dir, spec.method, spec.search_dataset, spec.seed, spec.run_id)
+    return read_failure(path) if path.is_file() else None
+
+
+def run_or_fail(spec: RunSpec, context: RunContext, progress: Progress) -> Run | Failure:
+    """Run a search as :func:`run_search` does; if it diverges, write and return its failure."""
+    try:
+        return run_search(spec, context, progress)
+    except Diverged as error:
+        failure = make_failure(spec, error)
+        write_failure(context.results_dir, failure)
+        checkpoint_file(context.results_dir, spec.run_id).unlink(missing_ok=True)
+        return failure
+
+
 def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
     """Run a search to its end, from its checkpoint if there is one, and write its file.
 
     Raises:
+        Diverged: If a step observes a number that is not finite.
         NbevalError: If images are missing, the checkpoint cannot be read, or a file cannot be written.
     """
     images = context.images(spec.search_dataset)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import Diverged, UsageError
 from nasbench_eval.methods import SearchMethod, StepInfo
 
 
@@ -19,10 +20,14 @@ def take_steps(method: SearchMethod, *, done: int = 0, seconds: float = 0.0) -> 
         seconds: What they cost.
 
     Raises:
+        Diverged: If a step observes a number that is not finite; nothing of that step may be used.
         UsageError: If the budget is too small for a single step.
     """
     while method.budget.steps is None or done < method.budget.steps:
         info = method.step()
+        for name, value in (("seconds", info.seconds), *info.metrics.items()):
+            if not math.isfinite(value):
+                raise Diverged(done, f"{name} is {value}")
         seconds += info.seconds
         limit = method.budget.seconds
         if limit is not None and seconds > limit:

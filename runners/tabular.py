@@ -13,15 +13,16 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.cell import OPS, Cell, all_archs, all_cells
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import Diverged, UsageError
 from nasbench_eval.methods import SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.tabular.objective import TableObjective
+from nasbench_eval.runs.failures import Failure, write_failure
 from nasbench_eval.runs.store import TEST_ACC, Run, in_file_names, read_runs, write_bundle, write_run
 from nasbench_eval.utils.rng import Streams
 from runners.context import RunContext
 from runners.device import now
 from runners.lookup import TableLookup
-from runners.record import make_record
+from runners.record import make_failure, make_record
 from runners.spec import RunSpec
 from runners.steps import take_steps
 
@@ -31,8 +32,10 @@ WRITE_EVERY = 20.0
 
 def run_variant(
     specs: Sequence[RunSpec], context: RunContext, on_run: Callable[[Run, bool], None] = lambda run, new: None
-) -> list[Run]:
-    """Return the runs of one variant, after running and writing those that are not stored yet.
+) -> tuple[list[Run], list[Failure]]:
+    """Return the runs of one variant, after running and writing those that are not stored yet, and its failures.
+
+    A run that diverges is written as a failure; the others go on.
 
     Args:
         specs: Specs that differ only in the seed.
@@ -47,11 +50,16 @@ def run_variant(
     for _, run in done.values():
         on_run(run, False)
     fresh: list[Run] = []
+    failures: list[Failure] = []
     written = time.monotonic()
     try:
-        for run in _simulate([spec for spec in specs if spec.run_id not in done], context):
-            fresh.append(run)
-            on_run(run, True)
+        for result in _simulate([spec for spec in specs if spec.run_id not in done], context):
+            if isinstance(result, Failure):
+                write_failure(context.results_dir, result)
+                failures.append(result)
+                continue
+            fresh.append(result)
+            on_run(result, True)
             if time.monotonic() - written > WRITE_EVERY:
                 done |= _write(context.runs_dir, fresh)
                 fresh, written = [], time.monotonic()
@@ -61,7 +69,7 @@ def run_variant(
     for path, inside in found.items():
         if all(run.record.run_id in done and done[run.record.run_id][0] != path for run in inside):
             path.unlink()  # every run in it was run again
-    return [done[spec.run_id][1] for spec in specs]
+    return [done[spec.run_id][1] for spec in specs if spec.run_id in done], failures
 
 
 def check(spec: RunSpec, context: RunContext) -> None:
@@ -75,7 +83,7 @@ def new_method(spec: RunSpec, objective: TableObjective) -> SearchMethod:
     return spec.implementation(spec.settings, search_context)  # type: ignore[call-arg]
 
 
-def _simulate(specs: Sequence[RunSpec], context: RunContext) -> Iterator[Run]:
+def _simulate(specs: Sequence[RunSpec], context: RunContext) -> Iterator[Run | Failure]:
     if not specs:
         return
     truth, objective = _table(specs[0], context), _objective(specs[0], context)
@@ -84,9 +92,13 @@ def _simulate(specs: Sequence[RunSpec], context: RunContext) -> Iterator[Run]:
         started = now()
         method = new_method(spec, objective)
         cells, infos = [], []
-        for info, _ in take_steps(method):
-            cells.append(method.incumbent())
-            infos.append(info)
+        try:
+            for info, _ in take_steps(method):
+                cells.append(method.incumbent())
+                infos.append(info)
+        except Diverged as error:
+            yield make_failure(spec, error)
+            continue
         steps = frames.of(cells, infos)
         if shared is None:
             shared = make_record(spec, context, method, None, truth_note=truth.note, started=started, finished="")

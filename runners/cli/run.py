@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import NbevalError, UsageError
 
 if TYPE_CHECKING:
     from runners.context import Truth
@@ -95,14 +95,25 @@ def run(
             raise UsageError("--epochs and --set epochs=... say the same: give one of them")
         changes["epochs"] = epochs
     inputs = Inputs(results_dir, device, truth, table, data, split_file, scale, workers)
-    runs = run_all(make_specs(methods, datasets, parse_seeds(seeds), changes, inputs), inputs, ProgressBars())
+    specs = make_specs(methods, datasets, parse_seeds(seeds), changes, inputs)
+    runs, failures = run_all(specs, inputs, ProgressBars())
 
     from nasbench_eval.analysis.tables import render, report
+    from nasbench_eval.runs.failures import FOLDER
 
     click.echo()
-    if any(found.test_acc for found in runs):
+    if not runs:
+        pass
+    elif any(found.test_acc for found in runs):
         click.echo(render(report(runs), "text"))
     else:
         click.echo("no true accuracy is known; the cells found:")
         for found in runs:
             click.echo(f"  {found.record.title} seed {found.record.seed}: {found.steps.iloc[-1]['cell']}")
+    if failures:
+        for failure in failures:
+            click.echo(f"nbeval: {failure.words}", err=True)
+        raise NbevalError(
+            f"{len(failures)} of {len(specs)} runs diverged and are no results; the settings they had are in "
+            f"{results_dir / FOLDER}: change them, or delete a file there to run it again"
+        )

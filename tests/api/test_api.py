@@ -306,7 +306,7 @@ def test_registering_gives_name_title_and_settings(folder: Path) -> None:
     preset = presets.load_preset("greedy")
     assert (preset.title, preset.settings["budget_seconds"], preset.settings["fidelity"]) == ("Greedy", 12_000, "200")
     assert preset.sources["fidelity"] == "broken_methods:Greedy"
-    with pytest.raises(api.UsageError, match="there is another method 'rs'"):
+    with pytest.raises(api.UsageError, match="there is already a method 'rs'"):
         api.register(Greedy, "rs", extends="rs")
     with pytest.raises(api.UsageError, match="letters, digits and _"):
         api.register(Greedy, "a,b", extends="rs")

@@ -21,6 +21,7 @@ from nasbench_eval.analysis.comparison import published
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.images import load_images
+from nasbench_eval.runs.failures import load_failures
 from nasbench_eval.table import Table
 from nasbench_eval.utils.files import atomic_write
 from runners.presets import load_preset, load_scale, preset_names, scale_names, scaled
@@ -85,6 +86,30 @@ def test_a_new_table_means_a_new_look_up_not_a_new_search(home: Path, table_file
     cell = Cell.parse(again.steps.iloc[-1]["cell"])
     assert again.test_acc["digits"] == other.accuracy(cell, "digits", "test", epochs=200) != seen.test_acc["digits"]
     assert again.record.table.content_hash == other.metadata.content_hash
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["alone", "in parallel"])
+def test_a_search_that_diverges_is_recorded_as_failed_and_the_others_go_on(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str], workers: tuple[str, ...]
+) -> None:
+    """A learning rate of 1e30 makes the weights infinite; nothing of such a search may look like a result."""
+    arguments = ["--method", "darts,rs_ws", "--table", str(table_file), "--set", "clip=none", *workers]
+    assert search(*arguments, "--set", "lr=1e30", "--set", "lr_min=1e30") == 1
+    said = capsys.readouterr()
+    assert "darts digits seed 0 diverged in step 1: train_loss is nan" in said.err
+    assert "nbeval: 2 of 2 runs diverged and are no results" in said.err
+    assert "Traceback" not in said.err
+    assert not list(Path("results").glob("runs/*")) + list(Path("results").glob("checkpoints/*"))
+    failures = load_failures([Path("results/runs")])
+    assert sorted((each.method, each.step, each.cause) for each in failures) == [
+        ("darts", 0, "train_loss is nan"),
+        ("rs_ws", 0, "train_loss is nan"),
+    ]
+    # The same command does not search again, and a healthy run beside them is a result.
+    assert search(*arguments, "--set", "lr=1e30", "--set", "lr_min=1e30") == 1
+    assert capsys.readouterr().out.count("diverged before") == 2
+    assert search(*arguments) == 0
+    assert sorted(runs()) == ["darts 0", "rs_ws 0"]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,6 @@ from runners.execute import run_all
 from runners.lookup import TableLookup
 from runners.spec import RunSpec
 from runners.steps import take_steps
-from runners.tabular import run_variant
 
 CELL = Cell((0, 1, 2, 3, 4, 0))
 I = CELL.index  # noqa: E741
@@ -39,6 +39,12 @@ PASS = Key("cifar10", 12, "valid", "eval_seconds")
 @pytest.fixture(scope="module")
 def made():
     return columns()
+
+
+def run_variant(specs: list[RunSpec], context: RunContext, *on_run: Any) -> list[Run]:
+    runs, failures = tabular.run_variant(specs, context, *on_run)
+    assert not failures
+    return runs
 
 
 def context_of(folder: Path, made: Mapping[Key, np.ndarray]) -> RunContext:
@@ -224,10 +230,10 @@ def test_runs_of_a_variant_are_one_file_and_come_back_as_they_were(made, tmp_pat
 def test_one_run_is_a_file_of_its_own_with_the_same_rows(made, tmp_path):
     many = run_variant(specs(3), context_of(tmp_path / "many", made))
     spec, folder = specs(3)[2], tmp_path / "one"
-    (alone,) = run_all([spec], Inputs(folder, table=table(made)))
+    ([alone], _) = run_all([spec], Inputs(folder, table=table(made)))
     assert [p.name for p in (folder / "runs").iterdir()] == [context_of(folder, made).run_file(spec).name]
     pd.testing.assert_frame_equal(alone.steps, many[2].steps)
-    (stored,) = run_all([spec], Inputs(folder, table=table(made)))
+    ([stored], _) = run_all([spec], Inputs(folder, table=table(made)))
     assert stored.record == alone.record
 
 
