@@ -94,7 +94,8 @@ def run(
     envs = places(specs)
     done = _side_by_side(specs, envs, places, data, split_file, workers) if workers > 1 else {}
     runs = _execute(specs, envs, image_loader(data, split_file), done)
-    from nasbench_eval.analysis.tables import render, report
+    from nasbench_eval.analysis.report import report
+    from nasbench_eval.analysis.tables import render
 
     click.echo()
     if any(run.test_acc for run in runs):

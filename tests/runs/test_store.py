@@ -42,7 +42,7 @@ def test_a_truncated_file_says_what_to_do(tmp_path):
 def test_a_foreign_parquet_file_is_named(tmp_path):
     path = tmp_path / "foreign.parquet"
     pq.write_table(pa.table({"a": [1]}), path)
-    with pytest.raises(NbevalError, match=r"foreign\.parquet is not a run file of nbeval's"):
+    with pytest.raises(NbevalError, match=r"foreign\.parquet is not an nbeval run file"):
         read_run(path)
 
 
