@@ -18,9 +18,9 @@ from typing import Any
 from nasbench_eval.errors import UsageError, unknown
 from nasbench_eval.methods import SearchMethod, load_method
 from nasbench_eval.methods.plugins import path_of, remember
+from nasbench_eval.runs.store import BLOCKS
 from nasbench_eval.settings import build_settings
 
-BLOCKS = ("weight sharing", "standard HPO")
 ENTRY_POINTS = "nbeval.methods"
 """The entry-point group through which a package offers methods: ``name = "module:Class"``."""
 
@@ -95,7 +95,7 @@ def register(
             raise UsageError(f"there is already a method {name!r}: register {path} under another name")
     base = None if extends is None else load_preset(extends)
     if block is None:
-        block = base.block if base is not None else BLOCKS[0] if cls.needs == "images" else BLOCKS[1]
+        block = base.block if base is not None else BLOCKS[1] if cls.needs == "images" else BLOCKS[0]
     if block not in BLOCKS:
         raise UsageError(f"the block of a method is one of {', '.join(BLOCKS)}; got {block!r}")
     changed = dict(settings or {})

@@ -59,8 +59,6 @@ def rank(
         nbeval rank --run 8ae52dcdaa01 --cells 500
         nbeval rank --method all --dataset cifar10
     """  # noqa: D301 - click reads the control character: keep these lines as they are
-    from nasbench_eval.analysis.figures import draw
-    from nasbench_eval.analysis.rank_correlation import rank as statistics
     from runners.cli.analysis import names, picture_formats
     from runners.device import resolve_device
     from runners.progress import ProgressBars
@@ -80,19 +78,19 @@ def rank(
         split_file=split_file,
         reporter=ProgressBars(),
     )
-    click.echo(_table(statistics(runs)))
-    for path in draw("rank", runs, folder, wanted):
+    click.echo(_table(rank_frame(runs)))
+    for path in draw_figure("rank", runs, folder, wanted):
         click.echo(str(path))
 
 
 def _table(frame: pd.DataFrame) -> str:
-    """Write the statistics as text: a line a run, and where a variant has several seeds, one of their mean."""
+    """Write the statistics as text: one line per run, and one for the mean of a variant with several seeds."""
     import textwrap
 
     from tabulate import tabulate
 
-    from nasbench_eval.analysis.figures._layout import reduced_notes
-    from nasbench_eval.analysis.rank_correlation import notes, shown
+    from nasbench_eval.analysis.labels import reduced_notes
+    from nasbench_eval.analysis.rank_notes import rank_notes, statistic_text
     from nasbench_eval.analysis.tables import WIDTH
 
     variants = frame[frame["row"] == "variant"]
@@ -103,10 +101,10 @@ def _table(frame: pd.DataFrame) -> str:
             continue
         label = textwrap.fill(f"{row['label']}{f', {row.dataset}' if several else ''}", 36)
         spread = f" ± {row['regret_std']:.2f}" if row["regret_std"] == row["regret_std"] else ""
-        correlations = [shown(row, name) for name in ("kendall", "spearman", "top_k")]
+        correlations = [statistic_text(row, name) for name in ("kendall", "spearman", "top_k")]
         seed = "mean" if row["row"] == "variant" else row["seed"]
         rows.append([label, seed, *correlations, f"{row['first_acc']:.2f}", f"{row['regret']:.2f}{spread}"])
     header = ["method", "seed", "tau", "rho", f"top {variants['k'].iloc[0]}", "first", "regret"]
     table = tabulate(rows, header, tablefmt="simple", disable_numparse=True)
-    said = [*notes(frame), *reduced_notes(variants)]
+    said = [*rank_notes(frame), *reduced_notes(variants)]
     return "\n".join([table, "", *(textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in said), ""])

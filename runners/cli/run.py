@@ -98,7 +98,8 @@ def run(
     specs = make_specs(methods, datasets, parse_seeds(seeds), changes, inputs)
     runs, failures = run_all(specs, inputs, ProgressBars())
 
-    from nasbench_eval.analysis.tables import render, report
+    from nasbench_eval.analysis.report import report
+    from nasbench_eval.analysis.tables import render
     from nasbench_eval.runs.failures import FOLDER
 
     click.echo()

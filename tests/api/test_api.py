@@ -316,7 +316,7 @@ def test_registering_gives_name_title_and_settings(folder: Path) -> None:
         api.register(Greedy, extends="rs", settings={"fidelty": "12"})
     with pytest.raises(api.UsageError, match="needs a value for budget_seconds"):
         api.register(Greedy)
-    with pytest.raises(api.UsageError, match="the block of a method is one of weight sharing, standard HPO"):
+    with pytest.raises(api.UsageError, match="the block of a method is one of standard HPO, weight sharing"):
         api.register(Greedy, extends="rs", block="mine")
 
 

@@ -1,10 +1,8 @@
-"""Rank disorder: the statistics, what a finished search keeps, and the command from kept weights to figure."""
+"""Rank disorder: what a finished search keeps, and the command from kept weights to figure."""
 
 from __future__ import annotations
 
 import functools
-import itertools
-import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,12 +13,11 @@ import pandas as pd
 import pytest
 import torch
 from analysis_runs import make_run
-from scipy.stats import kendalltau, spearmanr
 from tables import synthetic_table
 
 from nasbench_eval import images
-from nasbench_eval.analysis import rank_correlation as rank
-from nasbench_eval.cell import N_CELLS, Cell
+from nasbench_eval.analysis.rank_correlation import rank_statistics
+from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.methods import SearchContext
 from nasbench_eval.methods.weight_sharing.base import EdgeWeights
@@ -55,75 +52,8 @@ TINY = {
 
 def agree(shared: list[float], true: list[float]) -> dict[str, float]:
     draws = np.arange(len(true))[None]
-    found = rank.agreement(np.array(shared, dtype=float), np.array(true, dtype=float), draws)
+    found = rank_statistics(np.array(shared, dtype=float), np.array(true, dtype=float), draws)
     return {name: float(values[0]) for name, values in found.items()}
-
-
-def test_tau_b_by_hand() -> None:
-    # Pairs of (1,2,2,3) x (1,4,2,3): concordant 12 13 14 34; discordant 24; tied in x 23, in y none.
-    found = agree([1, 2, 2, 3], [1, 4, 2, 3])
-    assert found["kendall"] == pytest.approx((4 - 1) / math.sqrt(5 * 6))
-    # Ranks 1, 2.5, 2.5, 4 and 1, 4, 2, 3: covariance 3, variances 4.5 and 5, all times 4.
-    assert found["spearman"] == pytest.approx(3 / math.sqrt(4.5 * 5))
-
-
-def test_overlap_by_hand() -> None:
-    true = list(range(20))  # k = 2: the truly best are the last two
-    assert agree([*[0.0] * 17, 9, 8, 7], true)["top_k"] == 0.5
-    assert agree([9, 8, *[0.0] * 18], true)["top_k"] == 0
-    # One place is sure, and the truly second shares the other with three more.
-    assert agree([*[0.0] * 15, 5, 5, 5, 5, 9], true)["top_k"] == pytest.approx((1 + 1 / 4) / 2)
-    # Scores that are all equal know nothing: the overlap is that of chance, a correlation does not exist.
-    equal = agree([1.0] * 20, true)
-    assert equal["top_k"] == pytest.approx(0.1)
-    assert math.isnan(equal["kendall"])
-    assert math.isnan(equal["spearman"])
-
-
-def test_a_perfect_ranking_gives_one_and_its_reverse_minus_one() -> None:
-    true = [0.5, 3, 1, 8, 2, 9, 4, 7, 11, 6]
-    assert agree([v**2 for v in true], true) == pytest.approx({"kendall": 1, "spearman": 1, "top_k": 1})
-    assert agree([-v for v in true], true) == pytest.approx({"kendall": -1, "spearman": -1, "top_k": 0})
-
-
-def test_every_resample_is_what_scipy_says_of_it() -> None:
-    rng = np.random.default_rng(0)
-    true = rng.normal(size=600)
-    shared = np.round(true + rng.normal(size=600), 1)
-    draws = rng.integers(600, size=(4, 600))
-    found = rank.agreement(shared, true, draws)
-    for i, draw in enumerate(draws):
-        assert found["kendall"][i] == pytest.approx(kendalltau(shared[draw], true[draw]).statistic)
-        assert found["spearman"][i] == pytest.approx(spearmanr(shared[draw], true[draw]).statistic)
-
-
-def test_intervals_hold_the_estimate_and_shrink_with_the_cells() -> None:
-    rng = np.random.default_rng(1)
-    widths = []
-    for n in (50, 200, 800):
-        true = rng.normal(size=n)
-        shared = true + rng.normal(size=n)
-        estimate = agree(list(shared), list(true))
-        resampled = rank.bootstrap(shared, true)
-        limits = {name: rank.interval(values) for name, values in resampled.items()}
-        assert all(low <= estimate[name] <= high for name, (low, high) in limits.items())
-        widths.append([high - low for low, high in limits.values()])
-    # Four times the cells: about half the width.
-    for few, more in itertools.pairwise(widths):
-        assert all(0.3 < narrow / wide < 0.8 for narrow, wide in zip(more, few, strict=True))
-    assert all(np.isnan(rank.interval(np.array([np.nan, np.nan]))))
-
-
-def test_the_first_choice_is_the_mean_of_those_that_share_the_place() -> None:
-    assert rank.first_choice(np.array([1.0, 3, 2]), np.array([90.0, 80, 70])) == 80
-    assert rank.first_choice(np.array([3.0, 3, 2]), np.array([90.0, 80, 95])) == 85
-
-
-def test_the_sample_has_no_cell_twice_and_begins_with_the_smaller_one() -> None:
-    whole = sample(N_CELLS)
-    assert sorted(whole) == list(range(N_CELLS))
-    assert sample(7) == whole[:7]
-    assert whole[:3] == [13854, 1355, 5986]  # the same everywhere, for good
 
 
 def ready(spec: RunSpec) -> WeightSharing:

@@ -17,7 +17,7 @@ import torch
 from command import TINY, call, runs, search
 from tables import synthetic_table
 
-from nasbench_eval.analysis.comparison import published
+from nasbench_eval.analysis.published import published
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.images import load_images

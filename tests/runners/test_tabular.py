@@ -15,8 +15,6 @@ import pytest
 from click.testing import CliRunner
 from tabular_problems import columns, table
 
-from nasbench_eval.analysis.figures import draw
-from nasbench_eval.analysis.figures.anytime import anytime
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.images import ImageData
@@ -343,45 +341,6 @@ def test_the_command_loads_no_torch(made, tmp_path):
         [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, env={**os.environ}
     )
     assert done.stdout.splitlines()[-1] == "False"
-
-
-# Over time
-
-
-def fixed(seed: int, clock: list[float], values: list[float], made: Run) -> Run:
-    from dataclasses import replace
-
-    steps = pd.DataFrame({"total_seconds": clock, "test_acc.cifar10": values})
-    settings = {**made.record.settings, "budget_seconds": 1000.0}
-    return Run(replace(made.record, seed=seed, settings=settings), steps)
-
-
-def test_the_incumbent_over_time_is_a_step_function_held_to_the_budget(made, tmp_path):
-    (run,) = run_variant(specs(1), context_of(tmp_path, made))
-    runs = [fixed(0, [10, 100, 400], [50, 60, 70], run), fixed(1, [20, 500], [54, 90], run)]
-    frame = anytime(runs)
-    assert frame["seconds"].iloc[[0, -1]].tolist() == [20, 1000]
-    expected = {20: (50, 54), 99: (50, 54), 105: (60, 54), 399: (60, 54), 410: (70, 54), 510: (70, 90), 1000: (70, 90)}
-    for seconds, pair in expected.items():
-        row = frame[frame["seconds"] <= seconds].iloc[-1]
-        assert row["mean"] == pytest.approx(sum(pair) / 2)
-        # t(1, 97.5 %) = 12.706; the standard error of two values is half their distance.
-        assert row["ci95_high"] - row["mean"] == pytest.approx(12.7062 * abs(pair[0] - pair[1]) / 2, rel=1e-4)
-    assert set(frame["n"]) == {2}
-    assert anytime([fixed(0, [10], [50], run)])["ci95_low"].isna().all()
-    assert anytime(runs, ["cifar100"]).empty
-
-
-def test_the_figure_is_drawn_for_simulated_runs_only(made, tmp_path):
-    from dataclasses import replace
-
-    runs = run_variant(specs(4), context_of(tmp_path, made)) + run_variant(specs(4, "rea"), context_of(tmp_path, made))
-    paths = draw("anytime", runs, tmp_path / "plots", ["png"])
-    assert [path.name for path in paths] == ["anytime.png", "anytime.csv"]
-    assert all(path.stat().st_size > 1000 for path in paths)
-    measured = [Run(replace(run.record, cost_kind="measured"), run.steps) for run in runs]
-    with pytest.raises(NbevalError, match="nothing that anytime shows"):
-        draw("anytime", measured, tmp_path / "plots", ["png"])
 
 
 def test_reading_a_bundle_file_alone(made, tmp_path):
