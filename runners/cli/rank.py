@@ -59,6 +59,8 @@ def rank(
         nbeval rank --run 8ae52dcdaa01 --cells 500
         nbeval rank --method all --dataset cifar10
     """  # noqa: D301 - click reads the control character: keep these lines as they are
+    from nasbench_eval.analysis.figures import draw_figure
+    from nasbench_eval.analysis.rank_correlation import rank_frame
     from runners.cli.analysis import names, picture_formats
     from runners.device import resolve_device
     from runners.progress import ProgressBars
