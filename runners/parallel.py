@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_eval.utils.processes import context, run_jobs
+from nasbench_eval.utils.processes import mp_context, run_jobs
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -45,16 +45,16 @@ def search_all(
     """
     from tqdm import tqdm
 
-    how = context(["nasbench_eval.methods.weight_sharing"])
-    slots = how.SimpleQueue()
+    context = mp_context(["nasbench_eval.methods.weight_sharing"])
+    slots = context.SimpleQueue()
     for slot in range(1, workers + 1):
         slots.put(slot)
-    lock = how.RLock()
+    lock = context.RLock()
     tqdm.set_lock(lock)
     plain = [replace(spec) for spec in specs]  # without what was worked out, and cannot be pickled
     prepare = partial(_prepare, partial(environments, plain), data, split_file, workers, slots, lock)
     jobs = [(search, number, spec, title) for number, (spec, title) in enumerate(zip(plain, titles, strict=True))]
-    yield from run_jobs(_search, jobs, workers=workers, prepare=prepare, how=how)
+    yield from run_jobs(_search, jobs, workers=workers, context=context, initializer=prepare)
 
 
 _here: list[Any] = []

@@ -17,8 +17,8 @@ from nasbench_eval.table.curves import curves_path
 from nasbench_eval.table.locate import EMBEDDED
 from nasbench_eval.table.verify import verify
 from nasbench_eval.training.recipes import Schedule
+from nasbench_eval.training.records import head_of
 from runners.presets import load_preset, preset_names
-from runners.train_table import head_of
 
 PATH = EMBEDDED["digits"]
 
