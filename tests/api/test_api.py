@@ -251,7 +251,7 @@ def test_our_own_runs_keep_their_names() -> None:
         ("wanting:Mine", "wanting cannot be imported: No module named 'not_there'"),
         ("my_method:CrossEntropy --set batches=3", "did you mean 'batch'?"),
         ("my_method:CrossEntropy --set batch=1", "batch is at least 2"),
-        ("my_method:CrossEntropy --truth none", "--truth none is not for it"),
+        ("my_method:CrossEntropy --truth none", "it cannot run with --truth none"),
     ],
 )
 def test_what_is_no_method_gets_one_clear_line(
