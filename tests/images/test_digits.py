@@ -87,7 +87,7 @@ def test_shapes_and_statistics(data: ImageData) -> None:
     assert data.std[0] == pytest.approx(float(unit.std(correction=0)), abs=1e-6)
 
 
-def test_no_source_digit_is_in_two_parts_and_all_are_placed_everywhere(data: ImageData) -> None:
+def test_no_source_digit_is_in_two_parts_and_digits_are_placed_everywhere(data: ImageData) -> None:
     digits, labels = source_digits()
     grey = torch.from_numpy(digits * (255 / 16)).float()
     parts, _ = stratified_parts("placed digits", labels, SHARES)
@@ -100,7 +100,7 @@ def test_no_source_digit_is_in_two_parts_and_all_are_placed_everywhere(data: Ima
             distances = (patches - grey[sources[i % len(sources)]]).abs().mean((1, 2))
             assert float(distances.min()) < 255 * NOISE, f"image {i} does not show its source digit"
             found[int(distances.argmin())] += 1
-    # 25 places, each expected 60 times.
+    # 25 positions, each expected about 60 times.
     assert len(found) == (CANVAS - 7) ** 2
     assert min(found.values()) > 30
 
