@@ -7,8 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nasbench_eval.utils.processes import context as mp_context
-from nasbench_eval.utils.processes import run_jobs
+from nasbench_eval.utils.processes import mp_context, run_jobs
 from runners.progress import Reporter
 from runners.spec import RunSpec
 
@@ -30,15 +29,15 @@ def search_in_parallel(jobs: Sequence[Job], inputs: Inputs, reporter: Reporter) 
     Raises:
         NbevalError: What a search raises, or that a worker was killed.
     """
-    how = mp_context(["nasbench_eval.methods.weight_sharing"])
-    slots, lock = how.SimpleQueue(), how.RLock()
+    processes = mp_context(["nasbench_eval.methods.weight_sharing"])
+    slots, lock = processes.SimpleQueue(), processes.RLock()
     for slot in range(1, inputs.workers + 1):
         slots.put(slot)
     reporter.use_lock(lock)
     plain = [replace(spec) for _, spec in jobs]  # without cached values, which cannot be pickled
     prepare_worker = partial(_prepare_worker, plain, inputs, reporter, slots, lock)
     numbered = [(number, title, spec) for number, ((title, _), spec) in enumerate(zip(jobs, plain, strict=True))]
-    for number in run_jobs(_search, numbered, workers=inputs.workers, prepare=prepare_worker, how=how):
+    for number in run_jobs(_search, numbered, workers=inputs.workers, context=processes, initializer=prepare_worker):
         yield jobs[number]
 
 
