@@ -25,6 +25,7 @@ from nbeval.api import (
     evaluate,
     register,
     search,
+    search_seeds,
     setting,
 )
 
@@ -49,5 +50,6 @@ __all__ = [
     "evaluate",
     "register",
     "search",
+    "search_seeds",
     "setting",
 ]
