@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from nasbench_eval.runs.store import run_file_name
 from nasbench_eval.table import Table
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nasbench_eval.training.recipes import TrainingSettings
 
 Truth = Literal["table", "train", "none"]
+TRUTHS: tuple[str, ...] = get_args(Truth)
 
 
 @dataclass(frozen=True)

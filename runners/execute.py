@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nasbench_eval.runs.failures import Failure
 from runners import tabular
-from runners.inputs import prepare
+from runners.inputs import check, prepare
 from runners.progress import Reporter
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def run_all(specs: Sequence[RunSpec], inputs: Inputs, reporter: Reporter | None 
     """
     reporter = reporter or Reporter()
     context = prepare(specs, inputs)
+    check(specs, context)
     titles = {
         spec.run_id: f"[{number}/{len(specs)}] {spec.method} {spec.search_dataset} seed {spec.seed}"
         for number, spec in enumerate(specs, 1)
@@ -68,7 +69,7 @@ def run_all(specs: Sequence[RunSpec], inputs: Inputs, reporter: Reporter | None 
 def _run_one(spec: RunSpec, title: str, context: RunContext, reporter: Reporter) -> Run | Failure:
     from runners import search  # imports torch
 
-    known = search.stored(spec, context) or search.stored_failure(spec, context)
+    known = search.known(spec, context)
     if known is not None:
         reporter.already_done(title, known)
         return known
@@ -87,17 +88,14 @@ def _run_in_parallel(
         return {}
     from runners import search
 
-    def known(spec: RunSpec) -> Run | Failure | None:
-        return search.stored(spec, context) or search.stored_failure(spec, context)
-
-    jobs = [(titles[spec.run_id], spec) for spec in trained if known(spec) is None]
+    jobs = [(titles[spec.run_id], spec) for spec in trained if search.known(spec, context) is None]
     if not jobs:
         return {}
     new: dict[str, Run | Failure] = {}
     inputs = replace(inputs, workers=min(inputs.workers, len(jobs)))
     with reporter.parallel(len(jobs)) as on_search:
         for title, spec in search_in_parallel(jobs, inputs, reporter):
-            found = known(spec)
+            found = search.known(spec, context)
             assert found is not None
             new[spec.run_id] = found
             on_search(title, spec, found)

@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_eval.errors import UsageError, unknown
+from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.images.catalogue import DATASETS
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.utils.files import sha256_of
 from runners import tabular
-from runners.context import Inputs, RunContext
+from runners.context import TRUTHS, Inputs, RunContext
 from runners.lookup import TableLookup, require_known
 from runners.presets import load_preset, load_scale, method_names, scaled
 from runners.spec import RunSpec
@@ -25,18 +25,22 @@ if TYPE_CHECKING:
 
 def make_specs(
     methods: str, datasets: str, seeds: Sequence[int], overrides: Mapping[str, Any], inputs: Inputs
-) -> list[RunSpec]:
-    """Return a spec for every combination of method, data set and seed.
+) -> tuple[list[RunSpec], list[str]]:
+    """Return a spec for every combination of method, data set and seed, and what was left out.
 
     Args:
-        methods: Comma-separated names, or ``all``: then tabular methods only if the table is the truth.
+        methods: Comma-separated names, or ``all``: every method that can run with these inputs.
         datasets: Comma-separated names, or ``all``.
         seeds: The seeds.
         overrides: Settings to change.
         inputs: The rest of what the user gave; its scale and its split file are part of a spec.
 
+    Returns:
+        The specs, and for ``all`` one sentence for each method left out, with the reason.
+
     Raises:
         UsageError: If a name is unknown or a list is empty.
+        NbevalError: If no method of ``all`` can run: what keeps the first one from running.
     """
     load_scale(inputs.scale)
     presets = [load_preset(name) for name in _listed("method", methods, method_names())]
@@ -50,9 +54,25 @@ def make_specs(
         RunSpec(method, dataset, seed, inputs.scale, overrides, split)
         for method, dataset, seed in itertools.product(names, where, seeds)
     ]
-    if methods == "all" and inputs.truth != "table":
-        specs = [spec for spec in specs if not spec.is_tabular]
-    return specs
+    return _runnable(specs, inputs) if methods == "all" else (specs, [])
+
+
+def _runnable(specs: Sequence[RunSpec], inputs: Inputs) -> tuple[list[RunSpec], list[str]]:
+    kept: list[RunSpec] = []
+    left_out: list[str] = []
+    errors: list[NbevalError] = []
+    for (method, dataset), group in itertools.groupby(specs, key=lambda spec: (spec.method, spec.search_dataset)):
+        seeds = list(group)
+        try:
+            check(seeds[:1], prepare(seeds[:1], inputs))
+        except NbevalError as error:
+            errors.append(error)
+            left_out.append(f"left out {method} on {dataset}: {' '.join(str(error).split())}")
+        else:
+            kept += seeds
+    if not kept:
+        raise errors[0]
+    return kept, left_out
 
 
 def _listed(kind: str, text: str, known: list[str]) -> list[str]:
@@ -88,7 +108,7 @@ def image_loader(data: Path | None, split_file: Path | None) -> Callable[[str], 
 
 
 def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
-    """Return the context of some runs, after checking everything that can be checked before the first one starts.
+    """Return the context of some runs, after checking settings, device and tables.
 
     Raises:
         NbevalError: If a table is missing, or lacks what a search needs.
@@ -96,6 +116,10 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
     """
     for spec in specs:
         _ = spec.run_id  # checks every setting
+        if not spec.is_tabular and spec.search_dataset not in DATASETS:
+            raise unknown("data set", spec.search_dataset, DATASETS)
+    if inputs.truth not in TRUTHS:
+        raise unknown("truth", str(inputs.truth), TRUTHS)
     if inputs.truth != "table" and inputs.table is not None:
         raise UsageError(f"--table has no effect with --truth {inputs.truth}")
     device = "cpu"
@@ -103,7 +127,7 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
         from runners.device import resolve_device
 
         device = resolve_device(inputs.device)
-    context = RunContext(
+    return RunContext(
         results_dir=inputs.results_dir,
         images=image_loader(inputs.data, inputs.split_file),
         device=device,
@@ -111,9 +135,30 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
         training=_training(inputs.scale) if inputs.truth == "train" else None,
         workers=inputs.workers,
     )
-    for spec in {spec.variant_id: spec for spec in specs if spec.is_tabular}.values():
-        tabular.check(spec, context)
-    return context
+
+
+def check(specs: Sequence[RunSpec], context: RunContext) -> None:
+    """Check everything that can be checked before the first step: images, columns of the table, settings that clash.
+
+    Variants whose runs are all complete need nothing and are not checked.
+
+    Raises:
+        NbevalError: What keeps a spec from running.
+    """
+    for _, group in itertools.groupby(sorted(specs, key=_variant), key=_variant):
+        seeds = list(group)
+        if seeds[0].is_tabular:
+            tabular.check(seeds[0], context)
+            continue
+        from runners import search  # imports torch
+
+        missing = [spec for spec in seeds if search.known(spec, context) is None]
+        if missing:
+            search.check(missing[0], context)
+
+
+def _variant(spec: RunSpec) -> str:
+    return spec.variant_id
 
 
 def _tables(specs: Iterable[RunSpec], table: Table | Path | None) -> dict[str, TableLookup]:

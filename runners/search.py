@@ -55,7 +55,17 @@ def stored(spec: RunSpec, context: RunContext) -> Run | None:
     return run
 
 
-def stored_failure(spec: RunSpec, context: RunContext) -> Failure | None:
+def known(spec: RunSpec, context: RunContext) -> Run | Failure | None:
+    """Return the complete run of a spec, or its failure, or None."""
+    return stored(spec, context) or _stored_failure(spec, context)
+
+
+def check(spec: RunSpec, context: RunContext) -> None:
+    """Raise if a spec cannot run: its images are missing or damaged, or a setting does not fit them."""
+    _new_method(spec, context, "cpu")
+
+
+def _stored_failure(spec: RunSpec, context: RunContext) -> Failure | None:
     """Return the failure of a spec that was run before, or None: repeated, the run would diverge again."""
     path = failure_file(context.results_dir, spec.method, spec.search_dataset, spec.seed, spec.run_id)
     return read_failure(path) if path.is_file() else None
@@ -82,10 +92,7 @@ def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
     images = context.images(spec.search_dataset)
     table = context.tables.get(spec.search_dataset)
     make_deterministic(context.device)
-    search_context = SearchContext(
-        dataset=spec.search_dataset, streams=Streams(spec.seed), images=images, device=context.device
-    )
-    method: SearchMethod = spec.implementation(spec.settings, search_context)  # type: ignore[call-arg]
+    method = _new_method(spec, context, context.device)
     checkpoint = checkpoint_file(context.results_dir, spec.run_id)
     rows: list[dict[str, Any]] = []
     started = now()
@@ -116,6 +123,12 @@ def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
     write_run(context.runs_dir, run)  # last: a finished run has everything that belongs to it
     checkpoint.unlink(missing_ok=True)
     return run
+
+
+def _new_method(spec: RunSpec, context: RunContext, device: str) -> SearchMethod:
+    images = context.images(spec.search_dataset)
+    search_context = SearchContext(spec.search_dataset, Streams(spec.seed), images=images, device=device)
+    return spec.implementation(spec.settings, search_context)  # type: ignore[call-arg]
 
 
 def _train_final_cell(spec: RunSpec, context: RunContext, images: ImageData, rows: list[dict[str, Any]]) -> str:

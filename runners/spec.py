@@ -41,6 +41,11 @@ class RunSpec:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     split_hash: str = ""
 
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not hasattr(self.seed, "__index__") or self.seed < 0:
+            raise UsageError(f"a seed is a whole number from 0; got {self.seed!r}")
+        object.__setattr__(self, "seed", int(self.seed))  # numpy's integers have another type, but mean the same
+
     @cached_property
     def preset(self) -> Preset:
         """The preset."""

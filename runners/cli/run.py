@@ -95,7 +95,9 @@ def run(
             raise UsageError("--epochs and --set epochs=... say the same: give one of them")
         changes["epochs"] = epochs
     inputs = Inputs(results_dir, device, truth, table, data, split_file, scale, workers)
-    specs = make_specs(methods, datasets, parse_seeds(seeds), changes, inputs)
+    specs, left_out = make_specs(methods, datasets, parse_seeds(seeds), changes, inputs)
+    for sentence in left_out:
+        click.echo(f"nbeval: {sentence}", err=True)
     runs, failures = run_all(specs, inputs, ProgressBars())
 
     from nasbench_eval.analysis.report import report
