@@ -1,8 +1,11 @@
-"""Search, look cells up and add methods from Python: the same runs as the command makes.
+"""Search, look up cells and add methods from Python. Runs are the same as those of the command.
 
-``search`` runs a method, ``evaluate`` looks a cell up, ``register`` titles a method of your own, ``check`` says whether
-it keeps the rules. What a method of one's own is made of is here as well; it is derived from ``TabularMethod`` (in the
-table), ``nasbench_eval.methods.weight_sharing.WeightSharing`` (one supernet), or ``SearchMethod`` (anything else).
+``search`` runs a method, ``evaluate`` looks up a cell, ``register`` gives your own method its title and settings, and
+``check`` tests that it keeps the rules. The parts of a custom method are here too: derive it from ``TabularMethod``
+(queries the table), ``nasbench_eval.methods.weight_sharing.WeightSharing`` (one supernet), or ``SearchMethod``
+(anything else).
+
+``nbeval`` exports all of this.
 """
 
 from __future__ import annotations
@@ -57,11 +60,11 @@ class Result:
     """A finished search.
 
     Attributes:
-        cell: The cell it returned.
-        test_acc: The cell's true test accuracy in percent, by data set; empty where no truth is known.
-        steps: One row an epoch or a query; ``nasbench_eval.runs.store`` says which columns there are.
-        record: Everything else: settings, device, versions, how the truth came about.
-        seconds: What the search cost; ``record.cost_kind`` says whether measured or simulated.
+        cell: The cell that the search returned.
+        test_acc: True test accuracy of the cell in percent, by data set; empty if no true accuracy is known.
+        steps: One row per epoch or query; ``nasbench_eval.runs.store`` describes the columns.
+        record: Everything else: settings, device, versions, where the true accuracies come from.
+        seconds: Cost of the search; ``record.cost_kind`` says whether it is measured or simulated.
     """
 
     cell: Cell
@@ -137,14 +140,14 @@ def search(
 
 @dataclass(frozen=True)
 class TrueAccuracy:
-    """What the table knows of a cell on one data set, after its longest schedule.
+    """Accuracy of a cell on one data set, from the table, after the longest schedule.
 
     Attributes:
         test_acc: Test accuracy in percent, mean over the trials.
-        valid_acc: Validation accuracy in percent, mean over the trials; None where the table has none.
-        trials: In how many trials the cell was tested; 0 where the table keeps their mean only.
+        valid_acc: Validation accuracy in percent, mean over the trials; None if the table has none.
+        trials: Number of trials in which the cell was tested; 0 if the table has only their mean.
         test_std: Standard deviation of the test accuracy over these trials (ddof 1); None for fewer than two.
-        epochs: The length of the schedule.
+        epochs: Length of the schedule.
     """
 
     test_acc: float
@@ -157,18 +160,18 @@ class TrueAccuracy:
 def evaluate(
     cell: Cell | str | int, dataset: str | None = None, *, table: Table | str | Path | None = None
 ) -> dict[str, TrueAccuracy]:
-    """Look a cell's true accuracies up.
+    """Look up the true accuracies of a cell.
 
     Args:
         cell: The cell, its architecture string, or its official index.
-        dataset: Only this data set; None for all of the table.
-        table: The benchmark table or its path; None for the one the command would find.
+        dataset: Only this data set; None for all data sets of the table.
+        table: The benchmark table or its path; None for the one that the command would find.
 
     Returns:
-        By data set, what is known.
+        The accuracies, by data set.
 
     Raises:
-        UsageError: If it is no cell, or the table does not know the data set.
+        UsageError: If this is not a cell, or the table does not have the data set.
         NbevalError: If there is no table.
     """
     from runners.inputs import opened
@@ -205,18 +208,19 @@ def _accuracy(table: Table, cell: Cell, dataset: str) -> TrueAccuracy:
 
 
 def check(method: str | type[SearchMethod], *, settings: Mapping[str, Any] | None = None, steps: int = 3) -> None:
-    """Check on a tiny problem that a method keeps the rules; a few seconds where it trains.
+    """Check on a tiny problem that a method keeps the rules. This takes a few seconds if the method trains.
 
-    It is reproducible, another seed gives another search, it goes on from a state as if never stopped, its state is
-    plain, it steps as the runner expects, its budget ends, and it does not look at test images.
+    The rules: the search is reproducible; another seed gives another search; a resumed search continues as if it had
+    never stopped; the state has only plain values and tensors; steps are what the runner expects; the budget ends;
+    test images are not used.
 
     Args:
-        method: A class, ``module:Class``, or any method's name.
+        method: A class, ``module:Class``, or the name of any method.
         settings: Settings to change for the check, such as a size that makes it fast.
-        steps: How many steps are taken; in the table take enough to bring the method past its first phase.
+        steps: Number of steps. For a tabular method, use enough to leave its first phase.
 
     Raises:
-        NbevalError: If it breaks a rule; each has a line.
+        NbevalError: If the method breaks a rule; the message has one line per broken rule.
     """
     from nasbench_eval.methods import load_method
     from nasbench_eval.methods.conformance import shrunk, violations
