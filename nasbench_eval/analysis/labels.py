@@ -1,4 +1,4 @@
-"""What a table calls a variant, and which runs count. Pure functions."""
+"""The names of variants in tables and figures, which runs count, and what was reduced. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.runs.store import Run, RunRecord
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def distinct_runs(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
-    """Keep one run of each variant and seed, the one finished last.
+    """Keep one run per variant and seed, the one that finished last.
 
     Returns:
-        The runs kept, in the order given, and one sentence for each seed that was there more than once.
+        The runs kept, in the given order, and one sentence for each seed found more than once.
     """
     groups: dict[tuple[str, int], list[Run]] = {}
     for run in runs:
@@ -28,21 +31,21 @@ def distinct_runs(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
             record, how = group[-1].record, "" if same else " with different accuracies"
             notes.append(
                 f"{record.title} on {record.search_dataset}, seed {seed}: found {len(group)} times{how}; "
-                "only the run finished last counts"
+                "only the last one to finish counts"
             )
     return [group[-1] for group in groups.values()], notes
 
 
 def is_reduced(record: RunRecord) -> bool:
-    """Say whether a scale cut the run down."""
+    """Return whether the run was made at a reduced scale."""
     return bool(record.reductions) or record.scale != "full"
 
 
 def labels(runs: Iterable[Run]) -> dict[str, str]:
-    """Return for each variant the name that a table prints.
+    """Return the label of each variant: its title, and in brackets what distinguishes it from other variants.
 
-    The title, and in brackets whatever sets the variant apart: that it is reduced, the settings that the user
-    changed, and where two variants of one search data set still agree, the settings in which they differ.
+    The brackets hold whether it is reduced and the settings that the user changed. If two variants on one search data
+    set still have the same label, the settings in which they differ are added.
     """
     records = {run.record.variant_id: run.record for run in runs}
     parts = {key: _parts(record) for key, record in records.items()}
@@ -56,8 +59,8 @@ def labels(runs: Iterable[Run]) -> dict[str, str]:
         names = sorted({name for each in settings for name in each})
         differing = [name for name in names if len({_canonical(each.get(name)) for each in settings}) > 1]
         for key, each in zip(group, settings, strict=True):
-            told = [setting(name, each.get(name)) for name in differing]
-            parts[key] = [*parts[key], *(part for part in told if part not in parts[key])]
+            shown = [assignment(name, each.get(name)) for name in differing]
+            parts[key] = [*parts[key], *(part for part in shown if part not in parts[key])]
     taken: dict[tuple[str, str], list[str]] = {}
     named = {}
     for key, record in records.items():
@@ -70,44 +73,68 @@ def labels(runs: Iterable[Run]) -> dict[str, str]:
 
 
 def label_order(label: str) -> str:
-    """Return a label's sort key: a variant comes before those in which settings were changed."""
+    """Return the sort key of a label: a variant comes before those with changed settings."""
     return label.removesuffix("]")
 
 
 def brief(names: Iterable[str]) -> dict[str, str]:
-    """Return labels without the mark that a run is reduced, for where the context says so; alike ones stay whole."""
+    """Return labels without the mark of reduced runs, except where two labels would become equal."""
     short = {name: re.sub(r" \[reduced(: \w+)?\]|(?<=\[)reduced(: \w+)?, ", "", name) for name in names}
     counts = Counter(short.values())
     return {name: text if counts[text] == 1 else name for name, text in short.items()}
 
 
-def cuts(reduced: Iterable[tuple[str, str]], names: Iterable[str]) -> str:
-    """Say what was reduced: first what all reduced variants share, then the rest, each with its variants.
+def reductions_text(reduced: Iterable[tuple[str, str]], names: Iterable[str]) -> str:
+    """Describe what was reduced: first what all reduced variants share, then the rest, each with its variants.
 
     Args:
-        reduced: Label and reductions, parted by semicolons, of each reduced variant; empty if none is.
-        names: All labels of the context, which are written in brief.
+        reduced: Label and reductions (separated by semicolons) of each reduced variant.
+        names: All labels of the table or figure; variants are named by their :func:`brief` labels.
+
+    Returns:
+        The reductions, separated by semicolons; empty if nothing was reduced.
     """
     whose: dict[str, list[str]] = {}
     pairs = list(dict.fromkeys(reduced))
     for label, words in pairs:
-        for cut in words.split("; "):
-            whose.setdefault(cut, []).append(label)
-    everyone, short = len({label for label, _ in pairs}), brief(dict.fromkeys(names))
-    shared = [cut for cut, group in whose.items() if len(set(group)) == everyone]
-    rest = [f"{cut} ({', '.join(short[label] for label in whose[cut])})" for cut in whose if cut not in shared]
+        for reduction in words.split("; "):
+            whose.setdefault(reduction, []).append(label)
+    n_reduced, short = len({label for label, _ in pairs}), brief(dict.fromkeys(names))
+    shared = [reduction for reduction, group in whose.items() if len(set(group)) == n_reduced]
+    rest = [
+        f"{reduction} ({', '.join(short[label] for label in group)})"
+        for reduction, group in whose.items()
+        if reduction not in shared
+    ]
     return "; ".join([*shared, *rest])
 
 
+def reduced_notes(frame: pd.DataFrame) -> list[str]:
+    """Return a sentence for captions about what was reduced, or nothing.
+
+    Args:
+        frame: A frame with the columns ``label``, ``reduced`` and ``reductions``.
+    """
+    reduced = frame[frame["reduced"].astype(bool)]
+    words = reductions_text(zip(reduced["label"], reduced["reductions"], strict=True), frame["label"])
+    return [f"REDUCED runs, not the published setting: {words}."] if words else []
+
+
+def panel_titles(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the title of each variant's panel: without the mark of reduced runs if all are, as the caption says so."""
+    names = [str(label) for label in dict.fromkeys(frame["label"])]
+    return brief(names) if frame["reduced"].all() else {name: name for name in names}
+
+
 def _parts(record: RunRecord) -> list[str]:
-    parts = [setting(name, value) for name, value in sorted(record.overrides.items())]
+    parts = [assignment(name, value) for name, value in sorted(record.overrides.items())]
     if is_reduced(record):
         parts.insert(0, f"reduced: {record.scale}" if record.scale != "full" else "reduced")
     return parts
 
 
-def setting(name: str, value: Any) -> str:
-    """Write a setting as the command line takes it, such as ``epochs=10``."""
+def assignment(name: str, value: Any) -> str:
+    """Return a setting and its value as the command line takes them, such as ``epochs=10``."""
     return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
 
 

@@ -1,7 +1,7 @@
-"""What ``nbeval rank`` keeps of a run, as csv: sampled cells, their shared-weight scores, their true accuracies.
+"""The csv files of ``nbeval rank``: a sample of cells with their shared-weight scores and true accuracies.
 
-The first line is a comment that holds, as JSON, how the numbers came about. The file is not Parquet, so that run files
-can be gathered from a whole results folder. One row a cell, in the order of :func:`sample`:
+The first line is a comment with the origin of the numbers as JSON. The file is not Parquet, so that every Parquet file
+in a results folder is a run file. One row per cell, in the order of :func:`sample`:
 
 ===============  =====================================================
 ``index``        official index of the cell
@@ -40,12 +40,12 @@ class RankScores:
     """Shared-weight scores and true accuracies of a sample of cells, for one run.
 
     Attributes:
-        run_id: The run whose shared weights they are.
-        supernet: SHA-256 of the file that keeps them.
-        scored_on: In words, the images, and whether the weights were trained on them.
-        truth_note: In words, how the true accuracies came about.
-        table: The content hash of the benchmark table they come from.
-        cells: One row a cell, with ``COLUMNS``.
+        run_id: The run whose shared weights scored the cells.
+        supernet: SHA-256 of the file with the shared weights.
+        scored_on: The images, and whether the weights were trained on them, in words.
+        truth_note: How the true accuracies were obtained, in words.
+        table: Content hash of the benchmark table with the true accuracies.
+        cells: One row per cell, with ``COLUMNS``.
     """
 
     run_id: str
@@ -59,21 +59,21 @@ class RankScores:
 def sample(n: int) -> list[int]:
     """Return the official indices of ``n`` cells drawn without replacement from all 15,625, the same for every run.
 
-    A larger sample begins with the smaller one.
+    A smaller sample is the beginning of a larger one.
     """
-    # numpy promises that raw draws never change between versions; for `permutation` it does not.
+    # numpy guarantees that raw draws are the same in all versions, but not the result of `permutation`.
     raw = Streams(_SAMPLE_SEED).numpy("rank cells").bit_generator.random_raw(N_CELLS)
     indices: list[int] = np.argsort(raw, kind="stable")[:n].tolist()
     return indices
 
 
 def rank_file(results: Path, run_id: str) -> Path:
-    """Return where a run's scores are below its results folder."""
+    """Return the path of a run's scores in a results folder."""
     return results / "ranks" / f"{run_id}.csv"
 
 
 def write_scores(path: Path, scores: RankScores) -> None:
-    """Write a run's scores, whole or not at all."""
+    """Write a run's scores atomically."""
     facts = {f.name: getattr(scores, f.name) for f in dataclasses.fields(scores) if f.name != "cells"}
     head = _MARK + json.dumps({"schema": SCHEMA, **facts}, sort_keys=True)
     text = scores.cells[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
@@ -82,7 +82,7 @@ def write_scores(path: Path, scores: RankScores) -> None:
 
 
 def read_scores(path: Path) -> RankScores | None:
-    """Read a run's scores, or return None where there are none.
+    """Read a run's scores, or return None if there is no file.
 
     Raises:
         NbevalError: If the file cannot be read, is damaged, or was written by another version.
@@ -92,11 +92,11 @@ def read_scores(path: Path) -> RankScores | None:
     try:
         head, _, text = path.read_text(encoding="utf-8").partition("\n")
         if not head.startswith(_MARK):
-            raise ValueError("its first line is another")
+            raise ValueError("unexpected first line")
         facts = json.loads(head.removeprefix(_MARK))
         if facts.pop("schema") != SCHEMA:
             raise ValueError("written by another version of nbeval")
-        # As text first: the parser's own conversion is not exact to the last bit.
+        # Read as text first: the conversion of the csv parser is not exact to the last bit.
         cells = pd.read_csv(io.StringIO(text), dtype=str).astype(_TYPES)
         if tuple(cells.columns) != COLUMNS or cells.empty or cells["index"].tolist() != sample(len(cells)):
             raise ValueError("its rows are not the sampled cells")

@@ -1,18 +1,18 @@
-"""Run files, in Parquet: the steps as rows, everything a reviewer may ask in the metadata.
+"""Run files in Parquet: one row per step, everything else about the run in the metadata.
 
-A file holds one run, or a bundle of runs that differ in nothing but the seed; it exists if and only if its runs are
-complete. Columns, one row a step (an epoch, or a table query):
+A file holds one run, or a bundle of runs that differ only in the seed; it exists if and only if its runs are complete.
+Columns, one row per step (an epoch, or a table query):
 
 =====================  ===================================================================================
-``run``                in a bundle only: the number of the run, 0, 1, ...; the rows of a run stand together
+``run``                in bundles only: the number of the run, 0, 1, ...; the rows of a run are contiguous
 ``step``               0, 1, ...
 ``cell``               architecture string of the incumbent after the step
-``seconds``            cost of the step; ``total_seconds`` the sum up to and including it
-``n_OPERATION``        how many edges of the cell hold the operation, for each of ``nasbench_eval.cell.OPS``
+``seconds``            cost of the step; ``total_seconds`` is the sum up to and including it
+``n_OPERATION``        number of edges of the cell with the operation, for each of ``nasbench_eval.cell.OPS``
 ``test_acc.DATASET``   true test accuracy of the cell in percent: the 200-epoch mean of the table, or trained
-                       from scratch (``record.truth`` says which); NaN where that was not looked up
+                       from scratch (``record.truth`` says which); NaN where it was not looked up
 other columns          what the method observed: ``train_loss``, ``train_acc``, ``valid_loss``, ``valid_acc``,
-                       ``entropy``; in the table ``queried``, the official index of the cell queried
+                       ``entropy``; for tabular methods ``queried``, the official index of the queried cell
 =====================  ===================================================================================
 
 "Final" always means the last row.
@@ -37,23 +37,24 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.utils.files import atomic_write
 
 RUN_SCHEMA = 1
+BLOCKS = ("standard HPO", "weight sharing")
+"""Kinds of methods: the blocks of a comparison table."""
 OWN = ("run_id", "seed", "started", "finished")
-"""What the runs of a bundle do not share."""
+"""Record fields in which the runs of a bundle differ."""
 TEST_ACC = "test_acc."
 _META_KEY = b"nbeval.run"
 
 
 @dataclass(frozen=True)
 class TableFacts:
-    """What a run remembers of the benchmark table that its accuracies come from.
+    """Facts about the benchmark table that a run's accuracies come from.
 
     Attributes:
         name: The benchmark.
         content_hash: The table's content hash.
         optimum: Per data set, the best true test accuracy in percent.
-        noise: Per data set, the pooled standard deviation between trials of one cell, percentage points, as
-            ``{"test": 0.2}`` or, where the table keeps trials of another split only, that split; empty if
-            unknown.
+        noise: Per data set, the pooled standard deviation between trials of one cell in percentage points, such as
+            ``{"test": 0.2}``; another split if the table has no test accuracy per trial; empty if unknown.
     """
 
     name: str
@@ -68,34 +69,34 @@ def run_file_name(method: str, search_dataset: str, seed: int, run_id: str) -> s
 
 
 def in_file_names(method: str) -> str:
-    """Return a method's name as files have it: ``module:Class`` with a dot, for not every system takes the colon."""
+    """Return a method's name for use in file names: ``module.Class``, as not every system allows a colon."""
     return re.sub(r"[^\w.]+", ".", method)
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything about a run but its steps.
+    """Everything about a run except its steps.
 
     Attributes:
-        run_id: Hash of the resolved spec, the seed included.
-        variant_id: The same hash without the seed: runs of one variant differ in nothing else.
+        run_id: Hash of the resolved spec, including the seed.
+        variant_id: The same hash without the seed: runs of one variant differ only in the seed.
         method: The preset's name, as ``--method`` takes it.
-        title: The name a table prints, such as ``GAEA DARTS (ERM)``.
-        block: ``weight sharing`` or ``standard HPO``.
-        search_dataset: What the search trained on or queried.
+        title: The name in tables and figures, such as ``GAEA DARTS (ERM)``.
+        block: One of ``BLOCKS``.
+        search_dataset: The data set that the search trained on or queried.
         seed: The seed.
-        settings: Every hyperparameter with the value it had.
-        overrides: The settings that differ from the preset because the user said so.
-        reductions: What a scale cut down, in words (``channels 16 -> 4``); empty for a full run.
-        scale: ``full`` or the name of the reduction.
+        settings: The value of every hyperparameter.
+        overrides: The settings that the user changed from the preset.
+        reductions: What the scale reduced, in words (``channels 16 -> 4``); empty for a full run.
+        scale: ``full`` or the name of a reduced scale.
         cost_kind: ``measured`` or ``simulated`` seconds.
-        device: Where it ran, in words, for measured seconds.
+        device: The device that measured the seconds, in words.
         threads: CPU threads.
-        split: Which images trained the weights, which the architecture, in words.
-        batch_norm: How the search supernet's BatchNorm was set, in words; empty for methods without one.
+        split: Which images trained the weights and which the architecture, in words.
+        batch_norm: The BatchNorm mode of the supernet, in words; empty for methods without a supernet.
         truth: ``table``, ``train`` (the derived cell trained from scratch) or ``none``.
-        truth_note: In words, how the true accuracies came about.
-        table: The benchmark table, if there was one.
+        truth_note: How the true accuracies were obtained, in words.
+        table: The benchmark table, if one was used.
         versions: Package versions.
         started: ISO 8601, UTC.
         finished: ISO 8601, UTC.
@@ -135,9 +136,9 @@ class Run:
     """A complete run.
 
     Attributes:
-        record: Everything about it but its steps.
-        steps: One row a step.
-        home: The results folder it was read from, above that of its file, where ``nbeval rank`` writes too.
+        record: Everything about it except its steps.
+        steps: One row per step.
+        home: The results folder, the parent of the folder that it was read from; ``nbeval rank`` writes there.
     """
 
     record: RunRecord
@@ -146,32 +147,32 @@ class Run:
 
     @cached_property
     def test_acc(self) -> dict[str, float]:
-        """The final cell's true test accuracy per data set, in percent; only where it is known."""
+        """The final cell's true test accuracy in percent, for each data set where it is known."""
         names = [name for name in self.steps.columns if name.startswith(TEST_ACC)]
         last = {name: float(self.steps[name].to_numpy(dtype=float)[-1]) for name in names}
         return {name.removeprefix(TEST_ACC): value for name, value in last.items() if value == value}
 
 
 def write_run(folder: Path, run: Run) -> Path:
-    """Write a run's file into ``folder``, whole or not at all, and return its path."""
+    """Write a run atomically to a file in ``folder`` and return its path."""
     path = folder / run.record.file_name
     _write(path, run.steps, dataclasses.asdict(run.record))
     return path
 
 
 def write_bundle(folder: Path, runs: Sequence[Run]) -> Path:
-    """Write complete runs of one variant as one file into ``folder``, whole or not at all, and return its path.
+    """Write complete runs of one variant atomically to one file in ``folder`` and return its path.
 
-    Hundreds of runs of a method on the table are one file that is written and read a hundred times faster than theirs.
+    For hundreds of runs of a tabular method this is a hundred times faster to write and read than one file per run.
 
     Raises:
-        ValueError: If the runs differ in more than the seed.
+        ValueError: If the runs differ in anything other than the seed.
     """
     first = dataclasses.asdict(runs[0].record)
     shared = {key: value for key, value in first.items() if key not in OWN}
     for run in runs:
         if not all(getattr(run.record, key) == getattr(runs[0].record, key) for key in shared):
-            raise ValueError(f"run {run.record.run_id} is of another variant than {runs[0].record.run_id}")
+            raise ValueError(f"run {run.record.run_id} is a different variant from {runs[0].record.run_id}")
     steps = pd.concat([run.steps for run in runs], ignore_index=True)
     steps.insert(0, "run", np.repeat(np.arange(len(runs)), [len(run.steps) for run in runs]))
     own = [{key: getattr(run.record, key) for key in OWN} for run in runs]
@@ -181,7 +182,7 @@ def write_bundle(folder: Path, runs: Sequence[Run]) -> Path:
 
 
 def bundle_name(records: Sequence[RunRecord]) -> str:
-    """Return the name of a bundle's file: the variant, and a hash of its runs and of their table."""
+    """Return the file name of a bundle: the variant, and a hash of its runs and their table."""
     first = records[0]
     text = json.dumps([[r.run_id for r in records], first.table.content_hash if first.table else ""])
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -203,7 +204,7 @@ def read_run(path: Path) -> Run:
     """Read the file of one run.
 
     Raises:
-        NbevalError: If it is not one, or has another schema version.
+        NbevalError: If the file does not hold exactly one run, or has another schema version.
     """
     runs = read_runs(path)
     if len(runs) != 1:
@@ -212,7 +213,7 @@ def read_run(path: Path) -> Run:
 
 
 def read_runs(path: Path) -> list[Run]:
-    """Read the run, or all runs, of a file.
+    """Read all runs in a file.
 
     Raises:
         NbevalError: If it is not a run file, or has another schema version.
@@ -221,7 +222,7 @@ def read_runs(path: Path) -> list[Run]:
     import pyarrow.parquet as pq
 
     try:
-        # Plainer than read_table, and twice as fast: a study has thousands of small files.
+        # Twice as fast as read_table, which matters for thousands of small files.
         with pq.ParquetFile(path) as file:
             table = file.read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
@@ -230,7 +231,7 @@ def read_runs(path: Path) -> list[Run]:
         ) from None
     text = (table.schema.metadata or {}).get(_META_KEY)
     if text is None:
-        raise NbevalError(f"{path} is not a run file of nbeval's: move it out of the results folder")
+        raise NbevalError(f"{path} is not an nbeval run file: move it out of the results folder")
     values = json.loads(text)
     if values.pop("schema", None) != RUN_SCHEMA:
         raise NbevalError(f"{path} was written by another version of nbeval: run again, or use that version")
@@ -250,9 +251,9 @@ def read_runs(path: Path) -> list[Run]:
 
 
 def load_runs(folders: Iterable[Path]) -> list[Run]:
-    """Read every complete run under the folders, in the order of their file names.
+    """Read every complete run under the folders, ordered by file name.
 
-    Two files of one name in different folders are both read; ``labels.distinct_runs`` keeps one and says so.
+    Files with the same name in different folders are all read; ``labels.distinct_runs`` then drops repeated runs.
 
     Raises:
         NbevalError: If a folder is missing, or a file in it cannot be read.
@@ -260,6 +261,8 @@ def load_runs(folders: Iterable[Path]) -> list[Run]:
     paths: set[Path] = set()
     for folder in folders:
         if not folder.is_dir():
-            raise NbevalError(f"no results folder {folder}: make some with `nbeval run`, or name one with --results")
+            raise NbevalError(
+                f"there is no results folder {folder}: run `nbeval run` first, or give another one with --results"
+            )
         paths |= {path.resolve() for path in folder.rglob("*.parquet")}
     return [run for path in sorted(paths, key=lambda path: (path.name, path)) for run in read_runs(path)]

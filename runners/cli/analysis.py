@@ -17,14 +17,14 @@ _results = click.option(
     multiple=True,
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help=f"What `nbeval run --results` wrote to, or a folder below it; may be repeated.  [default: {RESULTS}]",
+    help=f"Results folder of `nbeval run`, or a folder in it; may be repeated.  [default: {RESULTS}]",
 )
 _datasets = click.option(
     "--dataset",
     "datasets",
     multiple=True,
     metavar="NAME[,NAME]",
-    help="Show only the accuracies on these data sets.  [default: all that the runs know]",
+    help="Show only the accuracies on these data sets.  [default: all]",
 )
 
 
@@ -37,7 +37,7 @@ def picture_formats(text: str) -> list[str]:
     """Return the picture formats of a comma-separated list.
 
     Raises:
-        UsageError: If there is none, or one is not known.
+        UsageError: If the list is empty or a format is unknown.
     """
     wanted = names((text,))
     if bad := [name for name in wanted if name not in PICTURES]:
@@ -57,11 +57,11 @@ def _nothing_in(folders: tuple[Path, ...]) -> str:
 @click.option(
     "--protocol",
     type=click.Choice(["transfer", "direct"]),
-    help="Only searches on one data set whose cell is looked up on all, or only a search on each data set.",
+    help="transfer: one search whose cell is evaluated on every data set. direct: one search per data set.",
 )
 @click.option(
     "--format",
-    "how",
+    "form",
     type=click.Choice(["text", "markdown", "latex", "csv"]),
     default="text",
     show_default=True,
@@ -71,7 +71,7 @@ def _nothing_in(folders: tuple[Path, ...]) -> str:
     type=click.IntRange(0, 1),
     default=1,
     show_default=True,
-    help="1: sample standard deviation over seeds. 0: the population's, as GAEA reports it.",
+    help="1: sample standard deviation over seeds. 0: population standard deviation, as GAEA reports it.",
 )
 @click.option(
     "--output",
@@ -83,23 +83,24 @@ def compare(
     folders: tuple[Path, ...],
     datasets: tuple[str, ...],
     protocol: str | None,
-    how: str,
+    form: str,
     ddof: int,
     output: Path | None,
 ) -> None:
     """Compare methods: true test accuracy (mean ± std over seeds), search cost, published value, optimum.
 
-    Rows are methods, columns the data sets on which the found cells were looked up. The csv has one row a
-    method and data set with everything known, also each seed's value and the 95 % t interval of the mean.
+    Rows are methods, columns the data sets on which the final cells are evaluated. The csv has one row per
+    method and data set with all details, including the value of each seed and the 95 % t interval of the mean.
     """
-    from nasbench_eval.analysis.tables import render, report, write_text
+    from nasbench_eval.analysis.report import report
+    from nasbench_eval.analysis.tables import render, write_text
     from nasbench_eval.runs.store import load_runs
 
     folders = folders or (RESULTS,)
     runs = load_runs(folders)
     if not runs:
-        raise NbevalError(f"{_nothing_in(folders)}: make some with `nbeval run`")
-    text = render(report(runs, ddof=ddof, datasets=names(datasets), protocol=protocol), how)
+        raise NbevalError(f"{_nothing_in(folders)}: run `nbeval run` first")
+    text = render(report(runs, ddof=ddof, datasets=names(datasets), protocol=protocol), form)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -131,27 +132,27 @@ def compare(
 def plot(
     figures: tuple[str, ...], folders: tuple[Path, ...], datasets: tuple[str, ...], folder: Path, formats: str
 ) -> None:
-    """Draw FIGUREs, or all that the results allow, and print the paths written.
+    """Draw FIGUREs, or all for which there are results, and print the paths written.
 
     \b
-    figure5     accuracies of all methods beside the optimum; published numbers where nothing was measured
-    curves      true test accuracy of the current cell over epochs, each seed a line
-    entropy     mean entropy of the edges' operation weights over epochs
-    gap         by how much rounding to the derived cell raises the supernet's loss, over epochs
-    operations  how many edges of the current cell have each operation, over epochs
-    rank        shared-weight accuracy against true test accuracy of sampled cells, where `nbeval rank` scored them
-    anytime     true test accuracy of the incumbent over simulated seconds, searches in the table
+    figure5     accuracies of all methods and the optimum; published numbers where nothing was measured
+    curves      true test accuracy of the current cell over epochs, one line per seed
+    entropy     entropy of the operation weights over epochs, mean over the edges
+    gap         increase of the supernet's loss by discretisation to the derived cell, over epochs
+    operations  number of edges of the current cell with each operation, over epochs
+    rank        shared-weight accuracy against true test accuracy of the cells that `nbeval rank` scored
+    anytime     true test accuracy of the incumbent of tabular searches over simulated seconds
     """  # noqa: D301 - click reads the control character: keep these lines as they are
     wanted = picture_formats(formats)
 
-    from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw
+    from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw_figure
     from nasbench_eval.analysis.labels import distinct_runs
     from nasbench_eval.runs.store import load_runs
 
     for name in figures:
         if name not in FIGURES:
             raise unknown("figure", name, list(FIGURES))
-    # Without results the published numbers alone make a figure; a folder that was named has to be there.
+    # Without results the published numbers alone make a figure, but a folder given with --results must exist.
     runs, notes = distinct_runs(load_runs(folders or ((RESULTS,) if RESULTS.is_dir() else ())))
     if not runs:
         notes.append(f"{_nothing_in(folders or (RESULTS,))}: published numbers only")
@@ -159,7 +160,7 @@ def plot(
         click.echo(f"nbeval: {note}", err=True)
     for name in figures or FIGURES:
         try:
-            for path in draw(name, runs, folder, wanted, names(datasets)):
+            for path in draw_figure(name, runs, folder, wanted, names(datasets)):
                 click.echo(str(path))
         except NothingToDraw as error:
             if figures:

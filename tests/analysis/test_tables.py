@@ -9,7 +9,8 @@ import pytest
 from analysis_runs import SMALL, make_run
 from click.testing import CliRunner
 
-from nasbench_eval.analysis.tables import WIDTH, number_text, render, report, seconds_text
+from nasbench_eval.analysis.report import report
+from nasbench_eval.analysis.tables import WIDTH, number_text, render, seconds_text
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import TableFacts, write_run
 from runners.cli.analysis import compare
@@ -30,7 +31,7 @@ def row(text: str, label: str) -> str:
     return line
 
 
-def test_text_has_a_line_a_method_and_says_what_it_means(runs):
+def test_the_text_has_one_line_per_method_and_explains_itself(runs):
     text = render(report(runs), "text")
     assert "93.50 ± 0.71 [93.61 ± 0.09]" in row(text, "GDAS")
     assert row(text, "GDAS").split()[1] == "2"
@@ -44,17 +45,17 @@ def test_text_has_a_line_a_method_and_says_what_it_means(runs):
     flat = " ".join(text.split())
     for words in (
         "sample std, ddof 1",
-        "it is of the full, unchanged method",
+        "it refers to the full, unchanged method",
         "Reduced: small means channels 16 -> 4; cells 5 -> 1.",
         "valid on cifar10, valid+test on cifar100",
-        "BatchNorm of the search: no affine, batch statistics.",
+        "BatchNorm of the supernet: no affine, batch statistics.",
         "Truth: mean over trials, 200 epochs.",
         "measured on one CPU, 2 threads",
     ):
         assert words in flat
 
 
-def test_each_reduction_is_said_once_of_the_rows_that_have_it():
+def test_each_reduction_is_listed_once_with_its_rows():
     cut = {"scale": "small", "reductions": ("cells 5 -> 1", "epochs 50 -> 10")}
     runs = [
         make_run({"cifar10": 80.0}, **cut),
@@ -72,7 +73,7 @@ def test_each_reduction_is_said_once_of_the_rows_that_have_it():
     )
 
 
-def test_text_fits_a_terminal_with_three_data_sets_and_long_settings():
+def test_the_text_fits_a_terminal_with_three_data_sets_and_long_settings():
     settings = {"architecture_learning_rate": 0.0125, "track_running_stats": True, "exclude_none": False}
     final = {"cifar10": 93.0, "cifar100": 70.0, "imagenet16-120": 41.0}
     text = render(report([make_run(final, seed=s, overrides=settings) for s in (0, 1)]), "text")
@@ -92,7 +93,7 @@ def test_direct_shows_the_range_of_costs_and_explains_itself():
     runs.append(make_run({"cifar10": 93.0, "cifar100": 70.0}, method="darts", title="DARTS"))
     text = render(report(runs), "text")
     assert row(text, "GDAS").endswith("60 s - 1.7 h")
-    assert "direct: a search on each data set" in " ".join(text.split())
+    assert "direct: one search per data set" in " ".join(text.split())
     only = render(report(runs, protocol="transfer"), "text")
     assert "DARTS" in only
     assert "GDAS" not in only
@@ -109,26 +110,26 @@ def test_markdown_and_latex(runs):
     assert r"\begin{tabular}{lrllr}" in latex
 
 
-def test_latex_escapes_what_users_write():
+def test_latex_escapes_special_characters():
     latex = render(report([make_run({"cifar10": 93.0}, overrides={"a_b": "50% & {x}"})]), "latex")
     assert r"GDAS [a\_b=50\% \& \{x\}]" in latex
 
 
-def test_csv_holds_every_seed(runs):
+def test_the_csv_has_every_seed(runs):
     rows = list(csv.DictReader(io.StringIO(render(report(runs), "csv"))))
     first = next(r for r in rows if r["label"] == "GDAS" and r["dataset"] == "cifar10")
     assert (first["seeds"], first["values"], first["published_mean"]) == ("0 1", "93.0 94.0", "93.61")
 
 
-def test_rows_of_different_tables_are_called_out(runs):
+def test_there_is_a_warning_if_rows_come_from_different_tables(runs):
     other = TableFacts("NAS-Bench-201", "ffff0000ffff", {"cifar10": 94.0})
     text = render(report([*runs, make_run({"cifar10": 90.0}, method="darts", title="DARTS", table=other)]), "text")
-    assert "CAUTION: these runs looked their accuracies up in 2 different tables" in text
+    assert "CAUTION: the accuracies come from 2 different tables" in text
     assert "optimum of NAS-Bench-201 ffff0000" in " ".join(text.split())
 
 
-def test_an_unknown_data_set_names_the_known_ones(runs):
-    with pytest.raises(NbevalError, match="no result on svhn: these runs know cifar10, cifar100"):
+def test_the_error_for_an_unknown_data_set_names_the_known_ones(runs):
+    with pytest.raises(NbevalError, match="no result on svhn: these runs have cifar10, cifar100"):
         report(runs, datasets=["svhn"])
 
 
@@ -149,21 +150,21 @@ def test_numbers_and_durations():
     ]
 
 
-def test_command_writes_a_file_and_repeated_seeds_are_reported(tmp_path, runs):
+def test_the_command_writes_a_file_and_reports_repeated_seeds(tmp_path, runs):
     for folder in ("a", "b"):
         write_run(tmp_path / folder, runs[0])
     output = tmp_path / "table.md"
     arguments = ["--results", str(tmp_path), "--format", "markdown", "--output", str(output)]
     result = CliRunner().invoke(compare, arguments)
     assert result.output.strip() == str(output)
-    assert "seed 0: found 2 times; only the run finished last counts" in output.read_text()
+    assert "seed 0: found 2 times; only the last one to finish counts" in output.read_text()
 
 
-def test_no_results_is_one_line_and_exit_code_1(tmp_path):
+def test_without_results_there_is_one_line_and_exit_code_1(tmp_path):
     script = "import sys; sys.argv[1:] = ['compare', '--results', '.']; import runners.cli as c; c.main()"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 1
-    assert run.stderr == "nbeval: no complete run under .: make some with `nbeval run`\n"
+    assert run.stderr == "nbeval: no complete run under .: run `nbeval run` first\n"
 
 
 def test_compare_loads_neither_torch_nor_matplotlib(tmp_path, runs):

@@ -1,15 +1,18 @@
-"""Runs made by hand, for the tests of nasbench_eval.analysis."""
+"""Hand-made runs for the tests of nasbench_eval.analysis."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from nasbench_eval.cell import OPS
+from nasbench_eval.cell import OPS, Cell
+from nasbench_eval.runs.rank_scores import RankScores, rank_file, sample, write_scores
 from nasbench_eval.runs.store import TEST_ACC, Run, RunRecord, TableFacts
 
 TABLE = TableFacts(
@@ -33,9 +36,9 @@ def make_run(
     operations: Sequence[str] = ("none", "nor_conv_3x3", "skip_connect"),
     **record: Any,
 ) -> Run:
-    """Return a run of three steps whose last one has the accuracies ``final``; each step costs 20 seconds.
+    """Return a run of three steps of 20 seconds each whose last step has the accuracies ``final``.
 
-    ``operations`` are those that the cell of a step has on all edges.
+    ``operations`` has one operation per step: the one on all edges of the cell.
     """
     settings = {"epochs": 3, "channels": 16, **(settings or {}), **(overrides or {})}
     scale = record.get("scale", "full")
@@ -78,3 +81,16 @@ def make_run(
 
 
 SMALL: dict[str, Any] = {"scale": "small", "reductions": ("channels 16 -> 4", "cells 5 -> 1")}
+
+TRUE = [70 + 1.0 * i for i in range(20)]
+"""True accuracies of 20 cells, in percent."""
+
+
+def scored(home: Path, run: Run, shared: list[float], true: list[float], **facts: str) -> Run:
+    """Write shared-weight scores and true accuracies for a run, and return it with its results folder."""
+    indices = sample(len(true))
+    columns = {"index": indices, "cell": [str(Cell.from_index(i)) for i in indices], "shared_loss": 1.0}
+    cells = pd.DataFrame({**columns, "shared_acc": shared, "test_acc": true})
+    words = {"supernet": "ab", "scored_on": "50 valid images", "truth_note": "mean", "table": "h", **facts}
+    write_scores(rank_file(home, run.record.run_id), RankScores(run.record.run_id, cells=cells, **words))
+    return replace(run, home=home)

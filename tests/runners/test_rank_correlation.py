@@ -1,10 +1,8 @@
-"""Rank disorder: the statistics, what a finished search keeps, and the command from kept weights to figure."""
+"""Rank disorder: what a finished search keeps, and the command from kept weights to figure."""
 
 from __future__ import annotations
 
 import functools
-import itertools
-import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,12 +13,11 @@ import pandas as pd
 import pytest
 import torch
 from analysis_runs import make_run
-from scipy.stats import kendalltau, spearmanr
 from tables import synthetic_table
 
 from nasbench_eval import images
-from nasbench_eval.analysis import rank_correlation as rank
-from nasbench_eval.cell import N_CELLS, Cell
+from nasbench_eval.analysis.rank_correlation import rank_statistics
+from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.methods import SearchContext
 from nasbench_eval.methods.weight_sharing.base import EdgeWeights
@@ -34,9 +31,11 @@ from nasbench_eval.settings import build_settings
 from nasbench_eval.table import Table
 from nasbench_eval.utils.rng import Streams
 from runners import search
+from runners.checkpoints import artifact_file, checkpoint_file
 from runners.cli import main
-from runners.context import Environment
-from runners.lookup import TableTruth
+from runners.context import Inputs, RunContext
+from runners.execute import run_all
+from runners.lookup import TableLookup
 from runners.presets import load_preset
 from runners.rank_correlation import measure
 from runners.spec import RunSpec
@@ -53,75 +52,8 @@ TINY = {
 
 def agree(shared: list[float], true: list[float]) -> dict[str, float]:
     draws = np.arange(len(true))[None]
-    found = rank.agreement(np.array(shared, dtype=float), np.array(true, dtype=float), draws)
+    found = rank_statistics(np.array(shared, dtype=float), np.array(true, dtype=float), draws)
     return {name: float(values[0]) for name, values in found.items()}
-
-
-def test_tau_b_by_hand() -> None:
-    # Pairs of (1,2,2,3) x (1,4,2,3): concordant 12 13 14 34; discordant 24; tied in x 23, in y none.
-    found = agree([1, 2, 2, 3], [1, 4, 2, 3])
-    assert found["kendall"] == pytest.approx((4 - 1) / math.sqrt(5 * 6))
-    # Ranks 1, 2.5, 2.5, 4 and 1, 4, 2, 3: covariance 3, variances 4.5 and 5, all times 4.
-    assert found["spearman"] == pytest.approx(3 / math.sqrt(4.5 * 5))
-
-
-def test_overlap_by_hand() -> None:
-    true = list(range(20))  # k = 2: the truly best are the last two
-    assert agree([*[0.0] * 17, 9, 8, 7], true)["top_k"] == 0.5
-    assert agree([9, 8, *[0.0] * 18], true)["top_k"] == 0
-    # One place is sure, and the truly second shares the other with three more.
-    assert agree([*[0.0] * 15, 5, 5, 5, 5, 9], true)["top_k"] == pytest.approx((1 + 1 / 4) / 2)
-    # Scores that are all equal know nothing: the overlap is that of chance, a correlation does not exist.
-    equal = agree([1.0] * 20, true)
-    assert equal["top_k"] == pytest.approx(0.1)
-    assert math.isnan(equal["kendall"])
-    assert math.isnan(equal["spearman"])
-
-
-def test_a_perfect_ranking_gives_one_and_its_reverse_minus_one() -> None:
-    true = [0.5, 3, 1, 8, 2, 9, 4, 7, 11, 6]
-    assert agree([v**2 for v in true], true) == pytest.approx({"kendall": 1, "spearman": 1, "top_k": 1})
-    assert agree([-v for v in true], true) == pytest.approx({"kendall": -1, "spearman": -1, "top_k": 0})
-
-
-def test_every_resample_is_what_scipy_says_of_it() -> None:
-    rng = np.random.default_rng(0)
-    true = rng.normal(size=600)
-    shared = np.round(true + rng.normal(size=600), 1)
-    draws = rng.integers(600, size=(4, 600))
-    found = rank.agreement(shared, true, draws)
-    for i, draw in enumerate(draws):
-        assert found["kendall"][i] == pytest.approx(kendalltau(shared[draw], true[draw]).statistic)
-        assert found["spearman"][i] == pytest.approx(spearmanr(shared[draw], true[draw]).statistic)
-
-
-def test_intervals_hold_the_estimate_and_shrink_with_the_cells() -> None:
-    rng = np.random.default_rng(1)
-    widths = []
-    for n in (50, 200, 800):
-        true = rng.normal(size=n)
-        shared = true + rng.normal(size=n)
-        estimate = agree(list(shared), list(true))
-        resampled = rank.bootstrap(shared, true)
-        limits = {name: rank.interval(values) for name, values in resampled.items()}
-        assert all(low <= estimate[name] <= high for name, (low, high) in limits.items())
-        widths.append([high - low for low, high in limits.values()])
-    # Four times the cells: about half the width.
-    for few, more in itertools.pairwise(widths):
-        assert all(0.3 < narrow / wide < 0.8 for narrow, wide in zip(more, few, strict=True))
-    assert all(np.isnan(rank.interval(np.array([np.nan, np.nan]))))
-
-
-def test_the_first_choice_is_the_mean_of_those_that_share_the_place() -> None:
-    assert rank.first_choice(np.array([1.0, 3, 2]), np.array([90.0, 80, 70])) == 80
-    assert rank.first_choice(np.array([3.0, 3, 2]), np.array([90.0, 80, 95])) == 85
-
-
-def test_the_sample_has_no_cell_twice_and_begins_with_the_smaller_one() -> None:
-    whole = sample(N_CELLS)
-    assert sorted(whole) == list(range(N_CELLS))
-    assert sample(7) == whole[:7]
-    assert whole[:3] == [13854, 1355, 5986]  # the same everywhere, for good
 
 
 def ready(spec: RunSpec) -> WeightSharing:
@@ -176,15 +108,14 @@ def edge_parameters(method: WeightSharing) -> list[torch.Tensor]:
 
 def searched(home: Path, table: Table, **changes: object) -> tuple[RunSpec, Run]:
     spec = RunSpec("rs_ws", "digits", 0, overrides={**TINY, **changes})
-    env = Environment(home / "results", table=TableTruth(table))
-    search.execute(spec, env, load_images("digits"))
+    run_all([spec], Inputs(home / "results", table=table))
     [run] = load_runs([home / "results" / "runs"])
     return spec, run
 
 
 def test_the_supernet_is_kept_before_the_run_counts(home: Path, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = RunSpec("rs_ws", "digits", 0, overrides=TINY)
-    env = Environment(home / "results", table=TableTruth(table))
+    context = RunContext(home / "results", load_images, tables={"digits": TableLookup(table)})
 
     def killed(folder: Path, run: Run) -> Path:
         raise KeyboardInterrupt
@@ -192,19 +123,19 @@ def test_the_supernet_is_kept_before_the_run_counts(home: Path, table: Table, mo
     with monkeypatch.context() as patch:
         patch.setattr(search, "write_run", killed)
         with pytest.raises(KeyboardInterrupt):
-            search.execute(spec, env, load_images("digits"))
-    kept = env.artifact(spec.run_id)
+            search.run_search(spec, context, lambda done, row: None)
+    kept = artifact_file(home / "results", spec.run_id)
     assert kept.is_file()
-    assert env.checkpoint(spec).is_file(), "the run goes on from here"
-    assert search.finished(spec, env) is None
+    assert checkpoint_file(home / "results", spec.run_id).is_file(), "the run goes on from here"
+    assert search.stored(spec, context) is None
     first = torch.load(kept, weights_only=True)["supernet"]
     kept.unlink()
-    search.execute(spec, env, load_images("digits"))
+    search.run_search(spec, context, lambda done, row: None)
     again = torch.load(kept, weights_only=True)["supernet"]
     assert first.keys() == again.keys() == ready(spec).supernet.state_dict().keys()
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not env.checkpoint(spec).is_file()
-    assert search.finished(spec, env) is not None
+    assert not checkpoint_file(home / "results", spec.run_id).is_file()
+    assert search.stored(spec, context) is not None
 
 
 def test_what_was_scored_is_not_scored_again(home: Path, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,10 +146,10 @@ def test_what_was_scored_is_not_scored_again(home: Path, table: Table, monkeypat
         asked.append(name)
         return load_images(name)
 
-    few = measure(run, 10, TableTruth(table), images_of, "cpu")
+    few = measure(run, 10, TableLookup(table), images_of, "cpu")
     assert few.cells["index"].tolist() == sample(10)
     method = ready(spec)
-    kept = torch.load(Environment(home / "results").artifact(spec.run_id), weights_only=True)
+    kept = torch.load(artifact_file(home / "results", spec.run_id), weights_only=True)
     scores = list(method.score_cells(kept, cells_of(10)))
     assert list(zip(few.cells["shared_loss"], few.cells["shared_acc"], strict=True)) == scores
     truth = [table.accuracy(cell, "digits", "test", epochs=200) for cell in cells_of(10)]
@@ -229,34 +160,34 @@ def test_what_was_scored_is_not_scored_again(home: Path, table: Table, monkeypat
     assert read.cells.equals(few.cells), "not a bit is lost in the file"
 
     written = path.stat().st_mtime_ns
-    assert len(measure(run, 10, TableTruth(table), images_of, "cpu").cells) == 10
-    assert len(measure(run, 5, TableTruth(table), images_of, "cpu").cells) == 10
+    assert len(measure(run, 10, TableLookup(table), images_of, "cpu").cells) == 10
+    assert len(measure(run, 5, TableLookup(table), images_of, "cpu").cells) == 10
     assert (asked, path.stat().st_mtime_ns) == (["digits"], written)
     done: list[int] = []
-    more = measure(run, 14, TableTruth(table), images_of, "cpu", done.append)
+    more = measure(run, 14, TableLookup(table), images_of, "cpu", done.append)
     assert more.cells.head(10).equals(few.cells)
     assert done == [10, 11, 12, 13, 14]
 
     # Another table: other truths, the same scores.
-    other = measure(run, 14, TableTruth(synthetic_table(1)), images_of, "cpu")
+    other = measure(run, 14, TableLookup(synthetic_table(1)), images_of, "cpu")
     assert other.cells["shared_acc"].equals(more.cells["shared_acc"])
     assert not other.cells["test_acc"].equals(more.cells["test_acc"])
     assert asked == ["digits", "digits"]
     # Other weights: other scores.
-    torch.save(ready(replace(spec, seed=5)).artifact(), Environment(home / "results").artifact(spec.run_id))
+    torch.save(ready(replace(spec, seed=5)).artifact(), artifact_file(home / "results", spec.run_id))
     assert (
-        not measure(run, 14, TableTruth(table), images_of, "cpu").cells["shared_acc"].equals(more.cells["shared_acc"])
+        not measure(run, 14, TableLookup(table), images_of, "cpu").cells["shared_acc"].equals(more.cells["shared_acc"])
     )
     assert asked == ["digits"] * 3
 
 
 def test_what_does_not_fit_the_run_is_one_clear_line(home: Path, table: Table) -> None:
     spec, run = searched(home, table)
-    kept = Environment(home / "results").artifact(spec.run_id)
-    again = r"delete .*results/runs/rs_ws-digits-s0-.*\.parquet and give its `nbeval run` again"
+    kept = artifact_file(home / "results", spec.run_id)
+    again = r"delete .*results/runs/rs_ws-digits-s0-.*\.parquet and repeat its `nbeval run`"
 
     def ranked(run: Run = run) -> None:
-        measure(run, 10, TableTruth(table), load_images, "cpu")
+        measure(run, 10, TableLookup(table), load_images, "cpu")
 
     elsewhere = replace(run, record=replace(run.record, split="64 other images"))
     with pytest.raises(NbevalError, match=r"searched on other images \(64 other images\).*--split-file"):
@@ -332,9 +263,9 @@ def test_bad_calls_get_one_clear_line(home: Path, table_file: Path, nbeval: Comm
     write_run(Path("results/runs"), make_run({}, method="rs", title="RS", search="digits", cost_kind="simulated"))
     ids = {run.record.method: run.record.run_id for run in load_runs([Path("results/runs")])}
     for arguments, expected, words in (
-        ([], 2, "say which runs: either --run ID, or --method NAME"),
-        (["--run", ids["rs"], "--method", "rs"], 2, "say which runs"),
-        (["--run", ids["rs"], "--dataset", "digits"], 2, "--dataset chooses among the runs of --method"),
+        ([], 2, "choose runs either by --run ID, or by --method NAME"),
+        (["--run", ids["rs"], "--method", "rs"], 2, "choose runs"),
+        (["--run", ids["rs"], "--dataset", "digits"], 2, "--dataset filters the runs of --method"),
         (["--run", "zz"], 2, "there is no complete run zz"),
         (["--run", ids["rs"]], 2, "RS (rs) has no shared weights to score cells with"),
         (["--method", "rs"], 2, "RS (rs) has no shared weights to score cells with"),

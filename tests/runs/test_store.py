@@ -14,7 +14,7 @@ from nasbench_eval.runs import store
 from nasbench_eval.runs.store import load_runs, read_run, write_run
 
 
-def test_a_run_comes_back_as_it_was_written(tmp_path):
+def test_a_run_is_read_as_it_was_written(tmp_path):
     run = make_run({"cifar10": 93.5, "cifar100": float("nan")}, seed=7, overrides={"epochs": 3}, **SMALL)
     path = write_run(tmp_path / "runs", run)
     assert path.name == f"gdas-cifar10-s7-{run.record.run_id}.parquet"
@@ -25,28 +25,28 @@ def test_a_run_comes_back_as_it_was_written(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_a_run_without_a_table_comes_back(tmp_path):
+def test_a_run_without_a_table_can_be_read(tmp_path):
     run = make_run({}, table=None, truth="none")
     back = read_run(write_run(tmp_path, run))
     assert back.record.table is None
     assert back.test_acc == {}
 
 
-def test_a_truncated_file_says_what_to_do(tmp_path):
+def test_the_error_for_a_truncated_file_says_what_to_do(tmp_path):
     path = write_run(tmp_path, make_run({"cifar10": 93.5}))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(NbevalError, match=r"not a readable run file .* delete it and run again"):
         read_run(path)
 
 
-def test_a_foreign_parquet_file_is_named(tmp_path):
+def test_the_error_for_another_parquet_file_names_it(tmp_path):
     path = tmp_path / "foreign.parquet"
     pq.write_table(pa.table({"a": [1]}), path)
-    with pytest.raises(NbevalError, match=r"foreign\.parquet is not a run file of nbeval's"):
+    with pytest.raises(NbevalError, match=r"foreign\.parquet is not an nbeval run file"):
         read_run(path)
 
 
-def test_another_schema_version_is_refused(tmp_path):
+def test_another_schema_version_is_an_error(tmp_path):
     run = make_run({"cifar10": 93.5})
     text = json.dumps({"schema": store.RUN_SCHEMA + 1, **dataclasses.asdict(run.record)})
     path = tmp_path / "future.parquet"
@@ -63,7 +63,7 @@ def test_runs_are_loaded_once_from_overlapping_folders(tmp_path):
     assert [run.record.seed for run in runs] == [0, 1]
 
 
-def test_equal_names_in_two_folders_are_both_read(tmp_path):
+def test_files_with_the_same_name_in_two_folders_are_both_read(tmp_path):
     for folder, value in (("a", 93.0), ("b", 94.0)):
         write_run(tmp_path / folder, make_run({"cifar10": value}))
     assert [run.test_acc["cifar10"] for run in load_runs([tmp_path / "b", tmp_path / "a"])] == [93.0, 94.0]

@@ -1,19 +1,18 @@
-"""The figures. ``FIGURES`` lists them: what makes a figure's data frame, and what draws it.
+"""The figures, one module each: ``data`` makes the data frame, ``draw`` draws it. ``FIGURES`` lists them.
 
-A drawing function computes nothing but its layout: every number in it is in the frame, which is saved beside the
-picture as csv. Nothing here keeps state: figures are made without pyplot.
+``draw`` computes nothing but the layout: every number that it shows is in the frame, which is saved beside the picture
+as csv. Figures are made without pyplot, so nothing here keeps state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
-from nasbench_eval.analysis import comparison, rank_correlation
-from nasbench_eval.analysis.figures import _grid, _lines, _style, anytime, figure5, operations, rank
+from nasbench_eval.analysis.figures import _style, anytime, curves, entropy, figure5, gap, operations, rank
 from nasbench_eval.analysis.tables import to_csv, write_text
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import Run
@@ -22,35 +21,47 @@ from nasbench_eval.utils.files import atomic_write
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    DataFunction = Callable[[Sequence[Run], Sequence[str]], pd.DataFrame]
-    DrawingFunction = Callable[[pd.DataFrame], Figure]
+
+class FigureModule(Protocol):
+    """What a module of this package provides."""
+
+    def data(self, runs: Sequence[Run], datasets: Sequence[str] = ...) -> pd.DataFrame:
+        """Return everything that the figure shows; empty if the runs do not have it.
+
+        Args:
+            runs: Runs, at most one per variant and seed.
+            datasets: Data sets to show; empty for all.
+        """
+
+    def draw(self, frame: pd.DataFrame) -> Figure:
+        """Draw the frame of ``data``."""
 
 
 class NothingToDraw(NbevalError):
-    """The results at hand do not make this figure."""
+    """The runs do not have what the figure shows."""
 
 
-FIGURES: dict[str, tuple[DataFunction, DrawingFunction]] = {
-    "figure5": (comparison.figure5, figure5.draw),
-    "curves": (comparison.curves, _lines.draw_curves),
-    "entropy": (comparison.entropy, _lines.draw_entropy),
-    "gap": (comparison.gap, _lines.draw_gap),
-    "operations": (operations.operations, _grid.draw_operations),
-    "rank": (rank_correlation.rank, rank.draw_rank),
-    "anytime": (anytime.anytime, _lines.draw_anytime),
+FIGURES: dict[str, FigureModule] = {
+    "figure5": figure5,
+    "curves": curves,
+    "entropy": entropy,
+    "gap": gap,
+    "operations": operations,
+    "rank": rank,
+    "anytime": anytime,
 }
-"""Figures by name, each a data function and a drawing function."""
+"""The module of each figure."""
 
 
-def draw(
+def draw_figure(
     name: str, runs: Sequence[Run], folder: Path, formats: Sequence[str], datasets: Sequence[str] = ()
 ) -> list[Path]:
     """Write a figure in each format, and its numbers as csv, and return the paths.
 
     Args:
-        name: A name of ``FIGURES``.
-        runs: Runs, at most one a variant and seed.
-        folder: Where to write.
+        name: A name in ``FIGURES``.
+        runs: Runs, at most one per variant and seed.
+        folder: The folder to write to.
         formats: Picture formats, such as ``png``.
         datasets: Data sets to show; empty for all.
 
@@ -59,14 +70,14 @@ def draw(
     """
     from matplotlib import rc_context
 
-    make, paint = FIGURES[name]
-    frame = make(runs, datasets)
+    figure_module = FIGURES[name]
+    frame = figure_module.data(runs, datasets)
     if frame.empty:
         where = f" on {', '.join(datasets)}" if datasets else ""
-        raise NothingToDraw(f"the runs{where} have nothing that {name} shows")
+        raise NothingToDraw(f"the runs{where} have no data for {name}")
     paths = [folder / f"{name}.{suffix}" for suffix in formats]
     with rc_context(_style.RC):  # type: ignore[arg-type]  # the stub lists every key as a literal
-        figure = paint(frame)
+        figure = figure_module.draw(frame)
         for path, suffix in zip(paths, formats, strict=True):
             with atomic_write(path) as temporary:
                 figure.savefig(temporary, format=suffix, dpi=_style.DPI, metadata=_style.METADATA[suffix])

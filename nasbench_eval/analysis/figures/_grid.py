@@ -1,156 +1,141 @@
-"""Drawing a panel a method: the operations of its cells, and what one panel for all methods could not tell apart."""
+"""Two arrangements of panels: one panel per variant, or one per data set with all variants in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from nasbench_eval.analysis.comparison import dataset_order
 from nasbench_eval.analysis.figures import _style as style
-from nasbench_eval.analysis.figures._layout import caption, key, lines_height, place, reduced_notes, titles, wrap
-from nasbench_eval.cell import N_EDGES, OPS
+from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, lines_height, place, text_width, wrap
+from nasbench_eval.analysis.labels import reduced_notes
+from nasbench_eval.analysis.order import dataset_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    Panel = tuple[str, Callable[[Axes], None]] | None
+    Panel = tuple[str, Callable[[Axes], None]]
+    Styles = Mapping[str, Mapping[str, Any]]
 
-FEW = 12
-"""So few values of a line are marked: one alone would not be seen."""
-
-_MARGIN = 0.15
-_LEFT = 0.42
-_PANEL = (1.75, 1.2)
-_GAPS = (0.4, 0.4)
-_LEGEND = 0.2
-_COLUMNS, _MOST_COLUMNS = 4, 6
-
-
-def draw_operations(frame: pd.DataFrame) -> Figure:
-    """Draw the frame of ``operations.operations``: a panel a variant, the operations stacked to the six edges."""
-    from matplotlib.patches import Patch
-
-    counts = frame.groupby("variant_id")["n"].max()
-    seeds = f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
-    words = (
-        "Operations on the six edges of the current cell after each epoch of the search, "
-        f"mean over seeds (n = {seeds}). Searched on {', '.join(dataset_order(frame['search_dataset']))}."
-    )
-    several = frame["search_dataset"].nunique() > 1
-    names = titles(frame)
-    panels: list[Panel] = [
-        (_title(names[str(label)], search if several else ""), partial(_stack, part=part))
-        for (_, label, search), part in frame.groupby(["variant_id", "label", "search_dataset"], sort=False)
-    ]
-    keys = [Patch(color=style.OPERATIONS[op], label=op) for op in OPS]
-    return _grid(panels, _COLUMNS, "edges", " ".join([words, *reduced_notes(frame)]), keys)
+_SMALL_PANEL = (1.75, 1.2)
+_SMALL_GAPS = (0.4, 0.4)
+_SMALL_LEFT = 0.42
+_PANEL = (2.9, 2.1)
+_GAPS = (0.62, 0.78)
+_AXIS_LABELS = 0.45
+_LEGEND_ROW = 0.165
+_MIN_WIDTH = 5.2
 
 
-def draw_seeds(frame: pd.DataFrame, quantity: str, words: str, *, wide: bool = False) -> Figure:
-    """Draw a frame of ``aggregate.per_step`` with a panel a variant and data set; one line a seed, equal scales.
+def panel_title(label: str, search_dataset: str) -> str:
+    """Return the title of a variant's panel; an empty search data set is left out."""
+    return f"{label}, searched on {search_dataset}" if search_dataset else label
+
+
+def variant_grid(
+    panels: Sequence[Panel | None], columns: int, ylabel: str, text: str, handles: Sequence[Any] = ()
+) -> Figure:
+    """Draw small panels row by row, each with a title; the x axis is the epoch.
 
     Args:
-        frame: The frame.
-        quantity: What the vertical axis says.
-        words: The caption, without what was reduced.
-        wide: Whether the values differ by orders of magnitude: the vertical axis turns logarithmic.
+        panels: Title and drawing function of each panel; None leaves a gap.
+        columns: Panels per row.
+        ylabel: Label of the y axis.
+        text: The caption.
+        handles: Legend entries, drawn in one row.
     """
-    evaluated = dataset_order(frame["dataset"])
-    diagonal = bool((frame["search_dataset"] == frame["dataset"]).all())
-    several = frame["search_dataset"].nunique() > 1
-    limits = {str(name): (part["value"].min(), part["value"].max()) for name, part in frame.groupby("dataset")}
-    panels: list[Panel] = []
-    names = titles(frame)
-    for (label, search), rows in frame.groupby(["label", "search_dataset"], sort=False):
-        title = _title(names[str(label)], search if several else "")
-        for dataset in [str(search)] if diagonal else evaluated:
-            part = rows[rows["dataset"] == dataset]
-            if part.empty:
-                panels.append(None)
-                continue
-            where = title if diagonal or len(evaluated) == 1 else f"{title}: {dataset}"
-            panels.append((where, partial(_lines, part=part, limits=limits[dataset], wide=wide)))
-    # A variant's data sets stand side by side; where they are few, two variants share a row.
-    columns = _COLUMNS if diagonal else len(evaluated) * max(_MOST_COLUMNS // len(evaluated), 1)
-    return _grid(panels, columns, quantity, " ".join([words, *reduced_notes(frame)]), [])
-
-
-def _title(label: Any, search: Any) -> str:
-    return f"{label}, searched on {search}" if search else f"{label}"
-
-
-def _grid(panels: Sequence[Panel], columns: int, quantity: str, text: str, keys: list[Any]) -> Figure:
     from matplotlib.figure import Figure
 
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    width = max(2 * _MARGIN + _LEFT + columns * _PANEL[0] + (columns - 1) * _GAPS[0], 5.2)
-    # The titles are bold, hence wider than the measure of a wrapped text.
-    heads = ["" if panel is None else wrap(panel[0], 0.85 * _PANEL[0], style.SMALL_SIZE) for panel in panels]
-    text = wrap(text, width - 2 * _MARGIN, style.SMALL_SIZE)
-    legend = _LEGEND if keys else 0.0
-    below = _MARGIN + lines_height(text, style.SMALL_SIZE) + 0.1 + legend
-    row_height = max(lines_height(title, style.SMALL_SIZE) for title in heads) + _PANEL[1] + _GAPS[1]
-    figure = Figure(figsize=(width, below + rows * row_height + _MARGIN))
-    for number, (panel, title) in enumerate(zip(panels, heads, strict=True)):
+    width = max(2 * MARGIN + _SMALL_LEFT + columns * _SMALL_PANEL[0] + (columns - 1) * _SMALL_GAPS[0], _MIN_WIDTH)
+    # The titles are bold and therefore wider than `wrap` measures.
+    titles = ["" if panel is None else wrap(panel[0], 0.85 * _SMALL_PANEL[0], style.SMALL_SIZE) for panel in panels]
+    text = wrap(text, width - 2 * MARGIN, style.SMALL_SIZE)
+    legend_bottom = MARGIN + lines_height(text, style.SMALL_SIZE) + 0.1
+    below = legend_bottom + (0.2 if handles else 0.0)
+    row_height = max(lines_height(title, style.SMALL_SIZE) for title in titles) + _SMALL_PANEL[1] + _SMALL_GAPS[1]
+    figure = Figure(figsize=(width, below + rows * row_height + MARGIN))
+    for number, (panel, title) in enumerate(zip(panels, titles, strict=True)):
         if panel is None:
             continue
         row, column = divmod(number, columns)
-        left = _MARGIN + _LEFT + column * (_PANEL[0] + _GAPS[0])
-        axes = place(figure, left, below + (rows - 1 - row) * row_height + _GAPS[1], *_PANEL)
+        left = MARGIN + _SMALL_LEFT + column * (_SMALL_PANEL[0] + _SMALL_GAPS[0])
+        axes = place(figure, left, below + (rows - 1 - row) * row_height + _SMALL_GAPS[1], *_SMALL_PANEL)
         panel[1](axes)
         axes.set_title(title, loc="left", size=style.SMALL_SIZE, weight="bold", pad=3)
         axes.tick_params(labelsize=style.SMALL_SIZE)
         axes.locator_params(axis="x", integer=True, nbins=5)
         if column == 0:
-            axes.set_ylabel(quantity)
+            axes.set_ylabel(ylabel)
         if number + columns >= len(panels):
             axes.set_xlabel("epoch")
-    if keys:
-        key(figure, keys, _MARGIN, below - legend, len(keys), columnspacing=1.2, handlelength=1.2)
-    caption(figure, text, _MARGIN, _MARGIN)
+    if handles:
+        legend(figure, handles, MARGIN, legend_bottom, len(handles), columnspacing=1.2, handlelength=1.2)
+    caption(figure, text)
     return figure
 
 
-def _stack(axes: Axes, part: pd.DataFrame) -> None:
-    table = part.pivot(index="step", columns="operation", values="mean")
-    steps = table.index.to_numpy(dtype=float)
-    # An epoch is a bar from half before it to half after it: one epoch alone shows too.
-    edges = np.append(steps - 0.5, steps[-1] + 0.5)
-    floor = np.zeros(len(edges))
-    for op in OPS:
-        top = floor + np.append(table[op], table[op].iloc[-1])
-        axes.fill_between(edges, floor, top, step="post", color=style.OPERATIONS[op], linewidth=0)
-        floor = top
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(0, N_EDGES)
-    axes.set_yticks(range(0, N_EDGES + 1, 2))
+def dataset_grid(
+    frame: pd.DataFrame, draw_panel: Callable[[Axes, pd.DataFrame, Styles], None], ylabel: str, text: str
+) -> Figure:
+    """Draw one panel per search data set (rows) and evaluated data set (columns), with all variants in each.
+
+    A quantity of the search itself, whose two data sets are always the same, has a single row of panels.
+
+    Args:
+        frame: With the columns ``label``, ``search_dataset``, ``dataset``, ``reduced`` and ``reductions``.
+        draw_panel: Draws the rows of one panel; the last argument is the line style of each label.
+        ylabel: Label of the y axis.
+        text: The caption, to which the search data sets and the reductions are added.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    styles = _line_styles(dict.fromkeys(frame["label"]))
+    searched, evaluated = dataset_order(frame["search_dataset"]), dataset_order(frame["dataset"])
+    diagonal = bool((frame["search_dataset"] == frame["dataset"]).all())
+    n_rows, n_columns = (1, len(evaluated)) if diagonal else (len(searched), len(evaluated))
+
+    width = max(MARGIN + n_columns * (_PANEL[0] + _GAPS[0]), _MIN_WIDTH)
+    key_width = 0.55 + max(text_width(label, style.SMALL_SIZE) for label in styles)
+    key_columns = max(int((width - 2 * MARGIN) / key_width), 1)
+    key_rows = -(-len(styles) // key_columns)
+    text = " ".join([text, f"Searched on {', '.join(searched)}.", *reduced_notes(frame)])
+    text = wrap(text, width - 2 * MARGIN, style.SMALL_SIZE)
+    legend_bottom = MARGIN + lines_height(text, style.SMALL_SIZE) + 0.1
+    below = legend_bottom + _LEGEND_ROW * key_rows + 0.1
+    figure = Figure(figsize=(width, below + n_rows * (_PANEL[1] + _GAPS[1])))
+    for search, dataset in product(searched, evaluated):
+        part = frame[(frame["search_dataset"] == search) & (frame["dataset"] == dataset)]
+        if part.empty:
+            continue
+        row, column = 0 if diagonal else searched.index(search), evaluated.index(dataset)
+        axes = place(
+            figure,
+            MARGIN + _AXIS_LABELS + column * (_PANEL[0] + _GAPS[0]),
+            below + (n_rows - 1 - row) * (_PANEL[1] + _GAPS[1]) + _AXIS_LABELS,
+            *_PANEL,
+        )
+        draw_panel(axes, part, styles)
+        axes.set_title(dataset, loc="left", weight="bold")
+        if not diagonal and len(searched) > 1:
+            axes.set_title(f"searched on {search}", loc="right", size=style.SMALL_SIZE)
+        axes.set_ylabel(ylabel)
+        axes.grid(color=style.FAINT, linewidth=0.4)
+    handles = [Line2D([], [], linewidth=1.4, label=label, **look) for label, look in styles.items()]
+    legend(figure, handles, MARGIN, legend_bottom, key_columns, labelspacing=0.35, columnspacing=1.2)
+    caption(figure, text)
+    return figure
 
 
-def widen(axes: Axes) -> None:
-    """Make the vertical axis linear between -1 and 1, and logarithmic beyond."""
-    from matplotlib.ticker import SymmetricalLogLocator
-
-    axes.set_yscale("symlog", linthresh=1)
-    locator = SymmetricalLogLocator(linthresh=1, base=10)
-    locator.set_params(numticks=6)
-    axes.yaxis.set_major_locator(locator)
-
-
-def _lines(axes: Axes, part: pd.DataFrame, limits: tuple[float, float], wide: bool) -> None:
-    few: dict[str, Any] = {"marker": "o", "markersize": 2} if part.groupby("seed")["value"].count().max() <= FEW else {}
-    for number, (_, line) in enumerate(part.groupby("seed")):
-        colour = style.LINES[number % len(style.LINES)]
-        axes.plot(line["step"], line["value"], linewidth=0.8, alpha=0.85, color=colour, **few)
-    low, high = limits
-    if wide:
-        widen(axes)
-        axes.set_ylim(min(2 * low, -0.5), 2 * high)
-    else:
-        axes.set_ylim(low - 0.05 * (high - low or 1), high + 0.05 * (high - low or 1))
-    axes.grid(color=style.FAINT, linewidth=0.4)
+def _line_styles(labels: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return colour and dashes of each label, different ones for up to 32 labels."""
+    colours, dashes = style.LINES, style.DASHES
+    return {
+        label: {"color": colours[i % len(colours)], "linestyle": dashes[i // len(colours) % len(dashes)]}
+        for i, label in enumerate(labels)
+    }

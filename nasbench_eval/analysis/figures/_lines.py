@@ -1,189 +1,99 @@
-"""Drawing quantities over a search: over epochs one line a seed, over simulated time a mean and its interval."""
+"""Quantities over the epochs of a search, one line per seed: the drawing that curves, entropy and gap share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nasbench_eval.analysis.comparison import dataset_order
 from nasbench_eval.analysis.figures import _style as style
-from nasbench_eval.analysis.figures._grid import FEW, draw_seeds, widen
-from nasbench_eval.analysis.figures._layout import caption, key, lines_height, place, reduced_notes, text_width, wrap
+from nasbench_eval.analysis.figures._grid import dataset_grid, panel_title, variant_grid
+from nasbench_eval.analysis.labels import panel_titles, reduced_notes
+from nasbench_eval.analysis.order import dataset_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    Painter = Callable[[Axes, pd.DataFrame, Mapping[str, Mapping[str, Any]]], None]
+    from nasbench_eval.analysis.figures._grid import Panel, Styles
 
-WIDE = 30.0
-"""A larger discretisation gap than this is drawn on an axis that turns logarithmic."""
+MARKER_LIMIT = 12
+"""Lines of up to this many values have markers: a single value would otherwise be invisible."""
 
-MANY = 6
-"""More methods than this have a panel each where every seed is a line."""
+SHARED_PANEL_LIMIT = 6
+"""Up to this many variants share a panel; more have a panel each."""
 
-_MARGIN = 0.15
-_PANEL = (2.9, 2.1)
-_GAPS = (0.62, 0.78)
+_COLUMNS, _MAX_COLUMNS = 4, 6
 
 
-def draw_curves(frame: pd.DataFrame) -> Figure:
-    """Draw the frame of ``aggregate.curves``: panels searched on (rows) x looked up on (columns)."""
-    return _draw_seeds(
-        frame,
-        "test accuracy (%)",
-        "True test accuracy of the current cell after each epoch of the search; one line a seed "
-        "(as Li et al. 2021, appendix Figure 4).",
-    )
+def draw_seed_lines(frame: pd.DataFrame, ylabel: str, text: str, *, symlog: bool = False) -> Figure:
+    """Draw a frame of ``steps.per_step``, one line per seed.
+
+    Args:
+        frame: The frame.
+        ylabel: Label of the y axis.
+        text: The caption, to which the search data sets and the reductions are added.
+        symlog: Whether the y axis is logarithmic beyond -1 and 1, for values of different orders of magnitude.
+    """
+    if frame["label"].nunique() <= SHARED_PANEL_LIMIT:
+        return dataset_grid(frame, partial(_all_variants, symlog=symlog), ylabel, text)
+    return _variant_panels(frame, ylabel, text, symlog)
 
 
-def draw_entropy(frame: pd.DataFrame) -> Figure:
-    """Draw the frame of ``aggregate.entropy``."""
-    return _draw_seeds(
-        frame,
-        "entropy / largest",
-        "Entropy of the operation weights, mean over the edges, as a share of the largest there is, ln N for N "
-        "operations (ln 5 with none, ln 4 without): 1 is uniform, 0 is one operation an edge; one line a seed "
-        "(as Khodak & Li 2020, Figure 4, there in nats, which are in the csv).",
-    )
+def _variant_panels(frame: pd.DataFrame, ylabel: str, text: str, symlog: bool) -> Figure:
+    """Draw one panel per variant and data set; panels of a data set have the same y axis."""
+    evaluated, searched = dataset_order(frame["dataset"]), dataset_order(frame["search_dataset"])
+    diagonal = bool((frame["search_dataset"] == frame["dataset"]).all())
+    limits = {str(name): (part["value"].min(), part["value"].max()) for name, part in frame.groupby("dataset")}
+    panels: list[Panel | None] = []
+    titles = panel_titles(frame)
+    for (label, search), rows in frame.groupby(["label", "search_dataset"], sort=False):
+        title = panel_title(titles[str(label)], str(search) if len(searched) > 1 else "")
+        for dataset in [str(search)] if diagonal else evaluated:
+            part = rows[rows["dataset"] == dataset]
+            if part.empty:
+                panels.append(None)
+                continue
+            full_title = title if diagonal or len(evaluated) == 1 else f"{title}: {dataset}"
+            panels.append((full_title, partial(_one_variant, part=part, limits=limits[dataset], symlog=symlog)))
+    # The data sets of a variant are side by side; if they are few, two variants share a row.
+    columns = _COLUMNS if diagonal else len(evaluated) * max(_MAX_COLUMNS // len(evaluated), 1)
+    text = " ".join([text, f"Searched on {', '.join(searched)}.", *reduced_notes(frame)])
+    return variant_grid(panels, columns, ylabel, text)
 
 
-def draw_gap(frame: pd.DataFrame) -> Figure:
-    """Draw the frame of ``aggregate.gap``."""
-    wide = bool(frame["value"].abs().max() > WIDE)
-    return _draw_seeds(
-        frame,
-        "loss after - before",
-        "Discretisation gap: loss of the supernet on the valid part with the one-hot weights of the cell chosen, minus "
-        "its loss with the weights it trains with; one line a seed (as Khodak & Li 2020, Figure 3, measured)."
-        + (" The axis is linear between -1 and 1 and logarithmic beyond." if wide else ""),
-        wide=wide,
-    )
-
-
-def draw_anytime(frame: pd.DataFrame) -> Figure:
-    """Draw the frame of ``anytime.anytime``: panels searched on (rows) x looked up on (columns)."""
-    counts = frame.groupby("label", sort=False)["n"].max()
-    runs = (
-        f"{counts.iloc[0]} runs"
-        if counts.nunique() == 1
-        else "runs (" + ", ".join(f"{label}: {n}" for label, n in counts.items()) + ")"
-    )
-    return _draw(
-        frame,
-        _means,
-        "test accuracy (%)",
-        f"True test accuracy of the incumbent, mean over {runs}; band: 95 % t interval of the mean. A curve is a step "
-        "function that begins when all runs have an incumbent. Dotted: the table's optimum.",
-    )
-
-
-def _draw_seeds(frame: pd.DataFrame, quantity: str, words: str, *, wide: bool = False) -> Figure:
-    if frame["label"].nunique() > MANY:
-        searched = ", ".join(dataset_order(frame["search_dataset"]))
-        return draw_seeds(frame, quantity, f"{words} Searched on {searched}.", wide=wide)
-    return _draw(frame, partial(_seeds, wide=wide), quantity, words)
-
-
-def _seeds(axes: Axes, part: pd.DataFrame, looks: Mapping[str, Mapping[str, Any]], *, wide: bool) -> None:
+def _all_variants(axes: Axes, part: pd.DataFrame, styles: Styles, *, symlog: bool) -> None:
     for (label, _), line in part.groupby(["label", "seed"], sort=False):
-        few: dict[str, Any] = {"marker": "o", "markersize": 2.5} if line["value"].count() <= FEW else {}
-        axes.plot(line["step"], line["value"], linewidth=0.9, alpha=0.8, **looks[str(label)], **few)
+        marker: dict[str, Any] = {"marker": "o", "markersize": 2.5} if line["value"].count() <= MARKER_LIMIT else {}
+        axes.plot(line["step"], line["value"], linewidth=0.9, alpha=0.8, **styles[str(label)], **marker)
     axes.set_xlabel("epoch")
     axes.tick_params(labelsize=style.SMALL_SIZE)
     axes.locator_params(axis="x", integer=True)
-    if wide:
-        widen(axes)
+    if symlog:
+        _set_symlog(axes)
 
 
-def _means(axes: Axes, part: pd.DataFrame, looks: Mapping[str, Mapping[str, Any]]) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    for label, line in part.groupby("label", sort=False):
-        look = looks[str(label)]
-        axes.plot(line["seconds"], line["mean"], linewidth=1.1, drawstyle="steps-post", **look)
-        axes.fill_between(
-            line["seconds"],
-            line["ci95_low"],
-            line["ci95_high"],
-            step="post",
-            color=look["color"],
-            alpha=0.2,
-            linewidth=0,
-        )
-    best = part["optimum"].max()
-    axes.axhline(best, color=style.OPTIMUM, linewidth=0.8, linestyle=":")
-    # The first queries are far below all that the curves differ in.
-    final = part.groupby("label")["mean"].max().min()
-    lowest = max(final - 2.2 * (best - final), part[["mean", "ci95_low"]].min(axis=None))
-    axes.set_ylim(lowest, best + 0.12 * (best - final))
-    axes.set_xscale("log")
-    axes.set_xlim(part["seconds"][part["mean"] >= lowest].min(), None)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("simulated seconds")
+def _one_variant(axes: Axes, part: pd.DataFrame, limits: tuple[float, float], symlog: bool) -> None:
+    longest = part.groupby("seed")["value"].count().max()
+    marker: dict[str, Any] = {"marker": "o", "markersize": 2} if longest <= MARKER_LIMIT else {}
+    for number, (_, line) in enumerate(part.groupby("seed")):
+        colour = style.LINES[number % len(style.LINES)]
+        axes.plot(line["step"], line["value"], linewidth=0.8, alpha=0.85, color=colour, **marker)
+    low, high = limits
+    if symlog:
+        _set_symlog(axes)
+        axes.set_ylim(min(2 * low, -0.5), 2 * high)
+    else:
+        pad = 0.05 * (high - low or 1)
+        axes.set_ylim(low - pad, high + pad)
+    axes.grid(color=style.FAINT, linewidth=0.4)
 
 
-def _draw(frame: pd.DataFrame, paint: Painter, quantity: str, words: str) -> Figure:
-    from matplotlib.figure import Figure
+def _set_symlog(axes: Axes) -> None:
+    from matplotlib.ticker import SymmetricalLogLocator
 
-    looks = {
-        label: {
-            "color": style.LINES[i % len(style.LINES)],
-            "linestyle": style.DASHES[i // len(style.LINES) % len(style.DASHES)],
-        }
-        for i, label in enumerate(dict.fromkeys(frame["label"]))
-    }
-    searched, evaluated = dataset_order(frame["search_dataset"]), dataset_order(frame["dataset"])
-    # A quantity of the search itself has one panel a search data set: one row of them.
-    diagonal = bool((frame["search_dataset"] == frame["dataset"]).all())
-    n_rows, n_columns = (1, len(evaluated)) if diagonal else (len(searched), len(evaluated))
-
-    width = max(_MARGIN + n_columns * (_PANEL[0] + _GAPS[0]), 5.2)
-    key_inches = 0.55 + max(text_width(label, style.SMALL_SIZE) for label in looks)
-    key_columns = max(int((width - 2 * _MARGIN) / key_inches), 1)
-    key_rows = -(-len(looks) // key_columns)
-    text = wrap(_caption(frame, words, searched), width - 2 * _MARGIN, style.SMALL_SIZE)
-    below = _MARGIN + lines_height(text, style.SMALL_SIZE) + 0.1 + 0.165 * key_rows + 0.1
-    height = below + n_rows * (_PANEL[1] + _GAPS[1])
-    figure = Figure(figsize=(width, height))
-    for number, ((search, dataset), part) in enumerate(_panels(frame, searched, evaluated, diagonal)):
-        row, column = (0, number) if diagonal else (searched.index(search), evaluated.index(dataset))
-        axes = place(
-            figure,
-            _MARGIN + 0.45 + column * (_PANEL[0] + _GAPS[0]),
-            below + (n_rows - 1 - row) * (_PANEL[1] + _GAPS[1]) + 0.45,
-            *_PANEL,
-        )
-        paint(axes, part, looks)
-        axes.set_title(dataset, loc="left", weight="bold")
-        if not diagonal and len(searched) > 1:
-            axes.set_title(f"searched on {search}", loc="right", size=style.SMALL_SIZE)
-        axes.set_ylabel(quantity)
-        axes.grid(color=style.FAINT, linewidth=0.4)
-    bottom = below - 0.1 - 0.165 * key_rows
-    key(figure, _keys(looks), _MARGIN, bottom, key_columns, labelspacing=0.35, columnspacing=1.2)
-    caption(figure, text, _MARGIN, _MARGIN)
-    return figure
-
-
-def _panels(
-    frame: pd.DataFrame, searched: list[str], evaluated: list[str], diagonal: bool
-) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    pairs = [(d, d) for d in evaluated] if diagonal else [(s, d) for s in searched for d in evaluated]
-    found = [((s, d), frame[(frame["search_dataset"] == s) & (frame["dataset"] == d)]) for s, d in pairs]
-    return [(pair, part) for pair, part in found if not part.empty]
-
-
-def _keys(looks: dict[str, dict[str, Any]]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    return [Line2D([], [], linewidth=1.4, label=label, **look) for label, look in looks.items()]
-
-
-def _caption(frame: pd.DataFrame, words: str, searched: list[str]) -> str:
-    return " ".join([words, f"Searched on {', '.join(searched)}.", *reduced_notes(frame)])
+    axes.set_yscale("symlog", linthresh=1)
+    locator = SymmetricalLogLocator(linthresh=1, base=10)
+    locator.set_params(numticks=6)
+    axes.yaxis.set_major_locator(locator)

@@ -1,60 +1,73 @@
-"""What a search would have returned had it been stopped at any time: the incumbent's accuracy, statistics over runs."""
+"""True test accuracy of the incumbent over simulated time: what a search would return if stopped at any time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.analysis.comparison import dataset_order, method_rank
-from nasbench_eval.analysis.labels import is_reduced, label_order, labels
+from nasbench_eval.analysis.figures import _style as style
+from nasbench_eval.analysis.figures._grid import dataset_grid
+from nasbench_eval.analysis.labels import is_reduced, labels
+from nasbench_eval.analysis.order import dataset_order, run_order
+from nasbench_eval.analysis.statistics import mean_interval
 from nasbench_eval.runs.store import TEST_ACC, Run
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from nasbench_eval.analysis.figures._grid import Styles
+
 POINTS = 240
-"""Times at which the curves are evaluated, evenly on a log axis."""
+"""Number of times at which the curves are evaluated, equally spaced on a logarithmic axis."""
 
 COLUMNS = (
     *("label", "variant_id", "block", "reduced", "reductions", "search_dataset", "dataset"),
     *("seconds", "n", "mean", "ci95_low", "ci95_high", "p10", "p90", "optimum"),
 )
+"""Columns of :func:`data`."""
 
 
-def anytime(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the true test accuracy of the incumbent over simulated seconds, one row a (variant, data set, time).
+def data(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the true test accuracy of the incumbent over simulated seconds, one row per (variant, data set, time).
 
-    A run's incumbent is a step function: it changes when a query ends, and holds until the budget is spent. A variant's
-    rows begin when all its runs have an incumbent, so that every mean is over the same runs.
+    The incumbent is a step function of time: it changes when a query ends, and the last one holds until the budget is
+    spent. The rows of a variant begin when all its runs have an incumbent, so that every mean is over the same runs.
 
     Args:
-        runs: The runs; those whose cost was measured are left out.
-        datasets: Data sets looked up on to keep; empty for all.
+        runs: The runs; those with measured cost are left out.
+        datasets: Evaluated data sets to keep; empty for all.
 
     Returns:
-        A frame with ``COLUMNS``: accuracies in percent; ``ci95_*`` the 95 % t interval of the mean over n runs (NaN for
-        one), ``p10`` and ``p90`` percentiles of the runs, ``optimum`` the table's best.
+        A frame with ``COLUMNS``, accuracies in percent: ``ci95_*`` is the 95 % t interval of the mean over n runs (NaN
+        for one run), ``p10`` and ``p90`` are percentiles over runs, ``optimum`` is the best in the table.
     """
     runs = [run for run in runs if run.record.cost_kind == "simulated" and len(run.steps)]
     names = labels(runs)
-    rank = method_rank()
     groups: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (rank(run.record.method), label_order(names[run.record.variant_id]))):
+    for run in sorted(runs, key=run_order(names)):
         groups.setdefault(run.record.variant_id, []).append(run)
     parts = []
     for variant, group in groups.items():
         record = group[0].record
         clocks = [run.steps["total_seconds"].to_numpy(dtype=float) for run in group]
+        start = max(clock[0] for clock in clocks)
         end = float(record.settings.get("budget_seconds") or max(clock[-1] for clock in clocks))
-        times = np.geomspace(max(clock[0] for clock in clocks), end, POINTS)
-        # The first and last times are exact, whatever rounding the logarithm brings.
-        times[[0, -1]] = max(clock[0] for clock in clocks), end
-        at = [np.searchsorted(clock, times, side="right") - 1 for clock in clocks]
+        times = np.geomspace(start, end, POINTS)
+        times[[0, -1]] = start, end  # exactly, without the rounding error of the logarithm
+        rows = [np.searchsorted(clock, times, side="right") - 1 for clock in clocks]
         for dataset in dataset_order(name for run in group for name in run.test_acc):
             if datasets and dataset not in datasets:
                 continue
             column = f"{TEST_ACC}{dataset}"
-            values = np.stack([run.steps[column].to_numpy(dtype=float)[i] for run, i in zip(group, at, strict=True)])
-            part = pd.DataFrame({"seconds": times, **_statistics(values)})
+            values = np.stack([run.steps[column].to_numpy(dtype=float)[i] for run, i in zip(group, rows, strict=True)])
+            low, high = mean_interval(values)
+            p10, p90 = np.percentile(values, [10, 90], axis=0)
+            part = pd.DataFrame({"seconds": times, "n": len(group), "mean": values.mean(axis=0)})
+            part["ci95_low"], part["ci95_high"], part["p10"], part["p90"] = low, high, p10, p90
             part["optimum"] = record.table.optimum.get(dataset, np.nan) if record.table else np.nan
             part["label"], part["variant_id"], part["block"] = names[variant], variant, record.block
             part["reduced"], part["reductions"] = is_reduced(record), "; ".join(record.reductions)
@@ -63,14 +76,39 @@ def anytime(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _statistics(values: np.ndarray) -> dict[str, np.ndarray | int]:
-    """Statistics over runs, axis 0 of ``(runs, times)``."""
-    from scipy.special import stdtrit
+def draw(frame: pd.DataFrame) -> Figure:
+    """Draw the frame of :func:`data`: the mean over runs and its interval."""
+    counts = frame.groupby("label", sort=False)["n"].max()
+    if counts.nunique() == 1:
+        runs = f"{counts.iloc[0]} runs"
+    else:
+        runs = "runs (" + ", ".join(f"{label}: {n}" for label, n in counts.items()) + ")"
+    return dataset_grid(
+        frame,
+        _draw_panel,
+        "test accuracy (%)",
+        f"True test accuracy of the incumbent, mean over {runs}; band: 95 % t interval of the mean. Curves are step "
+        "functions that begin when all runs have an incumbent. Dotted: the optimum of the table.",
+    )
 
-    n = len(values)
-    mean = values.mean(axis=0)
-    half = np.full(len(mean), np.nan)
-    if n > 1:
-        half = stdtrit(n - 1, 0.975) * values.std(axis=0, ddof=1) / np.sqrt(n)
-    low, high = np.percentile(values, [10, 90], axis=0)
-    return {"n": n, "mean": mean, "ci95_low": mean - half, "ci95_high": mean + half, "p10": low, "p90": high}
+
+def _draw_panel(axes: Axes, part: pd.DataFrame, styles: Styles) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    for label, line in part.groupby("label", sort=False):
+        look = styles[str(label)]
+        axes.plot(line["seconds"], line["mean"], linewidth=1.1, drawstyle="steps-post", **look)
+        band = {"step": "post", "color": look["color"], "alpha": 0.2, "linewidth": 0}
+        axes.fill_between(line["seconds"], line["ci95_low"], line["ci95_high"], **band)
+    best = part["optimum"].max()
+    axes.axhline(best, color=style.OPTIMUM, linewidth=0.8, linestyle=":")
+    # The first queries are far below the range in which the curves differ: the axis leaves them out.
+    final = part.groupby("label")["mean"].max().min()
+    lowest = max(final - 2.2 * (best - final), part[["mean", "ci95_low"]].min(axis=None))
+    axes.set_ylim(lowest, best + 0.12 * (best - final))
+    axes.set_xscale("log")
+    axes.set_xlim(part["seconds"][part["mean"] >= lowest].min(), None)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("simulated seconds")

@@ -1,78 +1,85 @@
-"""Drawing rank disorder: shared-weight accuracy against true accuracy, one panel a method."""
+"""Rank disorder: shared-weight accuracy against true accuracy of sampled cells, one panel per variant."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from nasbench_eval.analysis.figures import _style as style
-from nasbench_eval.analysis.figures._layout import caption, key, lines_height, place, reduced_notes, titles, wrap
-from nasbench_eval.analysis.rank_correlation import notes, shown
+from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, lines_height, place, wrap
+from nasbench_eval.analysis.labels import panel_titles, reduced_notes
+from nasbench_eval.analysis.rank_correlation import rank_frame
+from nasbench_eval.analysis.rank_notes import rank_notes, statistic_text
+from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    Look = tuple[str, str]
+    Marker = tuple[str, str]
 
-_MARGIN = 0.15
 _LEFT, _BELOW, _ABOVE = 0.42, 0.42, 0.05
 _GAPS = (0.5, 0.2)
 _LINE = lines_height("x", style.SMALL_SIZE)
-_MOST_COLUMNS = 4
+_MAX_COLUMNS = 4
 
-_MOST_FIRST = 5
-"""Cells that may share the first place and still be marked."""
+FIRST_LIMIT = 5
+"""Cells ranked first are marked unless more than this many are tied."""
 
 _MARKERS = "o^sDvPX*"
-"""Of the seeds, each with its colour of ``style.LINES``, over and over."""
+"""Markers of the seeds, used in turn together with the colours of ``style.LINES``."""
 
 
-def draw_rank(frame: pd.DataFrame) -> Figure:
-    """Draw the frame of ``rank.rank``."""
+def data(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
+    """Return rank statistics and the cells behind them: ``rank_correlation.rank_frame``."""
+    return rank_frame(runs, datasets)
+
+
+def draw(frame: pd.DataFrame) -> Figure:
+    """Draw the frame of :func:`data`."""
     from matplotlib.figure import Figure
 
     variants = frame[frame["row"] == "variant"]
-    n_rows = -(-len(variants) // _MOST_COLUMNS)
+    n_rows = -(-len(variants) // _MAX_COLUMNS)
     n_columns = -(-len(variants) // n_rows)
     panel = (1.85, 1.6) if n_columns > 2 else (2.6, 2.1) if n_columns > 1 else (4.0, 2.8)
     several = variants["dataset"].nunique() > 1
-    names = titles(variants)
+    names = panel_titles(variants)
     heads = [_title(names[v["label"]], v["dataset"] if several else "", panel[0]) for _, v in variants.iterrows()]
     head = _ABOVE + 4 * _LINE + 0.05 + max(lines_height(title, style.TEXT_SIZE) for title in heads)
     seeds = sorted(set(frame["seed"].dropna()))
-    looks = {s: (_MARKERS[i % len(_MARKERS)], style.LINES[i % len(style.LINES)]) for i, s in enumerate(seeds)}
+    markers = {s: (_MARKERS[i % len(_MARKERS)], style.LINES[i % len(style.LINES)]) for i, s in enumerate(seeds)}
 
-    width = _MARGIN + n_columns * (panel[0] + _GAPS[0]) + 0.1
-    text = wrap(_caption(frame, several), width - 2 * _MARGIN, style.SMALL_SIZE)
-    key_columns = max(1, int((width - 2 * _MARGIN - 1.9) / 0.75))
-    key_rows = -(-len(looks) // key_columns)
-    key_bottom = _MARGIN + lines_height(text, style.SMALL_SIZE) + 0.12
-    below = key_bottom + 0.165 * key_rows + 0.15
+    width = MARGIN + n_columns * (panel[0] + _GAPS[0]) + 0.1
+    text = wrap(_caption(frame, several), width - 2 * MARGIN, style.SMALL_SIZE)
+    legend_columns = max(1, int((width - 2 * MARGIN - 1.9) / 0.75))
+    legend_rows = -(-len(markers) // legend_columns)
+    legend_bottom = MARGIN + lines_height(text, style.SMALL_SIZE) + 0.12
+    below = legend_bottom + 0.165 * legend_rows + 0.15
     row_height = _BELOW + panel[1] + head + _GAPS[1]
     height = below + n_rows * row_height
     figure = Figure(figsize=(width, height))
     for number, (_, variant) in enumerate(variants.iterrows()):
         row, column = divmod(number, n_columns)
-        left = _MARGIN + _LEFT + column * (panel[0] + _GAPS[0])
+        left = MARGIN + _LEFT + column * (panel[0] + _GAPS[0])
         axes = place(figure, left, below + (n_rows - 1 - row) * row_height + _BELOW, *panel)
         cells = frame[(frame["row"] == "cell") & (frame["dataset"] == variant["dataset"])]
-        _paint(axes, cells[cells["label"] == variant["label"]], _limits(cells["test_acc"]), looks)
+        _draw_cells(axes, cells[cells["label"] == variant["label"]], _limits(cells["test_acc"]), markers)
         axes.set_xlabel("shared-weight accuracy (%)")
         if column == 0 or several:
             axes.set_ylabel("true test accuracy (%)")
-        _write(axes, heads[number], "\n".join(_statistics(variant)), panel[1])
-    columns = min(key_columns, len(looks)) + 1
+        _write_above(axes, heads[number], "\n".join(_statistics(variant)), panel[1])
+    columns = min(legend_columns, len(markers)) + 1
     spacing = {"labelspacing": 0.35, "columnspacing": 1.2, "handletextpad": 0.3}
-    key(figure, _keys(looks), _MARGIN, key_bottom, columns, **spacing)
-    caption(figure, text, _MARGIN, _MARGIN)
+    legend(figure, _legend_handles(markers), MARGIN, legend_bottom, columns, **spacing)
+    caption(figure, text)
     return figure
 
 
 def _limits(accuracies: pd.Series[float]) -> tuple[float, float]:
-    """Leave out of the axis the few worst cells, far below all that matters."""
+    """Return the limits of the accuracy axis, which leaves out the few cells far below all others."""
     best, worst = float(accuracies.max()), float(accuracies.min())
     lowest = max(worst, best - 1.4 * (best - float(accuracies.quantile(0.05))))
     pad = 0.04 * max(best - lowest, 1.0)
@@ -84,14 +91,14 @@ def _some_below(frame: pd.DataFrame) -> bool:
     return any(each.min() < _limits(each)[0] for each in accuracies)
 
 
-def _paint(axes: Axes, cells: pd.DataFrame, limits: tuple[float, float], looks: Mapping[Any, Look]) -> None:
-    seeds = [(looks[seed], points) for seed, points in cells.groupby("seed")]
-    for part in range(8):  # in turns, so that no seed covers another
+def _draw_cells(axes: Axes, cells: pd.DataFrame, limits: tuple[float, float], markers: Mapping[Any, Marker]) -> None:
+    seeds = [(markers[seed], points) for seed, points in cells.groupby("seed")]
+    for part in range(8):  # in turns, so that no seed hides another
         for (marker, colour), points in seeds:
-            some = points.iloc[part::8]
+            subset = points.iloc[part::8]
             axes.scatter(
-                some["shared_acc"],
-                some["test_acc"].clip(lower=limits[0]),
+                subset["shared_acc"],
+                subset["test_acc"].clip(lower=limits[0]),
                 s=6,
                 marker=marker,
                 color=colour,
@@ -102,7 +109,7 @@ def _paint(axes: Axes, cells: pd.DataFrame, limits: tuple[float, float], looks: 
             )
     for (marker, _), points in seeds:
         first = points[points["shared_acc"] == points["shared_acc"].max()]
-        if len(first) > _MOST_FIRST:
+        if len(first) > FIRST_LIMIT:
             continue
         axes.scatter(
             first["shared_acc"],
@@ -129,28 +136,28 @@ def _title(label: str, dataset: str, inches: float) -> str:
 def _statistics(variant: pd.Series[Any]) -> list[str]:
     spread = "" if pd.isna(variant["regret_std"]) else f" ± {variant['regret_std']:.2f}"
     return [
-        *(f"{word} {shown(variant, name)}" for name, word in (("kendall", "tau:"), ("spearman", "rho:"))),
-        f"top {variant['k']}: {shown(variant, 'top_k')}",
+        *(f"{word} {statistic_text(variant, name)}" for name, word in (("kendall", "tau:"), ("spearman", "rho:"))),
+        f"top {variant['k']}: {statistic_text(variant, 'top_k')}",
         f"first: {variant['first_acc']:.2f}, regret: {variant['regret']:.2f}{spread}",
     ]
 
 
-def _write(axes: Axes, title: str, lines: str, height: float) -> None:
-    """Write title and statistics above a panel, where no point is."""
+def _write_above(axes: Axes, title: str, lines: str, height: float) -> None:
+    """Write the title and the statistics above a panel."""
     up = 1 + (_ABOVE + lines_height(lines, style.SMALL_SIZE) + 0.05) / height
     axes.text(0, 1 + _ABOVE / height, lines, size=style.SMALL_SIZE, va="bottom", transform=axes.transAxes)
     axes.text(0, up, title, size=style.TEXT_SIZE, weight="bold", va="bottom", transform=axes.transAxes)
 
 
-def _keys(looks: Mapping[Any, Look]) -> list[Any]:
+def _legend_handles(markers: Mapping[Any, Marker]) -> list[Any]:
     from matplotlib.lines import Line2D
 
-    keys = [
+    handles = [
         Line2D([], [], linestyle="", marker=marker, color=colour, markersize=4, markeredgewidth=0, label=f"seed {seed}")
-        for seed, (marker, colour) in looks.items()
+        for seed, (marker, colour) in markers.items()
     ]
     ring: dict[str, Any] = {"marker": "o", "markersize": 5, "markerfacecolor": "none", "markeredgecolor": style.INK}
-    return [Line2D([], [], linestyle="", label="ranked first by shared weights", **ring), *keys]
+    return [Line2D([], [], linestyle="", label="ranked first by shared weights", **ring), *handles]
 
 
 def _caption(frame: pd.DataFrame, several: bool) -> str:
@@ -158,10 +165,10 @@ def _caption(frame: pd.DataFrame, several: bool) -> str:
     where = "" if several else f" Searched on {variants['dataset'].iloc[0]}."
     return " ".join(
         [
-            "Rank disorder: accuracy of cells with the shared weights of a finished search, against their true test "
+            "Rank disorder: accuracy of cells with the shared weights of a finished search against their true test "
             f"accuracy (as Khodak & Li 2020, Figure 2, measured).{where}",
-            *notes(frame),
-            *(["Points on the lower edge of a panel lie below it."] if _some_below(frame) else []),
+            *rank_notes(frame),
+            *(["Points on the lower edge of a panel are below its range."] if _some_below(frame) else []),
             *reduced_notes(variants),
         ]
     )

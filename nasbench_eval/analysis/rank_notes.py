@@ -1,0 +1,55 @@
+"""The words that go with rank correlations, in the output of ``nbeval rank`` and in its figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from nasbench_eval.analysis.labels import brief
+from nasbench_eval.analysis.rank_correlation import RESAMPLES
+
+
+def statistic_text(row: pd.Series[Any], name: str) -> str:
+    """Return a statistic of a row of ``rank_frame`` as text: value, ± standard deviation over seeds, interval."""
+    if pd.isna(row[name]):
+        return "undefined, all scores are equal"
+    value, low, high = (f"{row[key]:.2f}".replace("-0.00", "0.00") for key in (name, f"{name}_low", f"{name}_high"))
+    spread = f" ± {row[f'{name}_std']:.2f}" if pd.notna(row[f"{name}_std"]) else ""
+    return f"{value}{spread} [{low}, {high}]"
+
+
+def rank_notes(frame: pd.DataFrame) -> list[str]:
+    """Return sentences on what the numbers of ``rank_frame`` mean, how they were measured, and how searches differ."""
+    variants = frame[frame["row"] == "variant"]
+    n, k = int(variants["cells"].iloc[0]), int(variants["k"].iloc[0])
+    spread = ", ± the standard deviation over seeds" if (variants["seeds"] > 1).any() else ""
+    without_none = variants[variants["zero_op"] == False]  # noqa: E712 - methods without the setting have None
+    notes = [
+        f"{n:,} cells drawn from all 15,625, the same for every run.",
+        f"tau: Kendall's tau-b; rho: Spearman's; top {k}: share of the truly best {k} cells among the best {k} by "
+        f"shared weights ({100 * k / n:.0f} % by chance){spread}; in brackets the 95 % bootstrap interval over cells "
+        f"(percentile, {RESAMPLES:,} resamples).",
+        "first: true accuracy of the cell that shared weights rank first; regret: its distance to the best cell of the "
+        "sample.",
+        _by_variant(variants, "scored_on", "Shared weights scored on"),
+        _by_variant(variants, "batch_norm", "BatchNorm of the supernet:"),
+        _by_variant(variants, "truth_note", "Truth:"),
+    ]
+    if len(without_none):
+        of = "" if len(without_none) == len(variants) else f" of {', '.join(_names(without_none, variants))}"
+        notes.append(f"The search space{of} excludes the operation none; cells with none are scored all the same.")
+    return notes
+
+
+def _by_variant(variants: pd.DataFrame, column: str, words: str) -> str:
+    """Return a sentence with a column's values: the most frequent one, then the others with their variants."""
+    groups = [(str(value), part) for value, part in variants.groupby(column, sort=False)]
+    groups.sort(key=lambda pair: -len(pair[1]))
+    others = "; ".join(f"{', '.join(_names(part, variants))}: {value}" for value, part in groups[1:])
+    return f"{words} {groups[0][0]}{f' ({others})' if others else ''}."
+
+
+def _names(part: pd.DataFrame, variants: pd.DataFrame) -> list[str]:
+    names = brief(dict.fromkeys(variants["label"]))
+    return [names[label] for label in dict.fromkeys(part["label"])]

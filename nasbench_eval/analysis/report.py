@@ -1,0 +1,134 @@
+"""The content of a comparison table: its rows, and notes on what they mean and how they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from nasbench_eval.analysis.comparison import comparison, references, table_names
+from nasbench_eval.analysis.labels import brief, distinct_runs, is_reduced, labels, reductions_text
+from nasbench_eval.analysis.order import dataset_order
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.runs.store import Run, RunRecord
+
+
+@dataclass(frozen=True)
+class Report:
+    """A comparison, ready to be rendered.
+
+    Attributes:
+        frame: One row per (protocol, variant, data set), from ``comparison.comparison``.
+        tables: Optimum and noise of the benchmark tables, from ``comparison.references``.
+        notes: What the numbers mean and where the rows differ, one or two sentences each.
+    """
+
+    frame: pd.DataFrame
+    tables: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def report(runs: Sequence[Run], *, ddof: int = 1, datasets: Sequence[str] = (), protocol: str | None = None) -> Report:
+    """Compare runs.
+
+    Args:
+        runs: Runs as they were read; if a variant and seed is found twice only one counts, and a note says so.
+        ddof: 1 for the sample standard deviation over seeds, 0 for the population's as GAEA reports it.
+        datasets: Evaluated data sets to show; empty for all.
+        protocol: Show only ``transfer`` or ``direct``.
+
+    Raises:
+        NbevalError: If no result is left.
+    """
+    kept, dropped = distinct_runs(runs)
+    frame = comparison(kept, ddof=ddof, datasets=datasets)
+    if frame.empty:
+        known = dataset_order(name for run in kept for name in run.test_acc)
+        raise NbevalError(
+            f"no result on {', '.join(datasets)}: these runs have {', '.join(known) or 'no true accuracy'}"
+        )
+    if protocol:
+        frame = frame[frame["protocol"] == protocol]
+    if frame.empty:
+        raise NbevalError(f"these runs allow no {protocol} comparison: omit --protocol to see all results")
+    shown = set(frame["variant_id"])
+    kept = [run for run in kept if run.record.variant_id in shown]
+    tables = references(kept, datasets or dataset_order(frame["dataset"]))
+    return Report(frame, tables, (*_meaning(frame, tables, ddof), *_differences(kept, frame), *dropped))
+
+
+def _meaning(frame: pd.DataFrame, tables: pd.DataFrame, ddof: int) -> list[str]:
+    kind = "sample std, ddof 1" if ddof else "population std, ddof 0"
+    notes = [f"test accuracy of the final cell in percent, mean ± std over n seeds ({kind})"]
+    if frame["published_mean"].notna().any():
+        sources = " and ".join(dict.fromkeys(frame["published_source"].dropna()))
+        notes[0] += f"; in brackets the published value: {sources}"
+        if (frame["published_ddof"] == 0).any():
+            notes[0] += " (GAEA's own rows: population std, ddof 0, over 4 runs)"
+        changed = frame["reduced"].astype(bool) | (frame["overrides"] != "")
+        if frame["published_mean"][changed].notna().any():
+            notes[0] += "; it refers to the full, unchanged method, even beside reduced or changed runs"
+    if {"transfer", "direct"} <= set(frame["protocol"]):
+        notes.append(
+            "transfer: one search whose cell is evaluated on every data set; direct: one search per data set. "
+            "A value from the same search appears under both"
+        )
+    if tables["noise"].notna().any():
+        split = {row["dataset"]: row["noise_split"] for row in tables.to_dict("records") if row["noise_split"]}
+        words = "test" if set(split.values()) == {"test"} else ", ".join(f"{s} on {d}" for d, s in split.items())
+        notes.append(f"noise between trials: pooled std over trainings of the same cell; accuracy: {words}")
+    if tables["table_hash"].nunique() > 1:
+        names = list(dict.fromkeys(table_names(tables)))
+        notes.insert(
+            0,
+            f"CAUTION: the accuracies come from {len(names)} different tables ({', '.join(names)}): "
+            "only compare rows of the same table",
+        )
+    return notes
+
+
+def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
+    """Return one note each on reductions, cost, BatchNorm, split, truth and table, with the rows that differ."""
+    names = labels(runs)
+    order = list(dict.fromkeys(frame["label"]))
+    facts: dict[str, Callable[[RunRecord], str]] = {
+        "search cost": _cost,
+        "BatchNorm of the supernet": lambda r: r.batch_norm,
+        "split": lambda r: r.split,
+        "truth": lambda r: r.truth_note or r.truth,
+        "table": lambda r: f"{r.table.name} {r.table.content_hash[:8]}" if r.table else "",
+    }
+    notes = []
+    for scale in sorted({run.record.scale for run in runs if is_reduced(run.record)}):
+        reduced = [run.record for run in runs if is_reduced(run.record) and run.record.scale == scale]
+        reduced.sort(key=lambda record: order.index(names[record.variant_id]))
+        pairs = [(names[record.variant_id], "; ".join(record.reductions) or scale) for record in reduced]
+        notes.append(f"reduced{'' if scale == 'full' else f': {scale}'} means {reductions_text(pairs, order)}")
+    for title, fact in facts.items():
+        if words := _values(runs, fact, names, order):
+            notes.append(f"{title}: {words}")
+    return notes
+
+
+def _values(runs: list[Run], fact: Callable[[RunRecord], str], names: dict[str, str], order: list[str]) -> str:
+    """Join the runs' values of a fact; if they differ, each is followed by its rows. Empty values are left out."""
+    found: dict[str, set[str]] = {}
+    for run in runs:
+        if value := fact(run.record):
+            found.setdefault(value, set()).add(names[run.record.variant_id])
+    if len(found) < 2:
+        return "".join(found)
+    most = max(found, key=lambda value: len(found[value]))
+    texts, short = [], brief(order)
+    for value, rows in sorted(found.items(), key=lambda item: item[0] == most):
+        names_of = [short[row] for row in sorted(rows, key=order.index)]
+        whose = "the other rows" if value == most and len(rows) > 3 else ", ".join(names_of)
+        texts.append(f"{value} ({whose})")
+    return " | ".join(texts)
+
+
+def _cost(record: RunRecord) -> str:
+    if record.cost_kind == "simulated":
+        return "simulated seconds from the table (sim)"
+    return f"measured on {record.device}, {record.threads} thread{'s' if record.threads != 1 else ''}"

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from analysis_runs import TRUE, make_run, scored
+
+from nasbench_eval.analysis.rank_correlation import first_choice, rank_frame, rank_statistics, resampled_statistics
+from nasbench_eval.analysis.statistics import percentile_interval
+
+
+def test_a_variant_is_the_mean_of_its_seeds_on_the_same_cells(tmp_path: Path) -> None:
+    runs = [
+        scored(tmp_path, make_run({}, seed=0), TRUE[:10], TRUE[:10]),
+        scored(tmp_path, make_run({}, seed=1), TRUE[::-1], TRUE),
+        make_run({}, seed=2),  # not ranked
+    ]
+    frame = rank_frame(runs)
+    assert frame["row"].tolist() == ["variant", "run", *["cell"] * 10, "run", *["cell"] * 10]
+    whole, first, second = (row for _, row in frame[frame["row"] != "cell"].iterrows())
+    assert (first["kendall"], second["kendall"], whole["kendall"]) == (1, -1, 0)
+    assert whole["kendall_std"] == pytest.approx(math.sqrt(2))
+    # The same resamples for both seeds: what one gains the other loses.
+    assert (whole["kendall_low"], whole["kendall_high"]) == pytest.approx((0, 0))
+    assert (first["first_acc"], first["regret"]) == (79, 0)
+    assert (second["first_acc"], second["regret"], whole["regret"]) == (70, 9, 4.5)
+    assert rank_frame(runs, ["cifar100"]).empty
+    assert rank_frame(runs[2:]).empty
+
+
+def test_k_is_a_tenth_of_the_cells() -> None:
+    true = np.arange(20.0)
+    found = rank_statistics(np.array([*[0.0] * 17, 9, 8, 7]), true, np.arange(20)[None])
+    assert found["top_k"] == 0.5
+
+
+def test_intervals_contain_the_estimate_and_shrink_with_more_cells() -> None:
+    rng = np.random.default_rng(1)
+    widths = []
+    for n in (50, 200, 800):
+        true = rng.normal(size=n)
+        shared = true + rng.normal(size=n)
+        estimate = {name: v[0] for name, v in rank_statistics(shared, true, np.arange(n)[None]).items()}
+        resampled = resampled_statistics(shared, true)
+        limits = {name: percentile_interval(values) for name, values in resampled.items()}
+        assert all(low <= estimate[name] <= high for name, (low, high) in limits.items())
+        widths.append([high - low for low, high in limits.values()])
+    # Four times the cells: about half the width.
+    for few, more in itertools.pairwise(widths):
+        assert all(0.3 < narrow / wide < 0.8 for narrow, wide in zip(more, few, strict=True))
+
+
+def test_the_first_choice_is_the_mean_over_tied_cells() -> None:
+    assert first_choice(np.array([1.0, 3, 2]), np.array([90.0, 80, 70])) == 80
+    assert first_choice(np.array([3.0, 3, 2]), np.array([90.0, 80, 95])) == 85

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from analysis_runs import TRUE, make_run, scored
+
+from nasbench_eval.cell import N_CELLS
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.runs.rank_scores import rank_file, read_scores, sample
+
+
+def test_the_sample_has_distinct_cells_and_begins_with_the_smaller_sample() -> None:
+    whole = sample(N_CELLS)
+    assert sorted(whole) == list(range(N_CELLS))
+    assert sample(7) == whole[:7]
+    assert whole[:3] == [13854, 1355, 5986]  # the same on every machine and with every version
+
+
+@pytest.mark.parametrize("text", ["", "index,cell\n1,2\n", "# nbeval rank {}\n", "# nbeval rank [\n", "\xff"])
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    path = rank_file(tmp_path, "ab")
+    path.parent.mkdir()
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(NbevalError, match=r"ranks/ab\.csv is not a readable file .* delete it and rank again"):
+        read_scores(path)
+
+
+def test_a_truncated_or_altered_file_is_named(tmp_path: Path) -> None:
+    run = scored(tmp_path, make_run({}), TRUE, TRUE)
+    path = rank_file(tmp_path, run.record.run_id)
+    whole = path.read_text()
+    for damaged in (whole[:-20], whole.replace("\n13854,", "\n13855,"), whole.replace('"schema": 1', '"schema": 2')):
+        assert damaged != whole
+        path.write_text(damaged)
+        with pytest.raises(NbevalError, match="delete it and rank again"):
+            read_scores(path)
