@@ -18,7 +18,7 @@ from typing import Any
 from nasbench_eval.errors import UsageError, unknown
 from nasbench_eval.methods import SearchMethod, load_method
 from nasbench_eval.methods.plugins import path_of, remember
-from nasbench_eval.runs.store import BLOCKS
+from nasbench_eval.runs import BLOCKS
 from nasbench_eval.settings import build_settings
 
 ENTRY_POINTS = "nbeval.methods"

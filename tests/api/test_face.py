@@ -15,7 +15,7 @@ def test_nbeval_exports_everything_that_its_alias_has() -> None:
 
 
 def test_importing_nbeval_loads_neither_torch_nor_the_command_line() -> None:
-    code = "import nbeval, sys; print(sorted({'torch', 'click', 'tqdm', 'runners.cli'} & set(sys.modules)))"
+    code = "import nbeval, sys; print(sorted({'torch', 'click', 'tqdm', 'pandas', 'runners.cli'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
 
