@@ -37,11 +37,11 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 
 def _keep_colons(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Keep the colon of a constant's docstring: napoleon takes the words before one in the first line for the type."""
+    """Put a comment above a constant's docstring: napoleon takes words before a colon in its first line for a type."""
     if what in ("attribute", "data", "property"):
-        lines.insert(0, "")
+        lines[:0] = [".. constant", ""]
 
 
 def setup(app: Sphinx) -> None:
-    """Run the hook before napoleon's, which has priority 500."""
+    """Run the hook before that of napoleon, which has priority 500."""
     app.connect("autodoc-process-docstring", _keep_colons, priority=400)

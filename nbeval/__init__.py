@@ -1,4 +1,4 @@
-"""Search architectures, look cells up and add methods from Python.
+"""Search architectures, look up cells and add your own methods from Python.
 
 Everything in :mod:`nbeval.api` can be imported from here: ``from nbeval import search``. The command is ``nbeval``, or
 ``python -m nbeval``. Importing this package loads neither torch nor click.
