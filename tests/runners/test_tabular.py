@@ -207,7 +207,7 @@ def test_runs_of_a_variant_are_one_file_and_come_back_as_they_were(made, tmp_pat
     for back, run in zip(load_runs([tmp_path]), runs, strict=True):
         assert back.record == run.record
         pd.testing.assert_frame_equal(back.steps, run.steps)
-    with pytest.raises(ValueError, match="another variant"):
+    with pytest.raises(ValueError, match="different variant"):
         write_bundle(tmp_path, [*runs, *run_variant(specs(1, "rea"), environment(tmp_path, made))])
 
 

@@ -41,7 +41,6 @@ def draw(frame: pd.DataFrame) -> Figure:
         "loss after - before",
         "Discretisation gap: loss of the supernet on the valid part with the one-hot weights of the derived cell, "
         "minus its loss with the weights that it trains with. One line per seed (as Khodak & Li 2020, Figure 3, "
-        "measured)."
-        + (" The axis is linear between -1 and 1 and logarithmic beyond." if symlog else ""),
+        "measured)." + (" The axis is linear between -1 and 1 and logarithmic beyond." if symlog else ""),
         symlog=symlog,
     )
