@@ -1,1 +1,1 @@
-"""The run-file format: what runners write and analysis reads. Needs no torch."""
+"""The run-file format, written by runners and read by analysis. Does not need torch."""
