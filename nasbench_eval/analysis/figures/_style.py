@@ -1,8 +1,8 @@
 """Colours, sizes and fonts of all figures.
 
-Blue, purple and black are those of Khodak & Li (2020), Figure 5. The blue is light and the purple dark, so that they can
-be told apart in greyscale and with every kind of colour blindness; published and reduced bars also differ by outline
-and hatching.
+Blue, purple and black are those of Khodak & Li (2020), Figure 5. The blue is light and the purple dark, so that they
+can be told apart in greyscale and with every kind of colour blindness; published and reduced bars also differ by
+outline and hatching.
 """
 
 from __future__ import annotations
