@@ -1,8 +1,8 @@
-# `make test` and `make demo` need only Python 3.11+ and pip: both create .venv and install into it.
+# Every target needs only Python 3.11+ and pip: it creates .venv and installs what it needs into it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: install test demo lint format clean
+.PHONY: install test demo docs lint format clean
 
 install: $(VENV)/installed
 
@@ -19,6 +19,14 @@ demo: install
 	$(BIN)/nbeval compare
 	$(BIN)/nbeval plot
 
+# The pages are in docs/_build/html. A warning fails the build.
+docs: $(VENV)/docs-installed
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,4 +37,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -30,8 +30,8 @@ import numpy as np
 
 from nasbench_eval.cell import EDGES, N_CELLS, N_EDGES, OPS
 from nasbench_eval.table import Table
-from runners.context import Environment
-from runners.lookup import TableTruth
+from runners.context import Inputs
+from runners.inputs import prepare
 from runners.spec import RunSpec
 from runners.tabular import run_variant
 
@@ -56,10 +56,10 @@ def main() -> None:
                 start = time.process_time()
                 lengths = [loop(query, random.Random(f"{repeat} {run}")) for run in range(options.api_runs)]
                 theirs.append(options.api_runs / (time.process_time() - start))
-                environment = Environment(Path(folder) / f"{method}{repeat}", table=TableTruth(table))
                 specs = [RunSpec(method, "cifar10", seed) for seed in range(options.runs)]
+                context = prepare(specs, Inputs(Path(folder) / f"{method}{repeat}", table=table))
                 start = time.process_time()
-                runs = run_variant(specs, environment)
+                runs, _ = run_variant(specs, context)
                 ours.append(options.runs / (time.process_time() - start))
                 queries.append((statistics.mean(len(run.steps) for run in runs), statistics.mean(lengths)))
             mine, reference = statistics.median(ours), statistics.median(theirs)

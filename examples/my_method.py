@@ -1,4 +1,4 @@
-"""A search in the table, whole: the cross-entropy method. Draw cells, keep the best, draw the next ones like them.
+"""A complete tabular search: the cross-entropy method. Draw cells, keep the best, draw the next ones like them.
 
 nbeval run --method my_method:CrossEntropy,rs,rea --dataset cifar10 --seeds 500
 nbeval compare
@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from nbeval.api import N_EDGES, N_OPS, Cell, SearchContext, TabularMethod, TabularSettings, register, setting
+from nbeval import N_EDGES, N_OPS, Cell, SearchContext, TabularMethod, TabularSettings, register, setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropySettings(TabularSettings):
     """What `--set` can change; budget, reward and fidelity come from `TabularSettings`."""
 
-    batch: int = setting("cells drawn before the distribution moves", default=12, at_least=2)
-    elite: int = setting("the best of them, which it moves towards", default=4, at_least=1)
-    smoothing: float = setting("how much of the old distribution stays", default=0.5, at_least=0)
+    batch: int = setting("cells drawn before each update of the distribution", default=12, at_least=2)
+    elite: int = setting("how many of the best cells the distribution moves towards", default=4, at_least=1)
+    smoothing: float = setting("weight of the old distribution in an update", default=0.5, at_least=0)
 
 
 class CrossEntropy(TabularMethod):
@@ -28,18 +28,18 @@ class CrossEntropy(TabularMethod):
     Settings = CrossEntropySettings
 
     def __init__(self, settings: CrossEntropySettings, context: SearchContext) -> None:
-        super().__init__(settings, context)  # gives self.rng, this run's own random numbers
+        super().__init__(settings, context)  # sets self.rng, the generator of this run
         self.settings = settings
         self.p = np.full((N_EDGES, N_OPS), 1 / N_OPS)
-        self.seen: list[tuple[float, tuple[int, ...]]] = []  # reward and operations, of this batch
+        self.seen: list[tuple[float, tuple[int, ...]]] = []  # reward and operations of each cell in this batch
 
     def propose(self) -> tuple[Cell, int]:
-        """Draw a cell; 0 is the number of the fidelity, of which this method uses one."""
+        """Draw a cell. The second value is the index of the fidelity; this method uses a single one."""
         drawn = (np.log(self.p + 1e-9) + self.rng.gumbel(size=self.p.shape)).argmax(axis=1)
         return Cell(tuple(drawn.tolist())), 0
 
     def observe(self, cell: Cell, rung: int, reward: float) -> None:
-        """Learn the cell's validation accuracy; true test accuracies are for the runner alone."""
+        """Take in the cell's validation accuracy; test accuracies are visible only to the runner."""
         self.seen.append((reward, cell.ops))
         if len(self.seen) == self.settings.batch:
             best = np.array([ops for _, ops in sorted(self.seen, reverse=True)[: self.settings.elite]])
@@ -48,13 +48,13 @@ class CrossEntropy(TabularMethod):
             self.seen = []
 
     def own_state(self) -> dict[str, Any]:
-        """All that an interrupted search needs to go on, as plain numbers and lists."""
+        """Everything needed to resume an interrupted search, as plain numbers and lists."""
         return {"p": self.p.tolist(), "seen": [[reward, list(ops)] for reward, ops in self.seen]}
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Resume from this state."""
         self.p = np.array(state["p"])
         self.seen = [(reward, tuple(ops)) for reward, ops in state["seen"]]
 
 
-register(CrossEntropy, title="Cross-entropy", extends="rs")  # settings start from random search's: 12,000 s
+register(CrossEntropy, title="Cross-entropy", extends="rs")  # starts from the settings of random search: 12,000 s

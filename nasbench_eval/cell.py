@@ -57,7 +57,7 @@ class Cell:
         """Read an architecture string such as ``|avg_pool_3x3~0|+|none~0|skip_connect~1|+|...|``.
 
         Raises:
-            UsageError: If the text is not a cell; the message names the character and what was expected there.
+            UsageError: If the text is not a cell; the message names the first wrong character and what was expected.
         """
         text = text.strip()
         ops: list[int] = []
@@ -111,7 +111,7 @@ class Cell:
 
     @staticmethod
     def random(rng: np.random.Generator, ops: tuple[int, ...] = tuple(range(N_OPS))) -> Cell:
-        """Draw a cell uniformly, each edge's operation independently, from the operations allowed."""
+        """Draw a cell uniformly: on each edge, independently, one of the allowed operations."""
         return Cell(tuple(ops[i] for i in rng.integers(len(ops), size=N_EDGES)))
 
     def __str__(self) -> str:
@@ -121,7 +121,7 @@ class Cell:
 
     @property
     def code(self) -> int:
-        """The operations read as a number in base five, first edge first: the order of ``itertools.product``."""
+        """The operations read as a number in base five, first edge first: the rank in ``itertools.product``."""
         code = 0
         for op in self.ops:
             code = code * N_OPS + op
@@ -133,7 +133,7 @@ class Cell:
         return _index_of_code()[self.code]
 
     def neighbours(self, ops: tuple[int, ...] = tuple(range(N_OPS))) -> list[Cell]:
-        """Return the cells that differ on exactly one edge, edge by edge (24 with all operations)."""
+        """Return the cells that differ from this one on exactly one edge, edge by edge (24 with all operations)."""
         return [
             Cell((*self.ops[:edge], op, *self.ops[edge + 1 :]))  # type: ignore[arg-type]
             for edge in range(N_EDGES)
@@ -142,11 +142,11 @@ class Cell:
         ]
 
     def canonical(self) -> str:
-        """Return a string that is equal for isomorphic cells by the benchmark's own convention.
+        """Return a string that is equal for cells that are isomorphic by the benchmark's own convention.
 
-        ``none``, and every operation on a node whose only input is ``none``, is zero; ``skip_connect`` passes its
-        input on; summands are sorted. 6,466 classes over the 15,625 cells (``to_unique_str(consider_zero=True)``
-        in the released code; the paper's section 2.1 counts the same).
+        ``none``, and every operation on a node whose only input is ``none``, is zero; ``skip_connect`` is the
+        identity; summands are sorted. The 15,625 cells fall into 6,466 classes (``to_unique_str(consider_zero=True)``
+        in the released code; section 2.1 of the paper has the same number).
         """
         nodes = ["0"]
         for node in range(1, NODES):
@@ -163,7 +163,7 @@ class Cell:
         return nodes[-1]
 
     def counts(self) -> dict[str, int]:
-        """Return how many edges hold each operation, in the order of ``OPS``."""
+        """Return the number of edges with each operation, in the order of ``OPS``."""
         return {name: self.ops.count(op) for op, name in enumerate(OPS)}
 
 
@@ -196,7 +196,7 @@ def parse_cell(text: str) -> Cell:
 
 @cache
 def _official_codes() -> tuple[int, ...]:
-    """The benchmark listed the cells as a product and shuffled them with Python's generator, seeded with 88."""
+    """Return the codes in official order: the benchmark shuffled them with Python's generator, seeded with 88."""
     codes = list(range(N_CELLS))
     random.Random(88).shuffle(codes)
     return tuple(codes)

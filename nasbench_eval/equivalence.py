@@ -1,9 +1,9 @@
-"""Which cells compute the same function, so that only one of them need be trained. Needs no torch."""
+"""Which cells compute the same function, so that only one of them needs training. Needs no torch."""
 
 from __future__ import annotations
 
 from functools import cache
-from itertools import permutations
+from itertools import chain, groupby, permutations, product
 
 from nasbench_eval.cell import (
     AVG_POOL_3X3,
@@ -19,18 +19,18 @@ from nasbench_eval.cell import (
 )
 
 _INPUT = -1
-"""In a sum: the cell's input, where a number is the edge of the convolution whose output is meant."""
+"""The cell's input as the origin of a term; any other origin is the edge of a convolution."""
 
 Term = tuple[int, int]
-"""How often a value was pooled, and whose value it is: ``_INPUT`` or a convolution's edge."""
+"""How many times a value was pooled, and its origin: ``_INPUT`` or the edge of a convolution."""
 Sum = dict[Term, int]
-"""A node as a sum: how often each term occurs."""
+"""The value of a node: how many times each term occurs in it."""
 
 Form = tuple[tuple[tuple[int, int, int], ...], tuple[tuple[int, tuple[tuple[int, int, int], ...]], ...]]
 
 
 def _sums(cell: Cell) -> tuple[list[Sum], dict[int, Sum]]:
-    """Return every node as a sum of terms, and the input of every convolution on an edge that is not zero."""
+    """Return every node as a sum of terms, and the input of every convolution whose input is not zero."""
     nodes: list[Sum] = [{(0, _INPUT): 1}]
     inputs: dict[int, Sum] = {}
     for node in range(1, NODES):
@@ -53,7 +53,7 @@ def _sums(cell: Cell) -> tuple[list[Sum], dict[int, Sum]]:
 
 
 def live_edges(cell: Cell) -> frozenset[int]:
-    """Return the edges on which the output depends: not zero, and on a path to the last node."""
+    """Return the edges on which the output depends: those that carry a value and lie on a path to the last node."""
     nodes, _ = _sums(cell)
     live: set[int] = set()
     reached = {NODES - 1}
@@ -68,23 +68,24 @@ def live_edges(cell: Cell) -> frozenset[int]:
 
 
 def function_of(cell: Cell) -> Form:
-    """Return a form that is equal for two cells if they compute the same function when their weights correspond.
+    """Return a canonical form, equal for two cells if they compute the same function with corresponding weights.
 
-    The rule: ``none``, and any operation on a node without input, is zero and drops out; ``skip_connect`` passes its
-    input on; average pooling is linear, so that the pool of a sum is the sum of the pools; the order of summands does
-    not matter; what does not reach the output does not either. Each convolution has weights of its own: two of them
-    on the same input are two different summands, while one whose value is used twice counts twice. The names of
-    convolutions do not matter: of all ways to number them the form is the smallest.
+    The rules: ``none`` is zero, and so is every operation on a node that is zero; ``skip_connect`` is the identity;
+    average pooling is linear, so the pool of a sum is the sum of the pools; the order of summands does not matter;
+    edges that do not reach the output are ignored. Every convolution has its own weights: two convolutions of the same
+    input are two different summands, while one convolution that is used twice counts twice. The numbering of the
+    convolutions does not matter.
     """
-    return _smallest(cell)[0]
+    return _canonical(cell)[0]
 
 
 def corresponding(cell: Cell) -> tuple[int, ...]:
-    """Return the edges of the live convolutions, in an order in which those of cells of one function correspond."""
-    return _smallest(cell)[1]
+    """Return the edges of the live convolutions, ordered so that they correspond between cells of one function."""
+    return _canonical(cell)[1]
 
 
-def _smallest(cell: Cell) -> tuple[Form, tuple[int, ...]]:
+def _canonical(cell: Cell) -> tuple[Form, tuple[int, ...]]:
+    """Return the canonical form of a cell, and the order of its convolutions in that form."""
     nodes, inputs = _sums(cell)
     used: set[int] = set()
     open_sums = [nodes[-1]]
@@ -102,23 +103,31 @@ def _smallest(cell: Cell) -> tuple[Form, tuple[int, ...]]:
 
         return named(nodes[-1]), tuple((cell.ops[edge], named(inputs[edge])) for edge in order)
 
-    return min((form(order), order) for order in permutations(sorted(used)))
+    def signature(edge: int) -> tuple[int, list[tuple[int, bool, int]]]:
+        terms = inputs[edge].items()
+        return cell.ops[edge], sorted((depth, origin == _INPUT, count) for (depth, origin), count in terms)
+
+    # The smallest form over all numberings. Convolutions that already differ without a numbering are sorted; only
+    # those that look alike are permuted.
+    alike = [list(group) for _, group in groupby(sorted(used, key=lambda e: (signature(e), e)), key=signature)]
+    orders = (tuple(chain(*parts)) for parts in product(*map(permutations, alike)))
+    return min((form(order), order) for order in orders)
 
 
 @cache
 def representatives() -> tuple[int, ...]:
-    """Return for every cell, in official order, the lowest official index of a cell that computes the same function."""
+    """Return, for every cell in official order, the lowest index of a cell that computes the same function."""
     first: dict[Form, int] = {}
     return tuple(first.setdefault(function_of(cell), index) for index, cell in enumerate(all_cells()))
 
 
 def normal_form(cell: Cell) -> Cell:
-    """Return the cell with ``none`` on every edge that does not reach the output or carries nothing."""
+    """Return the cell with ``none`` on every edge that is zero or does not reach the output."""
     live = live_edges(cell)
     return Cell(tuple(op if edge in live else NONE for edge, op in enumerate(cell.ops)))  # type: ignore[arg-type]
 
 
 def convolutions(cell: Cell) -> dict[int, int]:
-    """Return the convolutions that are live, by edge."""
+    """Return the live convolutions: their operations by edge."""
     live = live_edges(cell)
     return {e: op for e, op in enumerate(cell.ops) if e in live and op in (NOR_CONV_1X1, NOR_CONV_3X3)}

@@ -1,21 +1,34 @@
-"""Errors a user can mend; the command line prints them as one line, without a traceback."""
+"""Errors that a user can fix; the command line prints them without a traceback."""
 
 
 class NbevalError(Exception):
-    """Something failed and the message says what to do about it (exit code 1)."""
+    """Something failed, and the message says what to do about it (exit code 1)."""
 
 
 class UsageError(NbevalError):
-    """The call itself is off: an unknown name, a bad value (exit code 2)."""
+    """The call itself is wrong: an unknown name or an invalid value (exit code 2)."""
+
+
+class Diverged(NbevalError):
+    """A search observed a number that is not finite, so its state means nothing any more.
+
+    Attributes:
+        step: The number of steps that had finished before.
+        cause: What was not finite, such as ``train_loss is nan``.
+    """
+
+    def __init__(self, step: int, cause: str) -> None:
+        super().__init__(f"diverged in step {step + 1}: {cause}")
+        self.step, self.cause = step, cause
 
 
 def unknown(kind: str, name: str, known: "list[str] | tuple[str, ...]") -> UsageError:
-    """Return the error for a name that is not known, naming the nearest one that is.
+    """Return the error for an unknown name; its message suggests the nearest known one.
 
     Args:
-        kind: What the name stands for, such as ``"method"``.
+        kind: What the name refers to, such as ``"method"``.
         name: What the user wrote.
-        known: Every name that would have been accepted.
+        known: Every valid name.
     """
     import difflib
 

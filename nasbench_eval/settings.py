@@ -1,4 +1,4 @@
-"""Settings of methods: frozen dataclasses whose fields say what they mean, built from plain values with checks."""
+"""Settings: frozen dataclasses whose fields declare what they mean, built from plain values with checks."""
 
 from __future__ import annotations
 
@@ -19,23 +19,40 @@ def setting(
     default: Any = dataclasses.MISSING,
     choices: tuple[str, ...] = (),
     at_least: float | None = None,
+    reduces: bool = False,
+    only_with: Mapping[str, tuple[str, ...]] | None = None,
     later: bool = False,
 ) -> Any:
-    """Declare a field of a settings class.
+    """Declare a field of a settings class: all that is known of a setting is said here, once.
 
     Args:
         help: What it means, one sentence, with its unit.
-        default: Its value where a preset says nothing; left out, every preset must say it.
+        default: Its value where a preset does not set it; without a default every preset must set it.
         choices: The strings allowed.
         at_least: The smallest number allowed.
-        later: It came when there were results already: at its default it is no part of a run's identity.
+        reduces: Whether a smaller value than the preset's makes a run a reduced one.
+        only_with: Other settings and the values they need for this one to have any effect.
+        later: Whether the setting was added after results existed: at its default it does not change a run's identity.
     """
-    metadata = {"help": help, "choices": choices, "at_least": at_least, "later": later}
+    metadata = {
+        "help": help,
+        "choices": choices,
+        "at_least": at_least,
+        "reduces": reduces,
+        "only_with": only_with or {},
+        "later": later,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def has_effect(field: dataclasses.Field[Any], values: Mapping[str, Any]) -> bool:
+    """Return whether a setting has any effect beside the values of the others."""
+    needed: Mapping[str, tuple[str, ...]] = field.metadata.get("only_with", {})
+    return all(name not in values or values[name] in allowed for name, allowed in needed.items())
+
+
 def identity(settings: Any) -> dict[str, Any]:
-    """Return the values that tell one search from another."""
+    """Return the values that distinguish one search from another."""
     return {
         field.name: value
         for field in dataclasses.fields(settings)
@@ -49,11 +66,11 @@ def build_settings(cls: type[T], values: Mapping[str, Any], *, owner: str) -> T:
     Args:
         cls: The dataclass.
         values: Its fields, as a TOML file gives them.
-        owner: Whose settings these are, for messages.
+        owner: Which method or command these settings belong to, for messages.
 
     Raises:
-        UsageError: If a key is unknown (the nearest known one is named), a field without default is not given, or
-            a value has the wrong type or range.
+        UsageError: If a key is unknown (the message names the nearest known one), a field without a default is
+            missing, or a value has the wrong type or range.
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)

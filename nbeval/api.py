@@ -1,15 +1,16 @@
-"""Search, look cells up and add methods from Python: the same runs as the command makes.
+"""nbeval from Python: run searches, look up cells, add your own methods.
 
-``search`` runs a method, ``evaluate`` looks a cell up, ``register`` titles a method of your own, ``check`` says whether
-it keeps the rules. What a method of one's own is made of is here as well; it is derived from ``TabularMethod`` (in the
-table), ``nasbench_eval.methods.weight_sharing.WeightSharing`` (one supernet), or ``SearchMethod`` (anything else).
+``search`` and ``search_seeds`` run a method as ``nbeval run`` does, ``evaluate`` looks up a cell, ``register`` gives
+your own method a title, ``check`` tests whether it follows the rules. A method of your own is derived from
+``TabularMethod`` (tabular search), ``nasbench_eval.methods.weight_sharing.WeightSharing`` (one supernet), or
+``SearchMethod`` (anything else); what it is built from is here as well.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,8 @@ from runners.presets import load_preset, name_of, register
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nasbench_eval.runs.store import RunRecord
-    from runners.inputs import Truth
+    from nasbench_eval.runs.store import Run, RunRecord
+    from runners.context import Truth
 
 __all__ = [
     "EDGES",
@@ -48,6 +49,7 @@ __all__ = [
     "evaluate",
     "register",
     "search",
+    "search_seeds",
     "setting",
 ]
 
@@ -58,10 +60,10 @@ class Result:
 
     Attributes:
         cell: The cell it returned.
-        test_acc: The cell's true test accuracy in percent, by data set; empty where no truth is known.
-        steps: One row an epoch or a query; ``nasbench_eval.runs.store`` says which columns there are.
-        record: Everything else: settings, device, versions, how the truth came about.
-        seconds: What the search cost; ``record.cost_kind`` says whether measured or simulated.
+        test_acc: The cell's true test accuracy in percent by data set; empty if none is known.
+        steps: One row per epoch or query; ``nasbench_eval.runs.store`` lists the columns.
+        record: Everything else: settings, device, versions, where the true accuracy came from.
+        seconds: The cost of the search; ``record.cost_kind`` says whether it is measured or simulated.
     """
 
     cell: Cell
@@ -69,6 +71,9 @@ class Result:
     steps: pd.DataFrame
     record: RunRecord
     seconds: float
+
+
+OnStep = Callable[[int, Mapping[str, Any]], None]
 
 
 def search(
@@ -84,65 +89,136 @@ def search(
     data: str | Path | None = None,
     split_file: str | Path | None = None,
     results: str | Path | None = None,
-    on_step: Callable[[int, Mapping[str, Any]], None] = lambda done, row: None,
+    progress: bool = False,
+    on_step: OnStep | None = None,
 ) -> Result:
     """Run one search to its end, as ``nbeval run`` does.
 
     Args:
         method: A preset's name, ``module:Class``, or a class.
-        dataset: What the search trains on or queries.
-        seed: The seed of all its random numbers.
+        dataset: The data set that the search trains on or queries.
+        seed: The seed of all random numbers.
         scale: ``full``, or ``small`` for a reduced search.
         settings: Settings to change, as ``--set`` does.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
         truth: ``table``; ``train`` to train the final cell from scratch; ``none``.
-        table: The benchmark table or its path; None for the one the command would find.
+        table: The benchmark table or its path; None for the one that the command would find.
         data: Folder of the image data sets; None for where the command would look.
         split_file: Official split file, instead of seeded halves.
-        results: The results folder: a run that is complete there is not repeated, one that was interrupted goes on, and
-            ``nbeval compare`` and ``plot`` see it. None: nothing is kept but what is returned.
-        on_step: Called after each epoch with the number of epochs done and the row recorded; not called by searches in
-            the table, which are over in milliseconds.
+        results: The results folder: a complete run there is not repeated, an interrupted one resumes, and
+            ``nbeval compare`` and ``nbeval plot`` see it. None: nothing is kept but the result returned.
+        progress: Whether to draw a progress bar.
+        on_step: Called after each epoch with the number of epochs done and the row recorded; tabular searches, which
+            take milliseconds, do not call it.
 
     Raises:
-        UsageError: If the call is off: an unknown name, a value that does not fit.
+        UsageError: If the call is wrong: an unknown name, a value that does not fit.
         NbevalError: If a table, images or a checkpoint are missing or damaged.
     """
-    from runners.inputs import environments, image_loader, split_hash
+    [result] = search_seeds(
+        method,
+        dataset,
+        seeds=[seed],
+        scale=scale,
+        settings=settings,
+        device=device,
+        truth=truth,
+        table=table,
+        data=data,
+        split_file=split_file,
+        results=results,
+        progress=progress,
+        on_step=on_step,
+    )
+    return result
+
+
+def search_seeds(
+    method: str | type[SearchMethod],
+    dataset: str,
+    *,
+    seeds: Iterable[int],
+    scale: str = "full",
+    settings: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    truth: Truth = "table",
+    table: Table | str | Path | None = None,
+    data: str | Path | None = None,
+    split_file: str | Path | None = None,
+    results: str | Path | None = None,
+    workers: int = 1,
+    progress: bool = False,
+    on_step: OnStep | None = None,
+) -> list[Result]:
+    """Run a search with several seeds, and return one result per seed in their order.
+
+    Args:
+        method: As for :func:`search`, and so are the arguments not listed here.
+        dataset: The data set that the search trains on or queries.
+        seeds: The seeds.
+        scale: ``full``, or ``small`` for a reduced search.
+        settings: Settings to change.
+        device: A torch device, or ``auto``.
+        truth: Where true accuracies come from.
+        table: The benchmark table or its path.
+        data: Folder of the image data sets.
+        split_file: Official split file.
+        results: The results folder.
+        workers: How many searches run in parallel, each in its own process; a method of your own has to be in a module
+            that the processes can import.
+        progress: Whether to draw progress bars.
+        on_step: Called after each epoch; with several workers only the worker processes see the epochs, and it must be
+            None.
+
+    Raises:
+        UsageError: If the call is wrong: an unknown name, a value that does not fit.
+        NbevalError: If a table, images or a checkpoint are missing or damaged, or a worker was killed; if a run
+            diverged, after all others are done.
+    """
+    from runners.context import Inputs
+    from runners.execute import run_all
+    from runners.inputs import split_hash
+    from runners.progress import ProgressBars, Reporter
     from runners.spec import RunSpec
 
+    if on_step is not None and workers > 1:
+        raise UsageError("on_step is called in this process: give workers=1, or progress=True instead")
+    if isinstance(table, Table) and table.path is not None and workers > 1:
+        table = table.path  # every worker process opens it
     split = None if split_file is None else Path(split_file)
-    spec = RunSpec(name_of(method), dataset, seed, scale, dict(settings or {}), split_hash(split))
+    name, changes, digest = name_of(method), dict(settings or {}), split_hash(split)
+    specs = [RunSpec(name, dataset, seed, scale, changes, digest) for seed in seeds]
     with tempfile.TemporaryDirectory(prefix="nbeval-") as temporary:
-        env = environments(
-            [spec],
-            Path(temporary if results is None else results),
+        inputs = Inputs(
+            results_dir=Path(temporary if results is None else results),
             device=device,
             truth=truth,
             table=Path(table) if isinstance(table, str) else table,
+            data=None if data is None else Path(data),
+            split_file=split,
             scale=scale,
-        )[dataset]
-        # The loop imports pandas, and torch where the method needs images.
-        from runners.search import execute, finished
+            workers=workers,
+        )
+        reporter = ProgressBars(on_step) if progress else Reporter(on_step)
+        runs, failures = run_all(specs, inputs, reporter)
+    if failures:
+        raise NbevalError("; ".join(failure.words for failure in failures))
+    return [_result(run) for run in runs]
 
-        run = finished(spec, env)
-        if run is None:
-            images = None
-            if spec.implementation.needs == "images":
-                images = image_loader(None if data is None else Path(data), split)(dataset)
-            run = execute(spec, env, images, on_step)
+
+def _result(run: Run) -> Result:
     last = run.steps.iloc[-1]
     return Result(Cell.parse(last["cell"]), run.test_acc, run.steps, run.record, float(last["total_seconds"]))
 
 
 @dataclass(frozen=True)
 class TrueAccuracy:
-    """What the table knows of a cell on one data set, after its longest schedule.
+    """What the table knows about a cell on one data set, after its longest schedule.
 
     Attributes:
         test_acc: Test accuracy in percent, mean over the trials.
-        valid_acc: Validation accuracy in percent, mean over the trials; None where the table has none.
-        trials: In how many trials the cell was tested; 0 where the table keeps their mean only.
+        valid_acc: Validation accuracy in percent, mean over the trials; None if the table has none.
+        trials: The number of trials with a test accuracy; 0 if the table has only their mean.
         test_std: Standard deviation of the test accuracy over these trials (ddof 1); None for fewer than two.
         epochs: The length of the schedule.
     """
@@ -157,30 +233,30 @@ class TrueAccuracy:
 def evaluate(
     cell: Cell | str | int, dataset: str | None = None, *, table: Table | str | Path | None = None
 ) -> dict[str, TrueAccuracy]:
-    """Look a cell's true accuracies up.
+    """Look up the true accuracies of a cell.
 
     Args:
         cell: The cell, its architecture string, or its official index.
-        dataset: Only this data set; None for all of the table.
+        dataset: Only this data set; None for all in the table.
         table: The benchmark table or its path; None for the one the command would find.
 
     Returns:
-        By data set, what is known.
+        What is known, by data set.
 
     Raises:
-        UsageError: If it is no cell, or the table does not know the data set.
+        UsageError: If it is not a cell, or the table does not have the data set.
         NbevalError: If there is no table.
     """
-    from runners.inputs import opened
-    from runners.lookup import TableTruth
+    from runners.inputs import open_table
+    from runners.lookup import TableLookup
 
     if isinstance(cell, int):
         cell = Cell.from_index(cell)
     elif isinstance(cell, str):
         cell = Cell.parse(cell)
     if not isinstance(table, Table):
-        table = opened(find_table(table, dataset))
-    known = TableTruth(table).datasets
+        table = open_table(find_table(table, dataset))
+    known = TableLookup(table).datasets
     if dataset is not None and dataset not in known:
         raise unknown("data set in the table", dataset, known)
     return {name: _accuracy(table, cell, name) for name in (known if dataset is None else (dataset,))}
@@ -205,18 +281,18 @@ def _accuracy(table: Table, cell: Cell, dataset: str) -> TrueAccuracy:
 
 
 def check(method: str | type[SearchMethod], *, settings: Mapping[str, Any] | None = None, steps: int = 3) -> None:
-    """Check on a tiny problem that a method keeps the rules; a few seconds where it trains.
+    """Check on a tiny problem that a method follows the rules; takes a few seconds if it trains.
 
-    It is reproducible, another seed gives another search, it goes on from a state as if never stopped, its state is
-    plain, it steps as the runner expects, its budget ends, and it does not look at test images.
+    It must be reproducible, search differently with another seed, resume from a state as if never stopped, have a state
+    of plain values, step as the runner expects, end with its budget, and not look at test images.
 
     Args:
         method: A class, ``module:Class``, or any method's name.
-        settings: Settings to change for the check, such as a size that makes it fast.
-        steps: How many steps are taken; in the table take enough to bring the method past its first phase.
+        settings: Settings to change for the check, such as a size to make it fast.
+        steps: How many steps to take; for a tabular method enough to get past its first phase.
 
     Raises:
-        NbevalError: If it breaks a rule; each has a line.
+        NbevalError: If it breaks a rule; one line per rule.
     """
     from nasbench_eval.methods import load_method
     from nasbench_eval.methods.conformance import shrunk, violations

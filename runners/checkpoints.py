@@ -1,4 +1,4 @@
-"""A run's checkpoint and what is kept of it: written whole or not at all; read without running anything they bring."""
+"""Checkpoints of unfinished runs and artifacts of finished ones: written atomically, loaded without running code."""
 
 from __future__ import annotations
 
@@ -10,8 +10,18 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.utils.files import atomic_write
 
 
+def checkpoint_file(results_dir: Path, run_id: str) -> Path:
+    """Return the path of a run's checkpoint, which exists while the run is unfinished."""
+    return results_dir / "checkpoints" / f"{run_id}.pt"
+
+
+def artifact_file(results_dir: Path, run_id: str) -> Path:
+    """Return the path of what a finished run keeps (``SearchMethod.artifact``), such as its supernet."""
+    return results_dir / "supernets" / f"{run_id}.pt"
+
+
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write the state (tensors and plain values) of a run."""
+    """Write a state of tensors and plain values."""
     import torch
 
     with atomic_write(path) as temporary:
@@ -21,12 +31,12 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(
     path: Path, what: str = "checkpoint", advice: str = "delete it to start that run again"
 ) -> dict[str, Any] | None:
-    """Return the state, on the CPU, or None where there is no such file.
+    """Return the state on the CPU, or None if there is no such file.
 
     Args:
         path: The file.
-        what: What it is, for messages.
-        advice: What to do where it cannot be read.
+        what: What to call it in messages.
+        advice: What the user should do if it cannot be read.
 
     Raises:
         NbevalError: If the file cannot be read.
@@ -41,5 +51,5 @@ def load_checkpoint(
         why = next(iter(str(error).splitlines()), "it ends early")
         raise NbevalError(f"cannot read the {what} {path} ({why}): {advice}") from None
     if not isinstance(state, dict):
-        raise NbevalError(f"{path} is no {what} of a run: {advice}")
+        raise NbevalError(f"{path} is not a {what} of a run: {advice}")
     return state

@@ -1,56 +1,79 @@
-"""What all runs of one command share: folders, device, truth."""
+"""What all runs of one command share: the results folder, device and data, and where true accuracies come from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nasbench_eval.runs.store import run_file_name
-from runners.lookup import TableTruth
+from nasbench_eval.table import Table
+from runners.lookup import TableLookup
 from runners.spec import RunSpec
 
 if TYPE_CHECKING:
+    from nasbench_eval.images import ImageData
     from nasbench_eval.training.recipes import TrainingSettings
+
+Truth = Literal["table", "train", "none"]
 
 
 @dataclass(frozen=True)
-class Environment:
-    """What all runs of one command share.
+class Inputs:
+    """What the user gave. ``runners.inputs.prepare`` makes a context of it, also in every worker process.
 
     Attributes:
-        results: The results folder; runs go to ``runs/`` below it, checkpoints to ``checkpoints/``, what is kept of
-            finished weight-sharing searches to ``supernets/``.
-        device: A torch device.
-        table: The benchmark table as truth, or None.
-        training: How ``--truth train`` trains, or None where the truth is not trained.
-        workers: How many searches run side by side.
+        results_dir: The results folder.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
+        truth: Where true accuracies come from: the benchmark table, training the final cell from scratch, or nowhere.
+        table: The benchmark table or its path; None: where ``find_table`` finds the one of each data set.
+        data: Folder of the image data sets; None: where ``find_images`` looks.
+        split_file: Official split file; None: seeded halves.
+        scale: The scale of the training from scratch, for ``truth="train"``.
+        workers: How many searches run in parallel.
     """
 
-    results: Path
+    results_dir: Path
+    device: str = "auto"
+    truth: Truth = "table"
+    table: Table | Path | None = None
+    data: Path | None = None
+    split_file: Path | None = None
+    scale: str = "full"
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Everything that a run needs besides its spec.
+
+    Attributes:
+        results_dir: Run files go to ``runs/`` below it, checkpoints to ``checkpoints/``, artifacts to ``supernets/``.
+        images: Returns an image data set by name, loading each only once.
+        device: A torch device.
+        tables: The benchmark table of each search data set; empty unless it is where true accuracies come from.
+        training: How ``truth="train"`` trains; None where true accuracies are not trained.
+        workers: How many searches run in parallel.
+    """
+
+    results_dir: Path
+    images: Callable[[str], ImageData]
     device: str = "cpu"
-    table: TableTruth | None = None
+    tables: Mapping[str, TableLookup] = field(default_factory=dict)
     training: TrainingSettings | None = None
     workers: int = 1
 
     @property
-    def truth(self) -> Literal["table", "train", "none"]:
-        """``table``, ``train`` or ``none``."""
-        return "train" if self.training is not None else "none" if self.table is None else "table"
+    def truth(self) -> Truth:
+        """Where true accuracies come from."""
+        return "train" if self.training is not None else "table" if self.tables else "none"
 
     @property
-    def runs_folder(self) -> Path:
+    def runs_dir(self) -> Path:
         """The folder of run files."""
-        return self.results / "runs"
+        return self.results_dir / "runs"
 
     def run_file(self, spec: RunSpec) -> Path:
-        """Return where a spec's run file is, or will be, if it has one of its own."""
-        return self.runs_folder / run_file_name(spec.method, spec.search_dataset, spec.seed, spec.run_id)
-
-    def checkpoint(self, spec: RunSpec) -> Path:
-        """Return where a spec's checkpoint is while it runs."""
-        return self.results / "checkpoints" / f"{spec.run_id}.pt"
-
-    def artifact(self, run_id: str) -> Path:
-        """Return where a run's artifact is, or will be, if its method leaves one."""
-        return self.results / "supernets" / f"{run_id}.pt"
+        """Return the path of the file that holds only this run."""
+        return self.runs_dir / run_file_name(spec.method, spec.search_dataset, spec.seed, spec.run_id)

@@ -1,24 +1,65 @@
-"""From what a user asks for to specs that can run: the same for the command and for ``nbeval.api``."""
+"""From what a user asks for to specs and a context that can run: the same for ``nbeval run`` and ``nbeval.search``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import UsageError, unknown
+from nasbench_eval.images.catalogue import DATASETS
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.utils.files import sha256_of
-from runners.context import Environment
-from runners.lookup import TableTruth, require_known
+from runners import tabular
+from runners.context import Inputs, RunContext
+from runners.lookup import TableLookup, require_known
+from runners.presets import load_preset, load_scale, method_names, scaled
 from runners.spec import RunSpec
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
     from nasbench_eval.training.recipes import TrainingSettings
 
-Truth = Literal["table", "train", "none"]
+
+def make_specs(
+    methods: str, datasets: str, seeds: Sequence[int], overrides: Mapping[str, Any], inputs: Inputs
+) -> list[RunSpec]:
+    """Return a spec for every combination of method, data set and seed.
+
+    Args:
+        methods: Comma-separated names, or ``all``: then tabular methods only if the table is the truth.
+        datasets: Comma-separated names, or ``all``.
+        seeds: The seeds.
+        overrides: Settings to change.
+        inputs: The rest of what the user gave; its scale and its split file are part of a spec.
+
+    Raises:
+        UsageError: If a name is unknown or a list is empty.
+    """
+    load_scale(inputs.scale)
+    presets = [load_preset(name) for name in _listed("method", methods, method_names())]
+    where = _listed("data set", datasets, list(DATASETS))
+    for name in where:
+        if name not in DATASETS:
+            raise unknown("data set", name, DATASETS)
+    names = list(dict.fromkeys(preset.name for preset in presets))
+    split = split_hash(inputs.split_file)
+    specs = [
+        RunSpec(method, dataset, seed, inputs.scale, overrides, split)
+        for method, dataset, seed in itertools.product(names, where, seeds)
+    ]
+    if methods == "all" and inputs.truth != "table":
+        specs = [spec for spec in specs if not spec.is_tabular]
+    return specs
+
+
+def _listed(kind: str, text: str, known: list[str]) -> list[str]:
+    names = known if text == "all" else [part.strip() for part in text.split(",") if part.strip()]
+    if not names:
+        raise UsageError(f"no {kind} given: known are {', '.join(known)}")
+    return list(dict.fromkeys(names))
 
 
 def split_hash(split_file: Path | None) -> str:
@@ -35,88 +76,69 @@ def split_hash(split_file: Path | None) -> str:
 
 
 def image_loader(data: Path | None, split_file: Path | None) -> Callable[[str], ImageData]:
-    """Return a function that loads a data set by name, each once."""
+    """Return a function that loads a data set by name, each only once."""
 
     @cache
-    def images_of(name: str) -> ImageData:
+    def images(name: str) -> ImageData:
         from nasbench_eval.images import load_images
 
         return load_images(name, root=data, split_file=split_file)
 
-    return images_of
+    return images
 
 
-def environments(
-    specs: Sequence[RunSpec],
-    results: Path,
-    *,
-    device: str = "auto",
-    truth: Truth = "table",
-    table: Table | Path | None = None,
-    scale: str = "full",
-    workers: int = 1,
-) -> dict[str, Environment]:
-    """Return where the specs run, by search data set, and find what keeps them from running before the first starts.
-
-    Args:
-        specs: All runs to come.
-        results: The results folder.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
-        truth: Where true accuracies come from.
-        table: The benchmark table, or its path; None: where ``find_table`` finds the one of each data set.
-        scale: What cuts the training of the final cell, for ``train``.
-        workers: How many searches run side by side.
+def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
+    """Return the context of some runs, after checking everything that can be checked before the first one starts.
 
     Raises:
         NbevalError: If a table is missing, or lacks what a search needs.
-        UsageError: If the device, the table or the truth do not fit.
+        UsageError: If a setting, the device, the table or the truth do not fit.
     """
     for spec in specs:
-        _ = spec.run_id  # every setting is checked
-    if truth != "table" and table is not None:
-        raise UsageError(f"--table is of no use with --truth {truth}")
-    tables = _tables(specs, table) if truth == "table" else {}
-    training = _training(scale) if truth == "train" else None
-    where = "cpu"
-    if any(spec.implementation.needs == "images" for spec in specs):
+        _ = spec.run_id  # checks every setting
+    if inputs.truth != "table" and inputs.table is not None:
+        raise UsageError(f"--table has no effect with --truth {inputs.truth}")
+    device = "cpu"
+    if not all(spec.is_tabular for spec in specs):
         from runners.device import resolve_device
 
-        where = resolve_device(device)
-    made = {
-        name: Environment(results=results, device=where, table=tables.get(name), training=training, workers=workers)
-        for name in dict.fromkeys(spec.search_dataset for spec in specs)
-    }
-    for spec in {spec.variant_id: spec for spec in specs if spec.implementation.needs == "table"}.values():
-        from runners.tabular import check
+        device = resolve_device(inputs.device)
+    context = RunContext(
+        results_dir=inputs.results_dir,
+        images=image_loader(inputs.data, inputs.split_file),
+        device=device,
+        tables=_tables(specs, inputs.table) if inputs.truth == "table" else {},
+        training=_training(inputs.scale) if inputs.truth == "train" else None,
+        workers=inputs.workers,
+    )
+    for spec in {spec.variant_id: spec for spec in specs if spec.is_tabular}.values():
+        tabular.check(spec, context)
+    return context
 
-        check(spec, made[spec.search_dataset])
-    return made
 
-
-def _tables(specs: Iterable[RunSpec], table: Table | Path | None) -> dict[str, TableTruth]:
-    found: dict[str, TableTruth] = {}
+def _tables(specs: Iterable[RunSpec], table: Table | Path | None) -> dict[str, TableLookup]:
+    found: dict[str, TableLookup] = {}
     for spec in specs:
         name = spec.search_dataset
         if name not in found:
-            found[name] = TableTruth(table if isinstance(table, Table) else opened(find_table(table, name)))
-        if spec.implementation.needs == "images":
+            found[name] = TableLookup(table if isinstance(table, Table) else open_table(find_table(table, name)))
+        if not spec.is_tabular:
             require_known(found[name], [name])
     return found
 
 
-def opened(path: Path) -> Table:
-    """Open a table; the same file, unchanged, is opened once a process."""
-    return _opened(path, path.stat().st_mtime_ns if path.is_file() else 0)
+def open_table(path: Path) -> Table:
+    """Open a table; an unchanged file is opened once per process."""
+    return _open_table(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 @cache
-def _opened(path: Path, changed: int) -> Table:
+def _open_table(path: Path, changed: int) -> Table:
     return Table.open(path)
 
 
 def _training(scale: str) -> TrainingSettings:
     from nasbench_eval.settings import build_settings
     from nasbench_eval.training.recipes import TrainingSettings
-    from runners.presets import scaled
 
     return build_settings(TrainingSettings, scaled(vars(TrainingSettings()), scale, "truth"), owner="--truth train")

@@ -1,4 +1,4 @@
-"""The true accuracies that the runner records, and only the runner: no method ever sees them."""
+"""True accuracies, looked up by the runner alone: a method never sees them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from nasbench_eval.table import Table
 
 
 @dataclass(frozen=True)
-class TableTruth:
-    """Truth from a benchmark table: test accuracy after the longest schedule, mean over trials, on every data set."""
+class TableLookup:
+    """True accuracies from a benchmark table: test accuracy after the longest schedule, mean over trials."""
 
     table: Table
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The data sets with a test accuracy."""
+        """The data sets whose test accuracy the table has."""
         known = {key[:4] for key in self.table.keys}
         return tuple(
             name
@@ -34,11 +34,11 @@ class TableTruth:
         )
 
     def column(self, dataset: str) -> np.ndarray:
-        """Return the truth of all cells in official order, in percent."""
+        """Return the true accuracy of all cells in official order, in percent."""
         return self.table.column(dataset, "test", epochs=self.table.longest(dataset)).astype(np.float64)
 
     def look_up(self, cell: Cell) -> dict[str, float]:
-        """Return the row entries of a cell."""
+        """Return a cell's true accuracy on every data set, by column name."""
         return {
             f"{TEST_ACC}{name}": self.table.accuracy(cell, name, "test", epochs=epochs)
             for name, epochs in self._epochs.items()
@@ -50,23 +50,23 @@ class TableTruth:
 
     @property
     def note(self) -> str:
-        """How the accuracies came about, in words."""
+        """What the accuracies are, in words."""
         lengths = ", ".join(map(str, sorted(set(self._epochs.values()))))
         single = all(len(self.table.trials(name, "test", epochs=n)) == 1 for name, n in self._epochs.items())
         whose = "of its one trial" if single else "mean over its trials"
         return f"{self.table.metadata.name} table, test accuracy after {lengths} epochs, {whose}"
 
     def facts(self) -> TableFacts:
-        """Return what a record keeps of the table: optimum and noise per data set."""
+        """Return what a run record says about the table: optimum and noise of each data set."""
         return _facts(self.table)
 
 
 @cache
 def _facts(table: Table) -> TableFacts:
-    truth = TableTruth(table)
+    truth = TableLookup(table)
     noise: dict[str, dict[str, float]] = {}
     for name in truth.datasets:
-        # Trials of the test accuracy where the table keeps them; else of the split nearest to it.
+        # Between trials of the test accuracy where the table has them, otherwise of the nearest split.
         for split in ("test", "valid+test", "valid"):
             value = table.noise(name, split, epochs=table.longest(name))
             if not math.isnan(value):
@@ -80,11 +80,11 @@ def _facts(table: Table) -> TableFacts:
     )
 
 
-def require_known(truth: TableTruth, datasets: Sequence[str]) -> None:
-    """Check that the table knows a search's data sets.
+def require_known(truth: TableLookup, datasets: Sequence[str]) -> None:
+    """Check that the table has the true accuracies of some data sets.
 
     Raises:
-        NbevalError: If it does not know one; it says what to do.
+        NbevalError: If it lacks one; the message says what to do.
     """
     for name in datasets:
         if name not in truth.datasets:
@@ -95,7 +95,7 @@ def require_known(truth: TableTruth, datasets: Sequence[str]) -> None:
 
 
 def train_note(settings: Any, published: Any, data: Any) -> str:
-    """Say in words how ``--truth train`` made its numbers."""
+    """Describe in words how ``--truth train`` obtained its accuracies."""
     changed = [
         f"{key}={value} (benchmark {theirs})"
         for (key, value), theirs in zip(
@@ -108,8 +108,8 @@ def train_note(settings: Any, published: Any, data: Any) -> str:
     )
 
 
-def with_truth(rows: Sequence[Mapping[str, Any]], truth: TableTruth) -> list[dict[str, Any]]:
-    """Return rows whose test accuracies are looked up (again) in the table."""
+def with_truth(rows: Sequence[Mapping[str, Any]], truth: TableLookup) -> list[dict[str, Any]]:
+    """Return the rows with test accuracies looked up in this table, in place of any they had."""
     return [
         {
             **{key: value for key, value in row.items() if not key.startswith(TEST_ACC)},

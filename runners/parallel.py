@@ -1,84 +1,64 @@
-"""Several searches at once, each in a worker process that does one after the other."""
+"""Searches in parallel, each worker process running one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_eval.utils.processes import context, run_jobs
+from nasbench_eval.utils.processes import mp_context, run_jobs
+from runners.progress import Reporter
+from runners.spec import RunSpec
 
 if TYPE_CHECKING:
-    from nasbench_eval.images import ImageData
-    from runners.context import Environment
-    from runners.spec import RunSpec
+    from runners.context import Inputs, RunContext
 
-Search = Callable[["RunSpec", "Environment", "Callable[[str], ImageData]", str, int], Any]
-"""Runs a spec: where, with which images, under which title, and as which of the workers, from 1."""
+Job = tuple[str, RunSpec]
+"""A search, and what to call it."""
 
 
-def search_all(
-    search: Search,
-    specs: Sequence[RunSpec],
-    titles: Sequence[str],
-    *,
-    environments: Callable[[Sequence[RunSpec]], Mapping[str, Environment]],
-    data: Path | None,
-    split_file: Path | None,
-    workers: int,
-) -> Iterator[int]:
-    """Run specs in worker processes, and yield the place of each in the list when it is complete.
+def search_in_parallel(jobs: Sequence[Job], inputs: Inputs, reporter: Reporter) -> Iterator[Job]:
+    """Run searches in ``inputs.workers`` processes, and yield each one when its file is written.
 
     Args:
-        search: What runs one, a function of a module.
-        specs: What to run; their methods are of modules, for the workers import them.
-        titles: What to call them.
-        environments: Makes their environments, by search data set, in each worker.
-        data: Folder of the image data sets.
-        split_file: Official split file.
-        workers: How many processes; each takes its share of the threads that torch takes alone.
+        jobs: The searches; their methods can be imported, for every worker imports them.
+        inputs: What every worker prepares its context from. Each takes its share of torch's threads.
+        reporter: Follows the progress.
 
     Raises:
         NbevalError: What a search raises, or that a worker was killed.
     """
-    from tqdm import tqdm
-
-    how = context(["nasbench_eval.methods.weight_sharing"])
-    slots = how.SimpleQueue()
-    for slot in range(1, workers + 1):
+    processes = mp_context(["nasbench_eval.methods.weight_sharing"])
+    slots, lock = processes.SimpleQueue(), processes.RLock()
+    for slot in range(1, inputs.workers + 1):
         slots.put(slot)
-    lock = how.RLock()
-    tqdm.set_lock(lock)
-    plain = [replace(spec) for spec in specs]  # without what was worked out, and cannot be pickled
-    prepare = partial(_prepare, partial(environments, plain), data, split_file, workers, slots, lock)
-    jobs = [(search, number, spec, title) for number, (spec, title) in enumerate(zip(plain, titles, strict=True))]
-    yield from run_jobs(_search, jobs, workers=workers, prepare=prepare, how=how)
+    reporter.use_lock(lock)
+    plain = [replace(spec) for _, spec in jobs]  # without cached values, which cannot be pickled
+    prepare_worker = partial(_prepare_worker, plain, inputs, reporter, slots, lock)
+    numbered = [(number, title, spec) for number, ((title, _), spec) in enumerate(zip(jobs, plain, strict=True))]
+    for number in run_jobs(_search, numbered, workers=inputs.workers, context=processes, initializer=prepare_worker):
+        yield jobs[number]
 
 
-_here: list[Any] = []
+_worker: list[Any] = []  # of this process: context, reporter, slot
 
 
-def _prepare(
-    environments: Callable[[], Mapping[str, Environment]],
-    data: Path | None,
-    split_file: Path | None,
-    workers: int,
-    slots: Any,
-    lock: Any,
-) -> None:
+def _prepare_worker(specs: Sequence[RunSpec], inputs: Inputs, reporter: Reporter, slots: Any, lock: Any) -> None:
     import torch
-    from tqdm import tqdm
 
-    from runners.inputs import image_loader
+    from runners.inputs import prepare
 
-    torch.set_num_threads(max(torch.get_num_threads() // workers, 1))
-    tqdm.set_lock(lock)
-    _here[:] = [environments(), image_loader(data, split_file), slots.get()]
+    torch.set_num_threads(max(torch.get_num_threads() // inputs.workers, 1))
+    reporter.use_lock(lock)
+    _worker[:] = [prepare(specs, inputs), reporter, slots.get()]
 
 
-def _search(search: Search, number: int, spec: RunSpec, title: str) -> int:
-    envs, images_of, slot = _here
-    search(spec, envs[spec.search_dataset], images_of, title, slot)
+def _search(number: int, title: str, spec: RunSpec) -> int:
+    from runners.search import run_or_fail
+
+    context: RunContext
+    context, reporter, slot = _worker
+    with reporter.search(title, spec, slot) as progress:
+        run_or_fail(spec, context, progress)
     return number

@@ -1,7 +1,7 @@
-"""Presets (``presets/*.toml``): a method, every hyperparameter and its source; scales (``scales/*.toml``).
+"""Presets (``presets/*.toml``): a method, its hyperparameters and their sources; scales (``scales/*.toml``).
 
-A user's method has no such file: what a preset says of it comes from its class, from :func:`register`, and from the
-preset that it extends.
+A custom method has no such file: its preset is made from its class, from :func:`register`, and from the preset that it
+extends.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 from nasbench_eval.errors import UsageError, unknown
 from nasbench_eval.methods import SearchMethod, load_method
 from nasbench_eval.methods.plugins import path_of, remember
-from nasbench_eval.runs.store import BLOCKS
+from nasbench_eval.runs import BLOCKS
 from nasbench_eval.settings import build_settings
 
 ENTRY_POINTS = "nbeval.methods"
-"""The entry-point group in which a package names its methods: ``name = "module:Class"``."""
+"""The entry-point group through which a package offers methods: ``name = "module:Class"``."""
 
 PRESETS_FOLDER = Path(__file__).parent / "presets"
 SCALES_FOLDER = Path(__file__).parent / "scales"
@@ -33,15 +33,15 @@ class Preset:
     """One way to run a method, as ``--method`` names it.
 
     Attributes:
-        name: The file's name without ending; ``module:Class`` of a user's method.
+        name: The file's name without suffix; ``module:Class`` for a custom method.
         title: What tables and figures print.
         implementation: A key of ``nasbench_eval.methods.METHODS``, or ``module:Class``.
         block: One of ``BLOCKS``.
         summary: One line.
-        paper: Where the method comes from.
-        settings: The values it sets; an implementation's defaults fill the rest.
-        sources: For each of them, the paper's section or the code's file.
-        on: For a setting whose published value depends on the data set, the values by data set.
+        paper: The paper of the method.
+        settings: The settings it gives a value; the implementation's defaults fill the rest.
+        sources: For each of them, the section of the paper or the file of the code.
+        on: For settings whose value depends on the data set, the values by data set.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Preset:
     on: Mapping[str, Mapping[str, Any]]
 
     def settings_on(self, dataset: str) -> dict[str, Any]:
-        """Return the values for a search on a data set."""
+        """Return the settings for a search on a data set."""
         return {key: self.on.get(key, {}).get(dataset, value) for key, value in self.settings.items()}
 
 
 _registered: dict[str, tuple[type[SearchMethod], Preset]] = {}  # by module:Class
-_names: dict[str, str] = {}  # names given to register, each with its module:Class
+_names: dict[str, str] = {}  # from the names given to register to module:Class
 
 
 def register(
@@ -73,26 +73,26 @@ def register(
     paper: str = "",
     block: str | None = None,
 ) -> Preset:
-    """Say of a method what a preset says of a built-in one; a method registered twice is what was said last.
+    """Give a custom method what a preset gives a built-in one; registering it again replaces this.
 
     Args:
-        cls: The method.
-        name: A short name for ``--method`` beside ``module:Class``, in this process.
-        title: What tables and figures print; the class's name where left out.
+        cls: The class of the method.
+        name: A short name for ``--method``, besides ``module:Class``, in this process.
+        title: What tables and figures print; by default the name of the class.
         extends: A method whose settings it starts from.
-        settings: Settings it changes; the defaults of its ``Settings`` fill the rest.
-        paper: Where the method comes from.
-        block: One of ``BLOCKS``; left out, that of ``extends``, or what fits what the method needs.
+        settings: Settings that it changes; the defaults of its ``Settings`` fill the rest.
+        paper: The paper of the method.
+        block: One of ``BLOCKS``; by default that of ``extends``, or the one that fits what the method needs.
 
     Raises:
-        UsageError: If the class is no complete method, the name is taken or cannot be one, or a setting does not fit.
+        UsageError: If the class is not a complete method, the name is taken or invalid, or a setting does not fit.
     """
     path = remember(cls)
     if name is not None:
         if not re.fullmatch(r"\w+", name) or name == "all":
-            raise UsageError(f"a method's name is made of letters, digits and _; got {name!r}")
+            raise UsageError(f"a method's name consists of letters, digits and _; got {name!r}")
         if name in preset_names() or _names.get(name, path) != path:
-            raise UsageError(f"there is another method {name!r}: register {path} under another name")
+            raise UsageError(f"there is already a method {name!r}: register {path} under another name")
     base = None if extends is None else load_preset(extends)
     if block is None:
         block = base.block if base is not None else BLOCKS[1] if cls.needs == "images" else BLOCKS[0]
@@ -119,10 +119,10 @@ def register(
 
 
 def name_of(method: str | type[SearchMethod]) -> str:
-    """Return the name under which a method's runs are recorded; a class that was not registered is registered.
+    """Return the name under which a method's runs are recorded, after registering a class that is not yet registered.
 
     Raises:
-        UsageError: If there is no such method, or the class is no complete one.
+        UsageError: If there is no such method, or the class is not a complete one.
     """
     if isinstance(method, str):
         return load_preset(method).name
@@ -131,7 +131,7 @@ def name_of(method: str | type[SearchMethod]) -> str:
 
 
 def preset_names() -> list[str]:
-    """Return all presets' names, sorted."""
+    """Return the names of all presets, sorted."""
     return list(_files())
 
 
@@ -141,16 +141,16 @@ def _files() -> tuple[str, ...]:
 
 
 def method_names() -> list[str]:
-    """Return all names that ``--method`` knows: presets, then registered methods, then installed packages' methods."""
+    """Return all names that ``--method`` accepts: presets, then methods of installed packages, then registered ones."""
     presets, others = preset_names(), {**_entry_points(), **_names}
     return [*presets, *(name for name in others if name not in presets)]
 
 
 def load_preset(name: str) -> Preset:
-    """Return what is known of a method, by any name that ``--method`` takes; the preset's own name is the one recorded.
+    """Return the preset of a method by any name that ``--method`` accepts; the preset's own name is what runs record.
 
     Raises:
-        UsageError: If there is none of that name, or it is a user's and cannot be loaded.
+        UsageError: If there is no method of that name, or it is a custom one that cannot be loaded.
     """
     if name in _files():
         return _read(name)
@@ -169,7 +169,7 @@ def _entry_points() -> Mapping[str, str]:
 
 @cache
 def _read(name: str) -> Preset:
-    """Read a preset's file; ``extends`` takes over all that the named preset says and the file itself does not."""
+    """Read the file of a preset; it inherits what it does not set from the preset named by ``extends``."""
     values = tomllib.loads((PRESETS_FOLDER / f"{name}.toml").read_text())
     own = values.pop("settings", {})
     settings = {key: entry["value"] for key, entry in own.items()}
@@ -191,7 +191,7 @@ def scale_names() -> list[str]:
 
 @cache
 def load_scale(name: str) -> Mapping[str, Mapping[str, Any]]:
-    """Read a scale: per implementation, and for ``truth``, the settings it replaces and, under ``divide``, divides.
+    """Read a scale: for each implementation, and for ``truth``, the settings that it caps and, in ``divide``, divides.
 
     Raises:
         UsageError: If there is none of that name.
@@ -202,11 +202,11 @@ def load_scale(name: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def scaled(settings: Mapping[str, Any], scale: str, section: str) -> dict[str, Any]:
-    """Return settings with a scale's section applied: it only ever makes a number smaller, and adds no setting."""
+    """Return settings with a section of a scale applied; a scale never enlarges a number and never adds a setting."""
     rules = dict(load_scale(scale).get(section, {}))
     out = dict(settings)
     for key, divisor in rules.pop("divide", {}).items():
-        if out.get(key):  # what is none or 0 stays so
+        if out.get(key):  # None and 0 stay
             out[key] = max(1, -(-out[key] // divisor))
     for key, value in rules.items():
         if key in out:

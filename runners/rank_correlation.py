@@ -1,4 +1,4 @@
-"""Rank disorder of a finished run: a sample of cells scored with its shared weights, beside their true accuracies."""
+"""Rank correlation of finished runs: a sample of cells scored with shared weights, beside their true accuracies."""
 
 from __future__ import annotations
 
@@ -6,29 +6,90 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasbench_eval.analysis.labels import distinct_runs
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.methods import SearchContext, SearchMethod
 from nasbench_eval.runs.rank_scores import COLUMNS, RankScores, rank_file, read_scores, sample, write_scores
-from nasbench_eval.runs.store import Run
+from nasbench_eval.runs.store import Run, load_runs
 from nasbench_eval.settings import build_settings
+from nasbench_eval.table import find_table
 from nasbench_eval.utils.files import sha256_of
 from nasbench_eval.utils.rng import Streams
-from runners import device as device_info
-from runners.checkpoints import load_checkpoint
-from runners.context import Environment
-from runners.lookup import TableTruth
+from runners.checkpoints import artifact_file, load_checkpoint
+from runners.device import make_deterministic
+from runners.inputs import image_loader, open_table
+from runners.lookup import TableLookup
+from runners.progress import Reporter
 from runners.spec import RunSpec
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
 
 
-def by_id(runs: Sequence[Run], prefixes: Sequence[str]) -> list[Run]:
-    """Return the runs whose ids begin so, each once.
+def choose(
+    results_dir: Path, ids: Sequence[str], methods: Sequence[str], datasets: Sequence[str]
+) -> tuple[list[Run], list[Run]]:
+    """Return the runs in a results folder that can be ranked, and those left out because they kept no shared weights.
+
+    Args:
+        results_dir: The results folder.
+        ids: Beginnings of run ids; empty if ``methods`` chooses.
+        methods: Names of methods, or ``all``; empty if ``ids`` chooses.
+        datasets: Search data sets of the methods' runs; empty for all.
 
     Raises:
-        UsageError: If a prefix is that of no run, or of several.
+        UsageError: If the choice is contradictory or names something unknown.
+        NbevalError: If no run is left.
+    """
+    if bool(ids) == bool(methods):
+        raise UsageError("choose runs either by --run ID, or by --method NAME (or all), with or without --dataset")
+    if ids and datasets:
+        raise UsageError("--dataset filters the runs of --method; --run names its runs")
+    folder = results_dir / "runs"
+    runs, _ = distinct_runs(load_runs([folder]))
+    if not runs:
+        raise NbevalError(f"no complete run under {folder}: make some with `nbeval run`")
+    if ids:
+        return by_id(runs, ids), []
+    kept, bare = by_method(runs, methods, datasets)
+    if not kept:
+        raise NbevalError(
+            f"none of these {len(bare)} runs kept its shared weights in {results_dir / 'supernets'}: "
+            f"delete their files in {folder} and repeat their `nbeval run`"
+        )
+    return kept, bare
+
+
+def measure_all(
+    runs: Sequence[Run],
+    n: int,
+    *,
+    device: str,
+    table: Path | None = None,
+    data: Path | None = None,
+    split_file: Path | None = None,
+    reporter: Reporter | None = None,
+) -> None:
+    """Score ``n`` sampled cells with the shared weights of each run; see :func:`measure`."""
+    reporter = reporter or Reporter()
+    images = image_loader(data, split_file)
+    tables = {
+        name: TableLookup(open_table(find_table(table, name)))
+        for name in dict.fromkeys(run.record.search_dataset for run in runs)
+    }
+    for number, run in enumerate(runs, 1):
+        record = run.record
+        title = f"[{number}/{len(runs)}] {record.method} {record.search_dataset} seed {record.seed}"
+        with reporter.cells(title, n) as on_cell:
+            measure(run, n, tables[record.search_dataset], images, device, on_cell)
+
+
+def by_id(runs: Sequence[Run], prefixes: Sequence[str]) -> list[Run]:
+    """Return the runs whose ids begin with one of the prefixes, each once.
+
+    Raises:
+        UsageError: If a prefix matches no run, or several.
     """
     found: dict[str, Run] = {}
     for prefix in prefixes:
@@ -44,15 +105,15 @@ def by_id(runs: Sequence[Run], prefixes: Sequence[str]) -> list[Run]:
 
 
 def by_method(runs: Sequence[Run], methods: Sequence[str], datasets: Sequence[str]) -> tuple[list[Run], list[Run]]:
-    """Return the runs of methods, and those of them that kept no shared weights.
+    """Return the runs of some methods, split into those that kept shared weights and those that did not.
 
     Args:
         runs: All runs.
-        methods: Names of methods; ``all`` for every one that leaves shared weights.
+        methods: Names of methods; ``all`` for every method that keeps shared weights.
         datasets: Search data sets; empty for all.
 
     Raises:
-        UsageError: If no run is of such a method or data set, or the method has no shared weights.
+        UsageError: If there is no run of such a method or data set, or the method has no shared weights.
     """
     there = {run.record.method: run for run in runs if not datasets or run.record.search_dataset in datasets}
     for dataset in datasets:
@@ -77,7 +138,7 @@ def by_method(runs: Sequence[Run], methods: Sequence[str], datasets: Sequence[st
 def measure(
     run: Run,
     n: int,
-    truth: TableTruth,
+    truth: TableLookup,
     images_of: Callable[[str], ImageData],
     device: str,
     on_cell: Callable[[int], None] = lambda done: None,
@@ -100,12 +161,12 @@ def measure(
     """
     record, path = run.record, rank_file(_home(run), run.record.run_id)
     if record.search_dataset not in truth.datasets:
-        raise NbevalError(f"the table has no true accuracy of {record.search_dataset}: give one that has with --table")
+        raise NbevalError(f"the table has no true accuracy of {record.search_dataset}: name another one with --table")
     kept = _artifact(run)
     digest = sha256_of(kept) if kept.is_file() else None
     known = read_scores(path)
     if known is not None and digest not in (None, known.supernet):
-        known = None  # the search was run again since
+        known = None  # the search was repeated since
     rows: list[dict[str, Any]] = [] if known is None else known.cells.to_dict("records")  # type: ignore[assignment]
     scored_on = "" if known is None else known.scored_on
     on_cell(len(rows))
@@ -132,19 +193,19 @@ def measure(
 
 
 def _rebuild(run: Run, images: ImageData, device: str) -> SearchMethod:
-    """Return the run's method as it was before its first step."""
+    """Return the run's method before its first step."""
     record = run.record
     if record.versions.get("method", "") != RunSpec(record.method, record.search_dataset, record.seed).source:
-        raise NbevalError(f"{record.method} was edited since {_name(run)}: give its `nbeval run` again")
+        raise NbevalError(f"{record.method} was edited since {_name(run)}: repeat its `nbeval run`")
     implementation = _implementation(run)
     settings = build_settings(implementation.Settings, record.settings, owner=record.method)
     context = SearchContext(record.search_dataset, Streams(record.seed), images=images, device=device)
-    device_info.make_deterministic(device)
+    make_deterministic(device)
     method: SearchMethod = implementation(settings, context)  # type: ignore[call-arg]
     if method.facts.get("split", "") != record.split:
         raise NbevalError(
             f"{_name(run)} searched on other images ({record.split}) than these ({method.facts.get('split', '')}): "
-            "give those of the search with --data and --split-file"
+            "name those of the search with --data and --split-file"
         )
     return method
 
@@ -182,7 +243,7 @@ def _home(run: Run) -> Path:
 
 
 def _artifact(run: Run) -> Path:
-    return Environment(_home(run)).artifact(run.record.run_id)
+    return artifact_file(_home(run), run.record.run_id)
 
 
 def _name(run: Run) -> str:
@@ -191,4 +252,4 @@ def _name(run: Run) -> str:
 
 
 def _again(run: Run) -> str:
-    return f"delete {_home(run) / 'runs' / run.record.file_name} and give its `nbeval run` again"
+    return f"delete {_home(run) / 'runs' / run.record.file_name} and repeat its `nbeval run`"

@@ -1,22 +1,42 @@
-"""What a finished run says of itself, the same for every kind of search."""
+"""The record of a finished run, the same for every kind of search."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nasbench_eval.errors import Diverged
 from nasbench_eval.methods import SearchMethod
+from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import RunRecord
-from runners import device as device_info
+from runners.device import describe, now, threads, versions
 from runners.spec import RunSpec
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
-    from runners.context import Environment
+    from runners.context import RunContext
+
+
+def make_failure(spec: RunSpec, error: Diverged) -> Failure:
+    """Return the record of a run that diverged."""
+    return Failure(
+        run_id=spec.run_id,
+        variant_id=spec.variant_id,
+        method=spec.method,
+        title=spec.preset.title,
+        search_dataset=spec.search_dataset,
+        seed=spec.seed,
+        settings=spec.values,
+        scale=spec.scale,
+        step=error.step,
+        cause=error.cause,
+        versions=versions() | ({"method": spec.source} if spec.source else {}),
+        finished=now(),
+    )
 
 
 def make_record(
     spec: RunSpec,
-    env: Environment,
+    context: RunContext,
     method: SearchMethod,
     images: ImageData | None,
     *,
@@ -28,17 +48,17 @@ def make_record(
 
     Args:
         spec: What ran.
-        env: Where, and what the truth was.
+        context: Where it ran, and where the true accuracies came from.
         method: The method after its search.
-        images: The search's data set, for methods that used one.
-        truth_note: In words, how the true accuracies came about.
+        images: The search's data set; None for a tabular search.
+        truth_note: In words, what the true accuracies are.
         started: ISO 8601, UTC.
         finished: ISO 8601, UTC.
     """
     sizes = {} if images is None else {"train_images": len(images.train), "valid_images": len(images.valid)}
     measured = method.cost_kind == "measured"
-    facts = method.facts
-    crowd = f", {env.workers} searches side by side" if env.workers > 1 else ""
+    facts, table = method.facts, context.tables.get(spec.search_dataset)
+    others = f", {context.workers} searches side by side" if context.workers > 1 else ""
     return RunRecord(
         run_id=spec.run_id,
         variant_id=spec.variant_id,
@@ -50,17 +70,17 @@ def make_record(
         settings=spec.values,
         overrides=spec.changed,
         reductions=spec.reductions(sizes),
-        # A scale cuts networks and images: a search in the table has none.
+        # A scale cuts networks and images, which a tabular search does not have.
         scale=spec.scale if measured else "full",
         cost_kind=method.cost_kind,
-        device=device_info.describe(env.device) + crowd if measured else "",
-        threads=device_info.threads() if measured else 1,
+        device=describe(context.device) + others if measured else "",
+        threads=threads() if measured else 1,
         split=facts.get("split", ""),
         batch_norm=facts.get("batch_norm", ""),
-        truth=env.truth,
+        truth=context.truth,
         truth_note=truth_note,
-        table=None if env.table is None else env.table.facts(),
-        versions=device_info.versions() | ({"method": spec.source} if spec.source else {}),
+        table=None if table is None else table.facts(),
+        versions=versions() | ({"method": spec.source} if spec.source else {}),
         started=started,
         finished=finished,
     )

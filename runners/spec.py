@@ -1,4 +1,4 @@
-"""What a run is: preset, data set, seed, scale, and what the user changed; its identity is a hash of all that."""
+"""The specification of a run: preset, data set, seed, scale and changed settings. Its hash is the run's identity."""
 
 from __future__ import annotations
 
@@ -14,36 +14,20 @@ from typing import Any
 from nasbench_eval.errors import UsageError
 from nasbench_eval.methods import METHODS, SearchMethod, load_method
 from nasbench_eval.methods.plugins import source_hash
-from nasbench_eval.settings import build_settings, identity
+from nasbench_eval.settings import build_settings, has_effect, identity
 from runners.presets import Preset, load_preset, scaled
 
 SPEC_VERSION = 1
-"""Raised whenever the same settings come to mean another search, so that old results are not taken for new ones."""
-
-SIZES = (
-    "channels",
-    "cells",
-    "epochs",
-    "arch_warmup_epochs",
-    "train_images",
-    "valid_images",
-    "select_cells",
-    "controller_steps",
-    "budget_seconds",
-)
-"""Settings whose smaller value makes a run a reduced one."""
-
-_ONLY_WITH = {"select_cells": ("uniform", "setn", "controller"), "controller_steps": ("controller",)}
-"""Sizes that mean something to some parametrisations only."""
+"""Raised when the same settings start to mean a different search, so that old results do not pass for new ones."""
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One search, fully said.
+    """One search, fully specified.
 
     Attributes:
-        method: A preset's name, or ``module:Class`` of a user's method.
-        search_dataset: What the search trains on or queries.
+        method: A preset's name, or ``module:Class`` of a custom method.
+        search_dataset: The data set that the search trains on or queries.
         seed: The seed of all its random numbers.
         scale: ``full``, or a named reduction.
         overrides: Settings the user changed.
@@ -79,9 +63,7 @@ class RunSpec:
     @property
     def _scaled(self) -> dict[str, Any]:
         # Defaults count too: a scale may cut a setting that the preset leaves at its default.
-        section = self.preset.implementation
-        if section not in METHODS and self.implementation.needs == "images":
-            section = "weight_sharing"  # a user's method is cut by those settings that it calls the same
+        section = self.preset.implementation if self.preset.implementation in METHODS else self._nearest
         return scaled(dataclasses.asdict(self._published), self.scale, section)
 
     @cached_property
@@ -93,13 +75,18 @@ class RunSpec:
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """Every setting with its value."""
+        """Every setting and its value."""
         return dataclasses.asdict(self.settings)
 
     @cached_property
     def changed(self) -> dict[str, Any]:
-        """The settings that differ from the preset by the user's word, not by the scale."""
+        """The settings that the user changed; what the scale changed is not among them."""
         return {key: self.values[key] for key in self.overrides if self.values[key] != self._scaled[key]}
+
+    @property
+    def is_tabular(self) -> bool:
+        """Whether the search queries the benchmark table; otherwise it trains on images."""
+        return self.implementation.needs == "table"
 
     def reductions(self, available: Mapping[str, int]) -> tuple[str, ...]:
         """Return, in words, every size that is smaller than the preset's.
@@ -108,22 +95,36 @@ class RunSpec:
             available: For settings that limit images, how many there are: a limit above that limits nothing.
         """
         published, words = dataclasses.asdict(self._published), []
-        for key in SIZES:
-            if key in _ONLY_WITH and self.values.get("parametrisation", _ONLY_WITH[key][0]) not in _ONLY_WITH[key]:
-                continue  # the setting means nothing to this search
-            value, full = self.values.get(key), published.get(key) or available.get(key)
+        for declared in self._declarations():
+            name = declared.name
+            if not (declared.metadata.get("reduces") and has_effect(declared, self.values)):
+                continue
+            value, full = self.values[name], published[name] or available.get(name)
             if value is not None and full is not None and value < full:
-                words.append(f"{key} {full} -> {value}")
+                words.append(f"{name} {full} -> {value}")
         return tuple(words)
+
+    def _declarations(self) -> list[dataclasses.Field[Any]]:
+        """Return the declaration of each setting; a custom method's setting means what ours of that name means."""
+        declared = dataclasses.fields(self.implementation.Settings)
+        if self.preset.implementation in METHODS:
+            return list(declared)
+        ours = {each.name: each for each in dataclasses.fields(load_method(self._nearest).Settings)}
+        return [each if each.metadata.get("reduces") else ours.get(each.name, each) for each in declared]
+
+    @property
+    def _nearest(self) -> str:
+        """Our implementation whose settings and scales also apply to a custom method, by name."""
+        return "random_search" if self.is_tabular else "weight_sharing"
 
     @cached_property
     def source(self) -> str:
-        """Hash of a user's source files; empty for our own methods, whose meaning ``SPEC_VERSION`` tells."""
+        """Hash of a custom method's source files; empty for built-in methods, which ``SPEC_VERSION`` covers."""
         return "" if self.preset.implementation in METHODS else source_hash(self.implementation)
 
     @cached_property
     def variant_id(self) -> str:
-        """Hash of all but the seed."""
+        """Hash of everything except the seed."""
         settings = identity(self.settings)
         what: list[Any] = [SPEC_VERSION, self.method, self.preset.implementation, self.search_dataset, settings]
         if self.split_hash:
@@ -134,7 +135,7 @@ class RunSpec:
 
     @cached_property
     def run_id(self) -> str:
-        """Hash of everything, the seed included; two specs with the same resolved settings are the same run."""
+        """Hash of everything including the seed; two specs with the same resolved settings are the same run."""
         return _hash([self.variant_id, self.seed])
 
 
@@ -144,7 +145,7 @@ def _hash(value: Any) -> str:
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
-    """Read ``key=value`` texts; a value is read as TOML, and as a word where it is not TOML.
+    """Parse ``key=value`` texts; a value is parsed as TOML, and taken as a word where it is not TOML.
 
     Raises:
         UsageError: If a text has no ``=``.
@@ -162,7 +163,7 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Read ``4`` as seeds 0 to 3, and ``0,3,7`` as these three; ``5,`` is the one seed 5.
+    """Parse ``4`` as seeds 0 to 3, ``0,3,7`` as these three, and ``5,`` as the single seed 5.
 
     Raises:
         UsageError: If the text is neither.

@@ -1,4 +1,4 @@
-"""Searches in the table: hundreds of runs a second in one process, written as one bundle; nothing here loads torch."""
+"""Tabular searches: hundreds of runs per second in one process, written as one bundle. Needs no torch."""
 
 from __future__ import annotations
 
@@ -7,143 +7,127 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nasbench_eval.cell import OPS, Cell, all_archs, all_cells
-from nasbench_eval.errors import UsageError
-from nasbench_eval.methods import SearchContext, SearchMethod
+from nasbench_eval.errors import Diverged, UsageError
+from nasbench_eval.methods import SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.tabular.objective import TableObjective
+from nasbench_eval.runs.failures import Failure, write_failure
 from nasbench_eval.runs.store import TEST_ACC, Run, in_file_names, read_runs, write_bundle, write_run
 from nasbench_eval.utils.rng import Streams
-from runners import device as device_info
-from runners.lookup import TableTruth
-from runners.record import make_record
+from runners.context import RunContext
+from runners.device import now
+from runners.lookup import TableLookup
+from runners.record import make_failure, make_record
 from runners.spec import RunSpec
-
-if TYPE_CHECKING:
-    from runners.context import Environment
+from runners.steps import take_steps
 
 WRITE_EVERY = 20.0
-"""Seconds after which finished runs are written although others of their variant are still to come."""
+"""Seconds after which finished runs are written even though others of their variant are still to come."""
 
 
 def run_variant(
-    specs: Sequence[RunSpec], env: Environment, on_run: Callable[[Run, bool], None] = lambda run, new: None
-) -> list[Run]:
-    """Return the runs of one variant; those that are not stored yet are run and written.
+    specs: Sequence[RunSpec], context: RunContext, on_run: Callable[[Run, bool], None] = lambda run, new: None
+) -> tuple[list[Run], list[Failure]]:
+    """Return the runs of one variant, after running and writing those that are not stored yet, and its failures.
+
+    A run that diverges is written as a failure; the others go on.
 
     Args:
-        specs: Specs that differ in the seed only.
-        env: Where, and the table.
+        specs: Specs that differ only in the seed.
+        context: The results folder and the table.
         on_run: Called with every run, and whether it is new.
 
     Raises:
         UsageError: If there is no table, or the budget is too small for one query.
     """
-    found = _files(specs, env)
-    done = _current(found, specs, env)
+    found = _files(specs, context)
+    done = _current(found, specs, context)
     for _, run in done.values():
         on_run(run, False)
     fresh: list[Run] = []
+    failures: list[Failure] = []
     written = time.monotonic()
     try:
-        for run in _simulate([spec for spec in specs if spec.run_id not in done], env):
-            fresh.append(run)
-            on_run(run, True)
+        for result in _simulate([spec for spec in specs if spec.run_id not in done], context):
+            if isinstance(result, Failure):
+                write_failure(context.results_dir, result)
+                failures.append(result)
+                continue
+            fresh.append(result)
+            on_run(result, True)
             if time.monotonic() - written > WRITE_EVERY:
-                done |= _write(env.runs_folder, fresh)
+                done |= _write(context.runs_dir, fresh)
                 fresh, written = [], time.monotonic()
     finally:
         # Also what an interrupted command had finished.
-        done |= _write(env.runs_folder, fresh)
+        done |= _write(context.runs_dir, fresh)
     for path, inside in found.items():
         if all(run.record.run_id in done and done[run.record.run_id][0] != path for run in inside):
             path.unlink()  # every run in it was run again
-    return [done[spec.run_id][1] for spec in specs]
+    return [done[spec.run_id][1] for spec in specs if spec.run_id in done], failures
 
 
-def check(spec: RunSpec, env: Environment) -> None:
-    """Raise whatever keeps a spec from running: no table, a column that it lacks, settings that contradict it."""
-    new_method(spec, _objective(spec, env))
-
-
-def stored(specs: Sequence[RunSpec], env: Environment) -> dict[str, Run]:
-    """Return those runs of one variant that are complete, by their ``run_id``."""
-    return {key: run for key, (_, run) in _current(_files(specs, env), specs, env).items()}
+def check(spec: RunSpec, context: RunContext) -> None:
+    """Raise if a spec cannot run: the table or one of its columns is missing, or a setting does not fit."""
+    new_method(spec, _objective(spec, context))
 
 
 def new_method(spec: RunSpec, objective: TableObjective) -> SearchMethod:
-    """Return a spec's method at its start."""
-    context = SearchContext(spec.search_dataset, Streams(spec.seed), objective=objective)
-    return spec.implementation(spec.settings, context)  # type: ignore[call-arg]
+    """Return a spec's method before its first step."""
+    search_context = SearchContext(spec.search_dataset, Streams(spec.seed), objective=objective)
+    return spec.implementation(spec.settings, search_context)  # type: ignore[call-arg]
 
 
-def trajectory(method: SearchMethod) -> tuple[list[Cell], list[float], list[Mapping[str, float]]]:
-    """Step a method until its budget is spent; the step that overruns it is dropped.
-
-    Returns:
-        The incumbent after each step, the step's seconds, its metrics.
-
-    Raises:
-        UsageError: If the budget is too small for one step.
-    """
-    cells: list[Cell] = []
-    seconds: list[float] = []
-    metrics: list[Mapping[str, float]] = []
-    total = 0.0
-    steps, most = method.budget.steps, method.budget.seconds
-    while steps is None or len(cells) < steps:
-        info = method.step()
-        total += info.seconds
-        if most is not None and total > most:
-            break
-        cells.append(method.incumbent())
-        seconds.append(info.seconds)
-        metrics.append(info.metrics)
-    if not cells:
-        raise UsageError(f"one query costs {total:,.0f} simulated seconds: budget_seconds={most:g} pays for none")
-    return cells, seconds, metrics
-
-
-def _simulate(specs: Sequence[RunSpec], env: Environment) -> Iterator[Run]:
+def _simulate(specs: Sequence[RunSpec], context: RunContext) -> Iterator[Run | Failure]:
     if not specs:
         return
-    truth, objective = _truth(specs[0], env), _objective(specs[0], env)
+    truth, objective = _table(specs[0], context), _objective(specs[0], context)
     frames, shared = _frames(truth), None
     for spec in specs:
-        started = device_info.now()
+        started = now()
         method = new_method(spec, objective)
-        steps = frames.of(*trajectory(method))
+        cells, infos = [], []
+        try:
+            for info, _ in take_steps(method):
+                cells.append(method.incumbent())
+                infos.append(info)
+        except Diverged as error:
+            yield make_failure(spec, error)
+            continue
+        steps = frames.of(cells, infos)
         if shared is None:
-            shared = make_record(spec, env, method, None, truth_note=truth.note, started=started, finished="")
-        own = {"run_id": spec.run_id, "seed": spec.seed, "started": started, "finished": device_info.now()}
+            shared = make_record(spec, context, method, None, truth_note=truth.note, started=started, finished="")
+        own = {"run_id": spec.run_id, "seed": spec.seed, "started": started, "finished": now()}
         yield Run(replace(shared, **own), steps)  # type: ignore[arg-type]
 
 
 class _Frames:
-    """Makes the frames of run files, looking whole columns up in the table."""
+    """Makes the frames of run files from whole columns of the table."""
 
-    def __init__(self, truth: TableTruth) -> None:
+    def __init__(self, truth: TableLookup) -> None:
         self._archs = np.array(all_archs(), dtype=object)
         ops = np.array([cell.ops for cell in all_cells()])
         self._of_cell = {f"n_{name}": (ops == op).sum(axis=1) for op, name in enumerate(OPS)}
         for name in truth.datasets:
-            # As `TableTruth.look_up`, for all cells at once.
+            # As `TableLookup.look_up`, for all cells at once.
             self._of_cell[f"{TEST_ACC}{name}"] = truth.column(name)
 
-    def of(self, cells: list[Cell], seconds: list[float], metrics: list[Mapping[str, float]]) -> pd.DataFrame:
+    def of(self, cells: list[Cell], infos: list[StepInfo]) -> pd.DataFrame:
         index = np.array([cell.index for cell in cells])
+        seconds = [info.seconds for info in infos]
         columns: dict[str, Any] = {
             "step": np.arange(len(cells)),
             "cell": self._archs[index],
             "seconds": seconds,
             "total_seconds": np.cumsum(seconds),
         }
-        names = dict.fromkeys(name for row in metrics for name in row)  # a method may observe more later on
-        columns |= {name: [row.get(name, np.nan) for row in metrics] for name in names}
+        names = dict.fromkeys(name for info in infos for name in info.metrics)  # later steps may observe more
+        columns |= {name: [info.metrics.get(name, np.nan) for info in infos] for name in names}
         columns |= {name: values[index] for name, values in self._of_cell.items()}
         return pd.DataFrame(columns)
 
@@ -151,31 +135,32 @@ class _Frames:
 _frames = cache(_Frames)
 
 
-def _truth(spec: RunSpec, env: Environment) -> TableTruth:
-    if env.table is None:
-        raise UsageError(f"{spec.method} searches in the benchmark table: --truth {env.truth} is not for it")
-    return env.table
+def _table(spec: RunSpec, context: RunContext) -> TableLookup:
+    table = context.tables.get(spec.search_dataset)
+    if table is None:
+        raise UsageError(f"{spec.method} queries the benchmark table: it cannot run with --truth {context.truth}")
+    return table
 
 
-def _objective(spec: RunSpec, env: Environment) -> TableObjective:
-    # A user's settings need not have it: if_known is what ours leave it at.
+def _objective(spec: RunSpec, context: RunContext) -> TableObjective:
+    # A custom method's settings need not have it; if_known is the default of the built-in ones.
     charge = spec.values.get("validation_pass", "if_known")
-    return TableObjective(_truth(spec, env).table, spec.search_dataset, charge)
+    return TableObjective(_table(spec, context).table, spec.search_dataset, charge)
 
 
-def _files(specs: Sequence[RunSpec], env: Environment) -> dict[Path, list[Run]]:
+def _files(specs: Sequence[RunSpec], context: RunContext) -> dict[Path, list[Run]]:
     """Read every file that may hold a run of these specs, which differ in the seed only."""
     first = specs[0]
     pattern = f"{in_file_names(first.method)}-{first.search_dataset}-{first.variant_id}-*.parquet"
-    paths = sorted(env.runs_folder.glob(pattern)) + [p for spec in specs if (p := env.run_file(spec)).is_file()]
+    paths = sorted(context.runs_dir.glob(pattern)) + [p for spec in specs if (p := context.run_file(spec)).is_file()]
     return {path: read_runs(path) for path in paths}
 
 
 def _current(
-    files: Mapping[Path, list[Run]], specs: Sequence[RunSpec], env: Environment
+    files: Mapping[Path, list[Run]], specs: Sequence[RunSpec], context: RunContext
 ) -> dict[str, tuple[Path, Run]]:
-    """Return the complete runs of these specs. One made with another table had another objective: it is none."""
-    content = _truth(specs[0], env).facts().content_hash
+    """Return the complete runs of these specs; a run made with another table had another objective and is not one."""
+    content = _table(specs[0], context).facts().content_hash
     asked = {spec.run_id for spec in specs}
     return {
         run.record.run_id: (path, run)

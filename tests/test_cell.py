@@ -113,14 +113,14 @@ def test_neighbours_differ_on_one_edge():
     assert len(cell.neighbours((SKIP_CONNECT, NOR_CONV_1X1, NOR_CONV_3X3, AVG_POOL_3X3))) == 18
 
 
-def test_random_cells_come_from_the_generator_and_the_operations_allowed():
+def test_random_cells_come_from_the_generator_and_the_allowed_operations():
     def draw(seed, **options):
         rng = np.random.default_rng(seed)
         return [Cell.random(rng, **options) for _ in range(200)]
 
     assert draw(0) == draw(0) != draw(1)
     counts = np.bincount([op for cell in draw(0) for op in cell.ops], minlength=5)
-    # 1,200 draws of one in five: 240 each, standard deviation 14.
+    # 1,200 draws from five operations: 240 each, standard deviation 14.
     assert np.all(np.abs(counts - 240) < 60)
     assert {op for cell in draw(0, ops=(1, 3)) for op in cell.ops} == {1, 3}
 
@@ -139,9 +139,9 @@ def test_isomorphic_cells_have_one_canonical_form():
     zero = Cell((NONE,) * 6)
     # Node 1 is zero, and so is every operation on it.
     assert Cell((NONE, NONE, NOR_CONV_3X3, NONE, AVG_POOL_3X3, NONE)).canonical() == zero.canonical()
-    # The benchmark's own rule does not see that a sum of zeros is zero; its 6,466 classes rest on that.
+    # The benchmark's own rule misses that a sum of zeros is zero; its count of 6,466 classes depends on that.
     assert Cell((NOR_CONV_3X3, NONE, NONE, NONE, NONE, NOR_CONV_3X3)).canonical() != zero.canonical()
-    # A skip from node 0 to node 1 makes the two the same: edges that leave one may leave the other.
+    # A skip from node 0 to node 1 makes the two equal: an edge may leave either of them.
     through_1 = Cell((SKIP_CONNECT, NONE, NONE, NONE, NOR_CONV_3X3, NONE))
     direct = Cell((SKIP_CONNECT, NONE, NONE, NOR_CONV_3X3, NONE, NONE))
     assert through_1.canonical() == direct.canonical()

@@ -1,4 +1,4 @@
-"""Which cells compute the same function: by hand, counted, and on the logits of real networks."""
+"""Which cells compute the same function: examples by hand, counts, and the logits of real networks."""
 
 from collections import Counter, defaultdict
 
@@ -16,9 +16,9 @@ from nasbench_eval.networks.standalone import StandaloneNet
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ((3, 0, 1, 0, 0, 1), (0, 0, 0, 3, 0, 0)),  # skips pass on
-        ((3, 0, 0, 0, 1, 0), (0, 3, 0, 0, 0, 1)),  # by way of node 1 or of node 2
-        ((0, 0, 3, 1, 3, 0), (0, 0, 0, 1, 0, 0)),  # node 1 is zero, and so is what is made of it
+        ((3, 0, 1, 0, 0, 1), (0, 0, 0, 3, 0, 0)),  # skips are identities
+        ((3, 0, 0, 0, 1, 0), (0, 3, 0, 0, 0, 1)),  # via node 1 or via node 2
+        ((0, 0, 3, 1, 3, 0), (0, 0, 0, 1, 0, 0)),  # node 1 is zero, and so is everything computed from it
         ((2, 3, 4, 1, 0, 0), (0, 0, 0, 1, 0, 0)),  # nodes 1 and 2 do not reach the output
         ((3, 1, 1, 0, 0, 4), (3, 4, 0, 0, 4, 1)),  # the pool of a sum is the sum of the pools
         ((0, 0, 0, 0, 0, 0), (3, 4, 1, 0, 0, 0)),  # zero
@@ -31,18 +31,18 @@ def test_same_function(one: tuple[int, ...], other: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        # One convolution's value twice is not the sum of two convolutions.
+        # One convolution used twice is not the sum of two convolutions.
         ((3, 0, 1, 0, 1, 1), (3, 0, 0, 3, 1, 0)),
         ((2, 0, 0, 0, 3, 0), (3, 0, 0, 0, 2, 0)),  # 3x3 after 1x1, 1x1 after 3x3
         ((1, 0, 0, 1, 1, 0), (0, 0, 0, 1, 0, 0)),  # x + x is not x
-        ((4, 0, 0, 0, 3, 0), (3, 0, 0, 0, 4, 0)),  # a convolution does not commute with pooling, for its ReLU
+        ((4, 0, 0, 0, 3, 0), (3, 0, 0, 0, 4, 0)),  # a convolution does not commute with pooling, because of its ReLU
     ],
 )
 def test_different_function(one: tuple[int, ...], other: tuple[int, ...]) -> None:
     assert function_of(Cell(one)) != function_of(Cell(other))  # type: ignore[arg-type]
 
 
-def test_5044_functions() -> None:
+def test_there_are_5044_functions() -> None:
     known = representatives()
     sizes = Counter(known)
     assert len(sizes) == 5044
@@ -53,7 +53,7 @@ def test_5044_functions() -> None:
     assert sizes.most_common(1)[0][1] == 460  # one convolution of the input
 
 
-def test_normal_form_drops_what_is_dead() -> None:
+def test_the_normal_form_drops_dead_edges() -> None:
     assert normal_form(Cell((2, 3, 4, 1, 0, 0))) == Cell((0, 0, 0, 1, 0, 0))
     assert live_edges(Cell((3, 0, 1, 0, 0, 1))) == {0, 2, 5}
     assert convolutions(Cell((3, 2, 1, 3, 0, 0))) == {3: 3}

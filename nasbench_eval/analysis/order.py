@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
+from nasbench_eval import runs
 from nasbench_eval.analysis.labels import is_reduced, label_order
 from nasbench_eval.analysis.published import method_order
-from nasbench_eval.runs import store
 from nasbench_eval.runs.store import Run
 
-BLOCKS = (*store.BLOCKS, "reference")
+BLOCKS = (*runs.BLOCKS, "reference")
 """The blocks of a table or figure; ``reference`` holds optima and published results that are not searches."""
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")

@@ -1,4 +1,4 @@
-"""Random crop, flip and normalisation as tensor functions: a whole batch at once, on any device."""
+"""Random crop, flip and normalisation as tensor functions: of a whole batch at once, on any device."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Augment:
-    """Training-time augmentation of a data set; per image the same as crop, flip, normalise with PIL.
+    """Augmentation of training images; each image is treated exactly as crop, flip and normalise with PIL would.
 
     Attributes:
-        mean: Per channel, of pixels in 0..1.
-        std: Per channel, of pixels in 0..1.
+        mean: Mean per channel, of pixels in 0..1.
+        std: Standard deviation per channel, of pixels in 0..1.
         pad: Black pixels added on each side before the random crop.
-        flip: Whether half of the images are mirrored.
+        flip: Whether an image is mirrored with probability one half.
     """
 
     mean: tuple[float, float, float]
@@ -30,14 +30,14 @@ class Augment:
 
     @classmethod
     def for_data(cls, data: ImageData) -> Augment:
-        """Return the augmentation NAS-Bench-201 trains this data set with (no cutout)."""
+        """Return the augmentation that NAS-Bench-201 uses on this data set (no cutout)."""
         return cls(data.mean, data.std, data.pad, data.flip)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw the choices of ``n`` images on the CPU, so that they are the same on every device.
+        """Draw crops and flips for ``n`` images on the CPU, so that they are the same for every device.
 
         Returns:
-            int64 (n, 3): row offset and column offset in 0..2*pad, and 1 where the image is mirrored.
+            int64 (n, 3): row offset and column offset, 0 to 2*pad, and 1 where the image is mirrored.
         """
         import torch
 
@@ -46,7 +46,7 @@ class Augment:
         return torch.cat([offsets, flips], dim=1)
 
     def __call__(self, pixels: Tensor, choices: Tensor) -> Tensor:
-        """Return the augmented, normalised batch; nothing waits for the device.
+        """Return the augmented, normalised batch, without synchronising with the device.
 
         Args:
             pixels: uint8 (B, 3, H, W).
@@ -62,7 +62,7 @@ class Augment:
         row, column, flip = choices.unsqueeze(2).unbind(1)
         rows = row + torch.arange(height, device=pixels.device)
         across = torch.arange(width, device=pixels.device)
-        # Reading the crop's columns from right to left mirrors it: crop and flip are one gather of bytes.
+        # Reading the columns of the crop from right to left mirrors it: crop and flip are one gather of bytes.
         columns = column + torch.where(flip == 1, width - 1 - across, across)
         index = rows.unsqueeze(2) * (width + 2 * self.pad) + columns.unsqueeze(1)
         flat = pad(pixels, (self.pad,) * 4).flatten(2)
@@ -70,7 +70,7 @@ class Augment:
         return self.plain(flat.gather(2, index).view(pixels.shape))
 
     def plain(self, pixels: Tensor) -> Tensor:
-        """Return the batch normalised only, as evaluation wants it.
+        """Return the batch normalised only, for evaluation.
 
         Args:
             pixels: uint8 (B, 3, H, W).
@@ -81,7 +81,7 @@ class Augment:
         import torch
 
         out = pixels.to(torch.float32)
-        # Plain numbers, not small tensors: those would have to be copied to the device at every step.
+        # Plain numbers: small tensors would have to be copied to the device at every step.
         for channel, mean, std in zip(out.unbind(1), self.mean, self.std, strict=True):
             channel.sub_(255 * mean).div_(255 * std)
         return out

@@ -1,4 +1,4 @@
-"""Where image files lie: the folder given, else ``NBEVAL_DATA``, ``TORCH_HOME``, the user's cache folder."""
+"""The official image files and where they are found: ``--data``, else NBEVAL_DATA, TORCH_HOME, the cache folder."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Layout:
     Attributes:
         folder: The folder that holds them.
         train: File names of the training set, in official order.
-        test: File names of the test (ImageNet: validation) set.
-        images: How many images the two sets have, of the classes that are used.
-        archive: Name of the official archive, where there is one.
-        md5: The archive's published MD5 sum.
-        url: Folder of the official download; empty where there is none.
+        test: File names of the test set (ImageNet: the validation set).
+        images: Number of images in the two sets, counting only the classes that are used.
+        archive: Name of the official archive, "" if there is none.
+        md5: Published MD5 sum of the archive.
+        url: Folder of the official download, "" if there is none.
     """
 
     folder: str
@@ -72,12 +72,12 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def default_root() -> Path:
-    """Return where ``nbeval data fetch`` puts images when nothing else is said."""
+    """Return where ``nbeval data fetch`` puts images by default."""
     return Path(os.environ.get("NBEVAL_DATA") or platformdirs.user_cache_path("nbeval") / "data")
 
 
 def roots(root: Path | None = None) -> list[Path]:
-    """Return the folders that are searched, in order; a folder the user names is the only one."""
+    """Return the folders to search, in order; if the user names one, only that one."""
     if root is not None:
         return [root]
     places = [os.environ.get("NBEVAL_DATA"), os.environ.get("TORCH_HOME")]
@@ -86,13 +86,13 @@ def roots(root: Path | None = None) -> list[Path]:
 
 @dataclass(frozen=True)
 class Found:
-    """The complete files of a data set: a folder of batches, or the official archive."""
+    """The complete files of a data set: a folder of batch files, or the official archive."""
 
     path: Path
     layout: Layout
 
     def batches(self) -> Iterator[tuple[str, Path, bytes]]:
-        """Yield every batch as (name, path for messages, the file's bytes), in no promised order.
+        """Yield every batch file as (name, path for messages, content), in any order.
 
         Raises:
             NbevalError: If a file cannot be read, or the archive is damaged or lacks a batch.
@@ -108,7 +108,7 @@ class Found:
 
     def _archive(self) -> Iterator[tuple[str, Path, bytes]]:
         wanted = {f"{self.layout.folder}/{name}": name for name in self.layout.names}
-        # Read front to back once: to seek in a compressed archive is to unpack it again from its start.
+        # Read once from front to back: seeking in a compressed archive means unpacking it again from its start.
         with tarfile.open(self.path, "r|gz") as archive:
             for member in archive:
                 file = archive.extractfile(member) if member.name in wanted else None
@@ -119,15 +119,15 @@ class Found:
 
 
 def find_images(name: str, root: Path | None = None) -> Found:
-    """Return where the files of a data set lie.
+    """Find the files of a data set.
 
     Args:
         name: One of ``DATASETS`` that has files (all but digits).
-        root: The user's ``--data``; without it NBEVAL_DATA, TORCH_HOME and the cache folder are searched.
-            Files lie there directly or, as NAS-Bench-201's users have them, under ``cifar.python``.
+        root: The user's ``--data``; without it NBEVAL_DATA, TORCH_HOME and the cache folder are searched. The files
+            are directly in such a folder or, as users of NAS-Bench-201 have them, in ``cifar.python`` in it.
 
     Raises:
-        NbevalError: If no place has all files; two lines say what is missing and how to get it.
+        NbevalError: If no folder has all files; the message says what is missing and how to get it.
     """
     if name not in LAYOUTS:
         raise unknown("data set", name, tuple(LAYOUTS))
@@ -149,11 +149,11 @@ def find_images(name: str, root: Path | None = None) -> Found:
 
 
 def how_to_get(name: str, root: Path | None = None) -> str:
-    """Return the line that says how a user gets the files of a data set."""
+    """Return the line of a message that says how to get the files of a data set."""
     if LAYOUTS[name].url:
         there = f" --data {root}" if root is not None else ""
-        return f"`nbeval data fetch {name}{there}` fetches them; or name their folder with --data or NBEVAL_DATA"
+        return f"`nbeval data fetch {name}{there}` downloads them; or name their folder with --data or NBEVAL_DATA"
     return (
-        "no public direct download: unpack Imagenet16_train.zip and Imagenet16_val.zip (image-net.org, for "
-        "account holders) into a folder ImageNet16 and name the folder above it with --data or NBEVAL_DATA"
+        "no public direct download: unpack Imagenet16_train.zip and Imagenet16_val.zip (image-net.org, with an "
+        "account) into a folder named ImageNet16 and name the folder above it with --data or NBEVAL_DATA"
     )

@@ -1,4 +1,4 @@
-"""Image data sets in NAS-Bench-201's three parts, whole in memory as uint8 tensors."""
+"""Image data sets in NAS-Bench-201's three parts, held in memory as uint8 tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 Reduction = Literal["residual", "pooling"]
-"""What halves the maps between stages: NAS-Bench-201's residual block, or average pooling and a 1x1 convolution."""
+"""The reduction between stages: NAS-Bench-201's residual block, or average pooling and a 1x1 convolution."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Images:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> Images:
-        """Return the same images on a device."""
+        """Return the images on a device."""
         return Images(self.pixels.to(device), self.labels.to(device))
 
     def subset(self, indices: Tensor) -> Images:
@@ -40,20 +40,20 @@ class Images:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A data set in the three parts of NAS-Bench-201 (its section 2.3), and how its images are prepared.
+    """A data set in the three parts of NAS-Bench-201 (section 2.3 of the paper), and how its images are prepared.
 
     Attributes:
         name: One of ``DATASETS``.
-        classes: Number of classes; labels are 0..classes-1.
+        classes: Number of classes; labels are 0 to classes - 1.
         train: cifar10: half of the official training set; cifar100, imagenet16-120: all of it.
         valid: cifar10: the other half; cifar100, imagenet16-120: half of the official test (validation) set.
         test: cifar10: the official test set; cifar100, imagenet16-120: the other half.
-        mean: Per channel, of pixels in 0..1.
-        std: Per channel, of pixels in 0..1.
+        mean: Mean per channel, of pixels in 0..1.
+        std: Standard deviation per channel, of pixels in 0..1.
         pad: Padding of the random crop in pixels.
-        flip: Whether a mirrored image is still one of its class.
-        split: In words for a result row, how the parts were made.
-        reduction: What all networks on these images have between their stages.
+        flip: Whether images may be mirrored without leaving their class.
+        split: How the parts were made, in words for the record of a run.
+        reduction: The reduction between the stages of every network on these images.
     """
 
     name: str
@@ -70,5 +70,5 @@ class ImageData:
 
     @property
     def valid_is_training_data(self) -> bool:
-        """Whether train and valid together are the official training set; elsewhere valid is official test data."""
+        """Whether train and valid make up the official training set; otherwise valid is official test data."""
         return self.name == "cifar10"

@@ -1,4 +1,4 @@
-"""Fetching the official CIFAR archives: checked by their published MD5 sums, and whole or not there."""
+"""Download the official CIFAR archives, checked against their published MD5 sums; nothing is left half done."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from nasbench_eval.utils.files import atomic_write
 
 
 class Fetched(NamedTuple):
-    """Where a data set lies, and whether it was downloaded just now."""
+    """The folder of a data set, and whether it was just downloaded."""
 
     path: Path
     new: bool
 
 
 def fetch_images(name: str, root: Path | None = None, *, progress: bool = False) -> Fetched:
-    """Download and unpack a data set, unless it is there already.
+    """Download and unpack a data set, unless it is already there.
 
-    An interrupted call leaves nothing that counts as the data set; the next call starts that step again.
+    An interrupted call leaves nothing that passes for the data set; the next call repeats the interrupted step.
 
     Args:
         name: cifar10 or cifar100.
-        root: The folder to put it in; without it every usual place is searched first, and it goes to
+        root: The folder to put it in; by default all usual folders are searched first, and it goes to
             ``default_root()``.
-        progress: Whether to draw a progress bar on stderr.
+        progress: Whether to show a progress bar on stderr.
 
     Raises:
         UsageError: If the data set has no public download.
@@ -49,7 +49,7 @@ def fetch_images(name: str, root: Path | None = None, *, progress: bool = False)
         path = find_images(name, root).path
     except NbevalError:
         path = archive
-    # Our own archive still lying there means that unpacking it was interrupted.
+    # An archive left in the target folder means that unpacking it was interrupted.
     if path != archive:
         return Fetched(path, new=False)
     _download(layout, archive, progress=progress)
@@ -59,7 +59,7 @@ def fetch_images(name: str, root: Path | None = None, *, progress: bool = False)
 
 
 def _download(layout: Layout, archive: Path, *, progress: bool) -> None:
-    """Put the archive in place once its MD5 sum is right; an archive that is there and right is kept."""
+    """Download the archive and put it in place if its MD5 sum is right; keep one that is already there and right."""
     import pooch
     import requests
 
@@ -80,17 +80,17 @@ def _download(layout: Layout, archive: Path, *, progress: bool) -> None:
     except requests.ConnectionError as error:
         raise NbevalError(f"cannot fetch {url}: no connection; {by_hand}") from error
     except requests.RequestException as error:
-        raise NbevalError(f"cannot fetch {url}: the transfer broke off; {by_hand}") from error
+        raise NbevalError(f"cannot fetch {url}: the transfer was interrupted; {by_hand}") from error
     except ValueError as error:
         raise NbevalError(
-            f"{url} is not the published file (its MD5 sum differs), nothing was kept; {by_hand}"
+            f"{url} is not the published file (its MD5 sum differs) and was discarded; {by_hand}"
         ) from error
     except OSError as error:
         raise NbevalError(f"cannot write {archive}: {error.strerror or error}") from error
 
 
 def _stream(url: str, output_file: str, _: object, *, progress: bool) -> None:
-    """Download in pieces; pooch's own downloader leaves the connection open where it fails."""
+    """Download in pieces; pooch's own downloader leaves the connection open when it fails."""
     import requests
     from tqdm import tqdm
 
@@ -106,9 +106,9 @@ def _stream(url: str, output_file: str, _: object, *, progress: bool) -> None:
 
 
 def _unpack(layout: Layout, archive: Path) -> None:
-    """Copy the batches out of the archive, each in one step; only all together count as the data set."""
-    # Only plain files of known names are copied, under names of ours: nothing an archive says about paths,
-    # links or modes is followed. (tarfile's own filters are not in every Python 3.11.)
+    """Copy the batch files out of the archive, each atomically."""
+    # Only plain files with known names are copied, to paths chosen here: paths, links and modes in the archive are
+    # ignored. (Not every Python 3.11 has the extraction filters of tarfile.)
     wanted = {f"{layout.folder}/{name}": name for name in layout.names}
     try:
         with tarfile.open(archive, "r|gz") as tar:

@@ -1,4 +1,4 @@
-"""A data set of the benchmark by its name, from its official files or from scikit-learn."""
+"""Load a data set of the benchmark by name, from its official files or from scikit-learn."""
 
 from __future__ import annotations
 
@@ -33,18 +33,17 @@ _TRAITS = {
 
 
 def load_images(name: str, *, root: Path | None = None, split_file: Path | None = None) -> ImageData:
-    """Read a data set from its official files.
+    """Load a data set.
 
     Args:
         name: One of ``DATASETS``.
-        root: The folder that holds the files (``--data``); without it they are searched as
-            ``find_images`` says.
+        root: The folder that holds the files (``--data``); by default as in ``find_images``.
         split_file: An official split file (``cifar-split.txt``, ``cifar100-test-split.txt``,
-            ``imagenet-16-120-test-split.txt``); without it our own seeded halves.
+            ``imagenet-16-120-test-split.txt``); by default nbeval's own seeded halves.
 
     Raises:
-        UsageError: If the name is not known, or digits is given a split file.
-        NbevalError: If files are missing, damaged, or not what they should be.
+        UsageError: If the name is unknown, or a split file is given for digits.
+        NbevalError: If files are missing, damaged, or not the official ones.
     """
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)

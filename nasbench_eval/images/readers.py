@@ -1,4 +1,4 @@
-"""Reading official batches: pickled dictionaries of ``data`` (n, 3*H*W, channel after channel) and labels."""
+"""Read official batch files: pickled dictionaries of ``data`` (n, 3*H*W), channel by channel, and labels."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Batch(NamedTuple):
 
 
 class Format(NamedTuple):
-    """What a data set's batches must look like."""
+    """The expected content of a data set's batch files."""
 
     side: int  # height and width in pixels
-    labels: str  # the key of the labels
-    first: int  # the smallest label as written
-    last: int  # the largest label as written
+    labels: str  # key of the labels
+    first: int  # smallest label in the file
+    last: int  # largest label in the file
 
 
 FORMATS = {
@@ -43,10 +43,10 @@ def read_images(found: Found, classes: int) -> tuple[Batch, Batch]:
 
     Args:
         found: The files.
-        classes: Only images of the first so many classes are kept (ImageNet16 has 1,000); labels start at 0.
+        classes: Keep only the images of the first ``classes`` classes (ImageNet16 has 1,000). Labels start at 0.
 
     Raises:
-        NbevalError: If a file is damaged, or is not a batch of this data set.
+        NbevalError: If a file is damaged, or is not a batch file of this data set.
     """
     form = FORMATS[found.layout.folder]
     batches = {}
@@ -65,8 +65,8 @@ def read_images(found: Found, classes: int) -> tuple[Batch, Batch]:
 
 
 def _load(content: bytes, path: Path) -> dict[str, Any]:
-    """Unpickle one batch; keys written by Python 2 (bytes) and by Python 3 (text) come out alike."""
-    # "bytes" leaves what Python 2 wrote as it is: decoding its pixels to text and back only costs time.
+    """Unpickle one batch file; the keys become text, whether Python 2 (bytes) or Python 3 (text) wrote them."""
+    # "bytes" keeps the strings of Python 2 as bytes: decoding the pixels to text and back only costs time.
     batch = restricted_load(io.BytesIO(content), NUMPY_ARRAYS, name=str(path), encoding="bytes")
     if not isinstance(batch, dict):
         raise NbevalError(f"{path} holds a {type(batch).__name__}, not a dictionary of images and labels")
@@ -74,27 +74,27 @@ def _load(content: bytes, path: Path) -> dict[str, Any]:
 
 
 def _checked(batch: dict[str, Any], form: Format, path: Path) -> Batch:
-    """Return a batch's images with labels from 0, or say what is wrong with it."""
+    """Return the images of a batch with labels from 0, or raise an error that says what is wrong with it."""
     missing = [key for key in ("data", form.labels) if key not in batch]
     if missing:
-        raise NbevalError(f"{path} is not a batch of this data set: it has no {' and no '.join(missing)}")
+        raise NbevalError(f"{path} is not a batch file of this data set: it has no {' and no '.join(missing)}")
     data, written = batch["data"], batch[form.labels]
     size = 3 * form.side**2
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim < 2 or math.prod(data.shape[1:]) != size:
         shape = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
-        raise NbevalError(f"{path}: its images are {shape}, and should be uint8 (n, {size})")
+        raise NbevalError(f"{path}: its images are {shape}, but must be uint8 (n, {size})")
     try:
         labels = np.asarray(written)
     except ValueError:  # lists of different lengths
         labels = np.empty(0)
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu") or len(labels) != len(data):
-        raise NbevalError(f"{path}: it should have one whole number as label for each of its {len(data)} images")
+        raise NbevalError(f"{path}: expected one integer label for each of its {len(data)} images")
     wrong = np.flatnonzero((labels < form.first) | (labels > form.last))
     if wrong.size:
         raise NbevalError(
             f"{path}: label {labels[wrong[0]]} of image {wrong[0]} is not in {form.first}..{form.last}: "
-            "not the official file, or damaged"
+            "the file is damaged or not the official one"
         )
-    # A pickled array may come as a read-only view of the file's bytes; torch wants its own.
+    # A pickled array may be a read-only view of the file's bytes; torch needs a writable one.
     pixels = np.require(data.reshape(-1, 3, form.side, form.side), requirements=["C", "W"])
     return Batch(pixels, labels.astype(np.int64) - form.first)

@@ -1,4 +1,4 @@
-"""Which images belong to which part: our own seeded splits, and the official split files."""
+"""Which images belong to which part: nbeval's own seeded splits, and the official split files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nasbench_eval.utils.files import sha256_of
 from nasbench_eval.utils.rng import Streams
 
 SPLIT_SEED = 0
-"""Seed of every split of ours. It is no run's seed: whatever theirs, all runs search on the same images."""
+"""Seed of nbeval's own splits. It does not depend on the seed of a run: all runs use the same images."""
 
 # cifar-split.txt halves the training set, the other two files halve the test set.
 _KEYS = (("train", "valid"), ("xvalid", "xtest"))
@@ -23,7 +23,7 @@ Indices = npt.NDArray[np.int64]
 
 
 class Split(NamedTuple):
-    """Two disjoint, sorted halves, and in words how they were made."""
+    """Two disjoint, sorted halves, and a description of how they were made."""
 
     first: Indices
     second: Indices
@@ -31,20 +31,20 @@ class Split(NamedTuple):
 
 
 def _shuffled(purpose: str, n: int) -> Indices:
-    # numpy promises that raw draws never change between versions; for `permutation` it does not.
+    # numpy promises that raw draws never change between versions, but not that `permutation` does not.
     raw = Streams(SPLIT_SEED).numpy(f"split {purpose}").bit_generator.random_raw(n)
     return np.argsort(raw, kind="stable").astype(np.int64)
 
 
 def seeded_split(name: str, n: int) -> Split:
-    """Return ``n`` images of a data set in two random halves, the same ones for everybody."""
+    """Split ``n`` images of a data set into two random halves, the same on every machine."""
     order = _shuffled(name, n)
     first, second = np.sort(order[: n // 2]), np.sort(order[n // 2 :])
     return Split(first, second, f"seeded random halves {len(first):,}/{len(second):,}, seed {SPLIT_SEED}")
 
 
 def stratified_parts(name: str, labels: Indices, shares: tuple[float, ...]) -> tuple[list[Indices], str]:
-    """Return sorted indices of parts with the given shares of every class, and how they were made."""
+    """Return the sorted indices of parts with the given shares of every class, and a description."""
     order = _shuffled(name, len(labels))
     parts: list[list[Indices]] = [[] for _ in shares]
     for label in np.unique(labels):
@@ -60,15 +60,15 @@ def stratified_parts(name: str, labels: Indices, shares: tuple[float, ...]) -> t
 def split_from_file(path: Path, n: int) -> Split:
     """Read a split file of NAS-Bench-201's authors (AutoDL-Projects, ``configs/nas-benchmark``).
 
-    The text is JSON: ``{"train": ["int", ["0", "5", ...]], "valid": ["int", [...]]}``, or with the keys
-    ``xvalid`` and ``xtest`` where it halves a test set.
+    The file is JSON: ``{"train": ["int", ["0", "5", ...]], "valid": ["int", [...]]}``. A file that halves a test set
+    has the keys ``xvalid`` and ``xtest`` instead.
 
     Args:
         path: The file.
-        n: How many images there are to split.
+        n: Number of images to split.
 
     Raises:
-        NbevalError: If it is not such a file, or its two lists do not hold each of the ``n`` images once.
+        NbevalError: If it is not a split file, or its two lists do not contain each of the ``n`` images once.
     """
     try:
         content = json.loads(path.read_text())
@@ -78,13 +78,13 @@ def split_from_file(path: Path, n: int) -> Split:
         if isinstance(content, dict) and set(content) == set(keys):
             break
     else:
-        raise NbevalError(f"{path} is not a split file: it should have the keys train and valid, or xvalid and xtest")
+        raise NbevalError(f"{path} is not a split file: it must have the keys train and valid, or xvalid and xtest")
     first, second = (_indices(content[key], f"{path}, {key}") for key in keys)
     both = np.sort(np.concatenate([first, second]))
     if not np.array_equal(both, np.arange(n)):
         raise NbevalError(
             f"{path} does not split these {n:,} images: "
-            f"its {len(first):,} + {len(second):,} indices should hold each of 0..{n - 1} once"
+            f"its {len(first):,} + {len(second):,} indices must contain each of 0..{n - 1} once"
         )
     words = f"{path.name} (sha256 {sha256_of(path)[:8]}), {len(first):,}/{len(second):,}"
     return Split(first, second, words)
@@ -95,7 +95,7 @@ def _indices(value: object, where: str) -> Indices:
         case ["int", [*texts]]:
             pass
         case _:
-            raise NbevalError(f'{where}: should be ["int", ["0", "1", ...]]')
+            raise NbevalError(f'{where}: must be ["int", ["0", "1", ...]]')
     try:
         return np.sort(np.array([int(str(text)) for text in texts], dtype=np.int64))
     except (ValueError, OverflowError) as error:

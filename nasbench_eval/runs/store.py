@@ -37,8 +37,6 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.utils.files import atomic_write
 
 RUN_SCHEMA = 1
-BLOCKS = ("standard HPO", "weight sharing")
-"""Kinds of methods: the blocks of a comparison table."""
 OWN = ("run_id", "seed", "started", "finished")
 """Record fields in which the runs of a bundle differ."""
 TEST_ACC = "test_acc."

@@ -1,4 +1,4 @@
-"""The benchmark table: every cell's accuracies and costs in one Parquet file of ours. Needs no torch."""
+"""The benchmark table: accuracies and costs of every cell in one Parquet file. Needs no torch."""
 
 from nasbench_eval.table.locate import find_table
 from nasbench_eval.table.schema import SCHEMA_VERSION, Key

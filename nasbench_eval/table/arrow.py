@@ -1,4 +1,4 @@
-"""Arrow's columns as numpy arrays, without what Arrow's own ``to_numpy`` costs."""
+"""Convert Arrow columns to numpy arrays without importing pandas."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def as_numpy(column: pa.ChunkedArray) -> np.ndarray:
-    """Return a column of numbers as a read-only array, without a copy where it is in one piece.
+    """Return a column of numbers as a read-only array, without a copy if it is in one chunk.
 
-    ``to_numpy`` imports pandas, a third of a second for a command that answers in a millisecond; DLPack does not, but
-    knows no nulls: a column with nulls takes the slow way, and they become NaN.
+    Arrow's own ``to_numpy`` imports pandas, which takes a third of a second. DLPack does not, but has no nulls: a
+    column with nulls goes through ``to_numpy``, and the nulls become NaN.
     """
     chunk = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     values = np.asarray(chunk.to_numpy(zero_copy_only=False)) if chunk.null_count else np.from_dlpack(chunk)

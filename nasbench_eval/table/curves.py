@@ -1,8 +1,8 @@
-"""The optional second file: accuracy and loss after every epoch, a row a cell in official order. Needs no torch.
+"""The optional second file of a table: accuracy and loss after every epoch. Needs no torch.
 
-Columns are named as the table's (``nasbench_eval.table.schema``), per trial only, and hold lists of EPOCHS
-float32, NaN where an epoch was not evaluated, null where the trial was not run. Rows are grouped by ``ROWS``,
-so that one cell's curve reads one small block.
+It has one row per cell in official order. The columns are named as in the table (``nasbench_eval.table.schema``), for
+single trials only. They hold lists of EPOCHS float32 values: NaN where an epoch was not evaluated, null where the trial
+was not run. A row group has ``ROWS`` rows, so that the curve of one cell is read from a small block.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS = 125
-"""Cells a row group."""
+"""Cells per row group."""
 
 HASH_KEY = b"nbeval.table"
 """Metadata: the content hash of the table the curves belong to."""
 
 
 def curves_path(table: Path) -> Path:
-    """Return where the curves of a table file lie: beside it."""
+    """Return the path of the learning curves of a table file: beside it."""
     return table.with_suffix(".curves.parquet")
 
 
@@ -36,10 +36,10 @@ class CurveFile:
 
     Args:
         path: The file.
-        content_hash: The table's; the file must have been written with this table.
+        content_hash: The content hash of the table; the file must have been written with it.
 
     Raises:
-        NbevalError: If the file is missing, unreadable, or another table's.
+        NbevalError: If the file is missing, unreadable, or belongs to another table.
     """
 
     def __init__(self, path: Path, content_hash: str) -> None:
@@ -54,15 +54,15 @@ class CurveFile:
             ) from None
         except (pa.ArrowException, OSError) as error:
             raise NbevalError(
-                f"{path} is not a readable Parquet file ({str(error).splitlines()[0]}): make it again"
+                f"{path} is not a readable Parquet file ({str(error).splitlines()[0]}): build it again"
             ) from None
         found = (self._file.schema_arrow.metadata or {}).get(HASH_KEY, b"").decode()
         if found != content_hash or self._file.metadata.num_rows != N_CELLS:
-            raise NbevalError(f"the learning curves at {path} are not this table's: make both again")
+            raise NbevalError(f"the learning curves at {path} belong to another table: build both again")
         self.keys = tuple(Key.parse(name) for name in self._file.schema_arrow.names)
 
     def trials(self, key: Key) -> list[Key]:
-        """Return the columns that a key stands for: all trials where it is the mean, else itself.
+        """Return the columns of a key: of all trials if it is a mean, otherwise of the key itself.
 
         Raises:
             NbevalError: If there is none.
@@ -70,11 +70,11 @@ class CurveFile:
         found = [k for k in self.keys if k == key or (key.trial == MEAN and k._replace(trial=MEAN) == key)]
         if not found:
             there = sorted(str(k) for k in self.keys if k.dataset == key.dataset and k.metric == key.metric)
-            raise NbevalError(f"there are no curves {key}; of {key.dataset} there are {', '.join(there) or 'none'}")
+            raise NbevalError(f"there are no curves {key}; for {key.dataset} there are {', '.join(there) or 'none'}")
         return found
 
     def curve(self, index: int, key: Key) -> np.ndarray | None:
-        """Return one trial's curve, float32 of shape (epochs,); None where the trial was not run."""
+        """Return the curve of one trial, float32 (epochs,), or None if the trial was not run."""
         lists = self._column(key, index // ROWS)
         row = index % ROWS
         if lists.slice(row, 1).null_count:
@@ -83,7 +83,7 @@ class CurveFile:
         return np.from_dlpack(lists.values.slice(start, end - start))
 
     def column(self, key: Key) -> np.ndarray:
-        """Return one trial's curves of all cells, float32 of shape (15,625, epochs), NaN where there is none."""
+        """Return one trial's curves of all cells, float32 (15625, epochs), NaN where there is none."""
         full = np.full((N_CELLS, key.epochs or 0), np.nan, dtype=np.float32)
         for group in range(self._file.num_row_groups):
             lists = self._column(key, group)

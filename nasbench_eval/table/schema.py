@@ -1,6 +1,6 @@
-"""The table's schema, version 1: what its columns are called, what they mean, what its metadata says.
+"""The schema of the table, version 1: the names and meaning of its columns, and its metadata.
 
-One row a cell, in the official order (row number = official index), and these columns:
+One row per cell, in official order (the row number is the official index), and these columns:
 
 ==================================================  ========================================================
 ``arch``                                            architecture string
@@ -13,10 +13,10 @@ One row a cell, in the official order (row number = official index), and these c
 ``DATASET/-/-/latency_s/mean``                      seconds of one forward pass, as the benchmark measured it
 ==================================================  ========================================================
 
-``TRIAL`` is the trial's seed, or ``mean``: the mean over the trials that were run. A missing trial is NaN.
-``EPOCHS`` is the length of the schedule (12 and 200 in NAS-Bench-201), always its last epoch.
-``SPLIT`` is ``EVALUATED`` or ``EVALUATED@TRAINED``: the part that was evaluated, and the part the network was
-trained on where it is not the data set's usual one. See ``SPLITS``.
+``TRIAL`` is the seed of a trial, or ``mean``: the mean over the trials that were run. A missing trial is NaN.
+``EPOCHS`` is the length of the schedule (12 or 200 in NAS-Bench-201); values are from its last epoch.
+``SPLIT`` is ``EVALUATED`` or ``EVALUATED@TRAINED``: the part that was evaluated, and the part that the network was
+trained on if that is not the usual one of the data set. See ``SPLITS``.
 
 The metadata is one JSON object under the Parquet key ``nbeval``; see :class:`Metadata`.
 """
@@ -61,11 +61,11 @@ SPLITS: dict[str, dict[str, tuple[str, str]]] = {
         "valid+test": ("train (151,700)", "official validation set (6,000)"),
     },
 }
-"""NAS-Bench-201's data sets and splits: (trained on, evaluated on), with the number of images."""
+"""The data sets and splits of NAS-Bench-201: (trained on, evaluated on), with the number of images."""
 
 
 class Key(NamedTuple):
-    """What one column holds; ``epochs`` is None where the value does not depend on a schedule."""
+    """The content of one column; ``epochs`` is None if the value does not depend on a schedule."""
 
     dataset: str
     epochs: int | None
@@ -86,10 +86,10 @@ class Key(NamedTuple):
 
     @staticmethod
     def parse(column: str) -> Key:
-        """Read a column's name.
+        """Read the name of a column.
 
         Raises:
-            NbevalError: If it does not have the five parts of the schema or names an unknown metric.
+            NbevalError: If it does not have the five parts of the schema, or the metric is unknown.
         """
         parts = column.split("/")
         if len(parts) != 5 or parts[3] not in METRICS or not (parts[1] == "-" or parts[1].isdigit()):
@@ -111,15 +111,15 @@ def trials_by_mean(keys: Iterable[Key]) -> dict[Key, list[Key]]:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a table says of itself.
+    """The metadata of a table.
 
     Attributes:
         name: The benchmark, such as ``NAS-Bench-201``.
-        content_hash: SHA-256 over the columns' names and values, whatever way they are stored.
-        source: Where the numbers came from: file names, their SHA-256, the reader that made the table.
-        splits: Per data set and split, (trained on, evaluated on) in words.
+        content_hash: SHA-256 of the names and values of all columns, independent of how they are stored.
+        source: The origin of the numbers: file names, their SHA-256, the reader that made the table.
+        splits: Per data set and split, descriptions of (trained on, evaluated on).
         schema: ``SCHEMA_VERSION`` of the writer.
-        created: When the table was written, ISO 8601, UTC.
+        created: When the table was written: ISO 8601, UTC.
     """
 
     name: str
@@ -138,7 +138,7 @@ class Metadata:
         """Read the metadata.
 
         Raises:
-            NbevalError: If the schema's version is not this one's.
+            NbevalError: If the table has another version of the schema.
         """
         values = json.loads(text)
         if values.get("schema") != SCHEMA_VERSION:
@@ -150,7 +150,7 @@ class Metadata:
 
 
 def content_hash(columns: Mapping[Key, np.ndarray]) -> str:
-    """Return the SHA-256 over the columns by name, each as little-endian float32 in official order."""
+    """Return the SHA-256 of the columns sorted by name, each as little-endian float32 in official order."""
     digest = hashlib.sha256()
     for name, values in sorted((str(key), values) for key, values in columns.items()):
         digest.update(name.encode() + b"\0")

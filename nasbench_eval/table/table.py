@@ -27,8 +27,8 @@ _SOURCE_OF_ARCH = "arch"
 class Table:
     """True accuracies and costs of all 15,625 cells.
 
-    A column is read when it is first asked for. Accuracies are top-1 in percent, seconds are simulated. A
-    number that is not in the table raises; nothing is imputed.
+    A column is read when it is first used. Accuracies are top-1 in percent, seconds are simulated. Asking for a number
+    that is not in the table raises an error; nothing is imputed.
     """
 
     def __init__(self, columns: Mapping[Key, np.ndarray], metadata: Metadata, path: Path | None = None) -> None:
@@ -44,7 +44,7 @@ class Table:
         """Open a table file.
 
         Raises:
-            NbevalError: If the file is missing, not Parquet, not a table of ours, or of another schema.
+            NbevalError: If the file is missing, is not Parquet, is not a table of nbeval, or has another schema.
         """
         path = Path(path)
         columns = _ParquetColumns(path)
@@ -54,10 +54,10 @@ class Table:
     def build(columns: Mapping[Key, np.ndarray], *, name: str, source: dict[str, Any], splits: Any = None) -> Table:
         """Make a table in memory from float columns of 15,625 values in official order.
 
-        Columns that hold the trials' mean are added where trials are there and the mean is not.
+        If there are columns of trials without their mean, the column of the mean is added.
 
         Raises:
-            NbevalError: If a column has another length.
+            NbevalError: If the length of a column is not 15,625.
         """
         full = {key: np.ascontiguousarray(values, dtype=np.float32) for key, values in columns.items()}
         for key, values in full.items():
@@ -76,7 +76,7 @@ class Table:
         return Table(full, metadata)
 
     def save(self, path: str | Path) -> Table:
-        """Write the table to a file, whole or not at all, and return it as opened from there."""
+        """Write the table to a file atomically, and return it as opened from there."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -107,10 +107,10 @@ class Table:
 
         Args:
             cell: The cell.
-            dataset: ``cifar10``, ``cifar100``, ``imagenet16-120``, or another the table has.
+            dataset: ``cifar10``, ``cifar100``, ``imagenet16-120``, or another data set of the table.
             split: The part evaluated: ``train``, ``valid``, ``test``, ...; see ``schema.SPLITS``.
-            epochs: The schedule: 200, or 12 for the separate short one.
-            trial: A trial's seed; None is the mean over the trials run.
+            epochs: The length of the schedule: 200, or 12 for the separate short one.
+            trial: The seed of a trial; None is the mean over the trials that were run.
 
         Raises:
             NbevalError: If the table lacks the column, or the trial was not run for this cell.
@@ -118,7 +118,7 @@ class Table:
         return self._value(cell, Key(dataset, epochs, split, "accuracy", MEAN if trial is None else str(trial)))
 
     def train_seconds(self, cell: Cell, dataset: str, *, epochs: int, part: str = "train") -> float:
-        """Return the simulated seconds of a training run of all ``epochs`` epochs on a part of the data set.
+        """Return the simulated seconds of training for all ``epochs`` epochs on a part of the data set.
 
         Raises:
             NbevalError: If the table lacks the column.
@@ -134,11 +134,11 @@ class Table:
         return self._value(cell, Key(dataset, epochs, split, "eval_seconds"))
 
     def cost(self, cell: Cell, dataset: str) -> dict[str, float]:
-        """Return what the table knows of the network's cost, by metric.
+        """Return the costs of a cell's network that the table has, by metric.
 
         Returns:
-            ``params_mb`` (millions), ``flops_m`` (multiply-adds of one image, millions) and ``latency_s`` (seconds
-            of one forward pass, as the benchmark measured it), those that the table has.
+            ``params_mb`` (millions), ``flops_m`` (multiply-adds for one image, millions) and ``latency_s`` (seconds
+            of one forward pass, as measured by the benchmark), as far as the table has them.
 
         Raises:
             NbevalError: If the table has none of them.
@@ -158,18 +158,18 @@ class Table:
         metric: str = "accuracy",
         trial: int | None = None,
     ) -> np.ndarray:
-        """Return accuracy or loss after each epoch, from the second file beside the table.
+        """Return accuracy or loss after each epoch, from the file of learning curves beside the table.
 
         Args:
             cell: The cell.
             dataset: As for ``accuracy``.
             split: As for ``accuracy``.
-            epochs: The schedule.
+            epochs: The length of the schedule.
             metric: ``accuracy`` or ``loss``.
-            trial: A trial's seed; None is the mean over the trials run.
+            trial: The seed of a trial; None is the mean over the trials that were run.
 
         Returns:
-            float32 of shape (epochs,), NaN where no trial was evaluated after that epoch.
+            float32 (epochs,), NaN where no trial was evaluated after that epoch.
 
         Raises:
             NbevalError: If there is no such file or curve, or the trial was not run.
@@ -184,10 +184,10 @@ class Table:
     def curves(
         self, dataset: str, split: str, *, epochs: int, metric: str = "accuracy", trial: int | None = None
     ) -> np.ndarray:
-        """Return the curves of all cells in official order; the arguments are those of ``curve``.
+        """Return the curves of all cells in official order; the arguments are as for ``curve``.
 
         Returns:
-            float32 of shape (15,625, epochs), NaN where no trial was evaluated.
+            float32 (15625, epochs), NaN where no trial was evaluated.
 
         Raises:
             NbevalError: If there is no such file or curve.
@@ -199,7 +199,7 @@ class Table:
     def _curve_file(self) -> CurveFile:
         if self._curves is None:
             if self.path is None:
-                raise NbevalError("the table is in memory only: save it to have learning curves beside it")
+                raise NbevalError("the table is only in memory: save it to have learning curves beside it")
             self._curves = CurveFile(curves_path(self.path), self.metadata.content_hash)
         return self._curves
 
@@ -212,7 +212,7 @@ class Table:
         epochs: int | None,
         trial: int | None = None,
     ) -> np.ndarray:
-        """Return one column for all cells in official order, float32; NaN where a trial was not run.
+        """Return one column for all cells in official order: float32, NaN where a trial was not run.
 
         Raises:
             NbevalError: If the table lacks the column.
@@ -220,7 +220,7 @@ class Table:
         return self.values(Key(dataset, epochs, split, metric, MEAN if trial is None else str(trial)))
 
     def values(self, key: Key) -> np.ndarray:
-        """Return the column of a key for all cells in official order, float32; NaN where a trial was not run.
+        """Return the column of a key for all cells in official order: float32, NaN where a trial was not run.
 
         Raises:
             NbevalError: If the table lacks the column.
@@ -231,27 +231,27 @@ class Table:
             raise self._missing(key) from None
 
     def best(self, dataset: str, split: str = "test", *, epochs: int | None = None) -> tuple[Cell, float]:
-        """Return the cell with the highest mean accuracy, and that accuracy in percent; as ``top``."""
+        """Return the cell with the highest mean accuracy, and that accuracy in percent; see ``top``."""
         return self.top(dataset, split, count=1, epochs=epochs)[0]
 
     def top(
         self, dataset: str, split: str = "test", *, count: int, epochs: int | None = None
     ) -> list[tuple[Cell, float]]:
-        """Return the ``count`` cells of highest mean accuracy, best first, ties in official order.
+        """Return the ``count`` cells with the highest mean accuracy, best first, ties in official order.
 
         Args:
             dataset: As for ``accuracy``.
             split: As for ``accuracy``.
-            count: How many cells.
-            epochs: The schedule; None is the longest one.
+            count: Number of cells.
+            epochs: The length of the schedule; None is the longest one.
 
         Raises:
-            NbevalError: If the table lacks the column, or has no value in it.
+            NbevalError: If the table lacks the column, or the column is empty.
         """
         if epochs is None:
             epochs = self.longest(dataset)
         values = self.column(dataset, split, epochs=epochs)
-        # The largest first, NaN last, equal values by index.
+        # Largest first, NaN last, equal values by index.
         order = np.argsort(-values, kind="stable")[:count]
         found = [(Cell.from_index(int(i)), float(values[i])) for i in order if not np.isnan(values[i])]
         if not found:
@@ -260,34 +260,34 @@ class Table:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """The data sets the table knows, in its own order."""
+        """The data sets of the table, in the order of its columns."""
         return tuple(dict.fromkeys(key.dataset for key in self.keys))
 
     def epochs(self, dataset: str) -> tuple[int, ...]:
-        """Return the lengths of the schedules that a data set has, ascending."""
+        """Return the lengths of the schedules of a data set, ascending."""
         return tuple(sorted({key.epochs for key in self.keys if key.dataset == dataset and key.epochs is not None}))
 
     def longest(self, dataset: str) -> int:
-        """Return the longest schedule of a data set, whose accuracy counts as a cell's truth: 200 in NAS-Bench-201.
+        """Return the longest schedule of a data set, whose accuracy is the true one: 200 in NAS-Bench-201.
 
         Raises:
-            NbevalError: If the table does not know the data set.
+            NbevalError: If the table does not have the data set.
         """
         if not (schedules := self.epochs(dataset)):
             raise unknown("data set in the table", dataset, self.datasets)
         return schedules[-1]
 
     def trials(self, dataset: str, split: str, *, epochs: int) -> tuple[int, ...]:
-        """Return the seeds of the trials that an accuracy column has."""
+        """Return the seeds of the trials of which the table has the accuracy."""
         return tuple(
             sorted(int(k.trial) for k in self.keys if k[:4] == (dataset, epochs, split, "accuracy") and k.trial != MEAN)
         )
 
     def noise(self, dataset: str, split: str, *, epochs: int) -> float:
-        """Return the standard deviation between a cell's trials, pooled over all cells, in percentage points.
+        """Return the standard deviation between the trials of a cell, pooled over all cells, in percentage points.
 
-        The within-cell variances (ddof 1) are averaged, weighted by their degrees of freedom. NaN where there
-        are no trials.
+        The variances within cells (ddof 1) are averaged, weighted by their degrees of freedom. NaN if there are fewer
+        than two trials.
         """
         seeds = self.trials(dataset, split, epochs=epochs)
         if len(seeds) < 2:
@@ -299,13 +299,13 @@ class Table:
         return float(np.sqrt(squares.sum() / freedom)) if freedom else math.nan
 
     def archs(self) -> list[str]:
-        """Return the architecture strings as the file has them, row by row."""
+        """Return the architecture strings in the file, row by row."""
         if isinstance(self._columns, _ParquetColumns):
             return self._columns.archs()
         return list(all_archs())
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the whole table, one row a cell in official order, columns named as in the schema."""
+        """Return the whole table: one row per cell in official order, columns named as in the schema."""
         import pandas as pd
 
         frame = pd.DataFrame({str(key): self._columns[key] for key in sorted(self.keys, key=str)})
@@ -317,20 +317,20 @@ class Table:
             return unknown("data set in the table", key.dataset, self.datasets)
         there = sorted({str(k) for k in self.keys if k.dataset == key.dataset and k.metric == key.metric})
         return NbevalError(
-            f"the table has no column {key}; of {key.dataset} {key.metric} it has "
+            f"the table has no column {key}; for {key.dataset} {key.metric} it has "
             f"{', '.join(there) if there else 'none'}"
         )
 
 
 class _ParquetColumns(Mapping[Key, np.ndarray]):
-    """The float columns of a table file, each read when first asked for."""
+    """The float columns of a table file, each read when it is first used."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            # Mapping the file, a few megabytes, keeps later columns readable if it is replaced meanwhile.
+            # Mapping the file, a few megabytes, keeps its columns readable if it is replaced later.
             self._file = pq.ParquetFile(path, memory_map=True)
         except FileNotFoundError:
             raise NbevalError(f"no table at {path}") from None
@@ -341,7 +341,7 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
         metadata = (self._file.schema_arrow.metadata or {}).get(_META_KEY)
         if metadata is None:
             raise NbevalError(
-                f"{path} is Parquet, but not a table of nbeval's: make one with `nbeval table import {path}`"
+                f"{path} is a Parquet file, but not a table of nbeval: make one with `nbeval table import {path}`"
             )
         self.metadata = Metadata.from_json(metadata)
         if self._file.metadata.num_rows != N_CELLS:
@@ -369,7 +369,7 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
 
 
 def _mean_over_trials(values: np.ndarray) -> np.ndarray:
-    """Mean over axis 0, leaving out the trials that were not run; NaN where none was."""
+    """Return the mean over axis 0 without the trials that were not run; NaN where none was."""
     runs = np.sum(~np.isnan(values), axis=0)
     total = np.nansum(values.astype(np.float64), axis=0)
     return np.where(runs > 0, total / np.maximum(runs, 1), np.nan).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What must hold for any table, and what is known of NAS-Bench-201: ``nbeval table verify``."""
+"""Check a table: what must hold for any table, and what is known about NAS-Bench-201. ``nbeval table verify``."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ RANGES = {
     "flops_m": (0.0, 1000.0),
     "latency_s": (0.0, 10.0),
 }
-"""The lowest and highest value a metric can have; sizes and latency are bounded by a wide margin."""
+"""The lowest and highest possible value of each metric; the bounds on sizes and latency are generous."""
 
 OPTIMA = {"cifar10": (6111, 94.373), "cifar100": (9930, 73.513), "imagenet16-120": (857, 47.311)}
-"""The best test accuracy after 200 epochs, mean over trials: index and percent (NATS-Bench's files)."""
+"""The best test accuracy after 200 epochs, mean over trials: index and percent (from NATS-Bench's files)."""
 
 ALL_SKIP = {"cifar10": 54.297, "cifar100": 15.607, "imagenet16-120": 16.322}
-"""The same accuracy of the cell of skip connections alone, which collapsed searches return."""
+"""The same accuracy of the cell with only skip connections, which collapsed searches return."""
 
 ALL_SKIP_INDEX = 1835
 
@@ -39,7 +39,7 @@ RELEASES = {
     "NAS-Bench-201-v1_1": {1: 2225, 2: 5439, 3: 7961},
     "NAS-Bench-201-v1_0": {1: 6219, 2: 1621, 3: 7785},
 }
-"""How many cells have how many 200-epoch trials: NATS-Bench's as counted, the others as their authors state."""
+"""Cells by their number of 200-epoch trials: counted for NATS-Bench, as stated by the authors for the others."""
 
 COUNTED = ("NATS-tss-v1_0",)
 
@@ -48,7 +48,7 @@ NAME = "NAS-Bench-201"
 
 @dataclass(frozen=True)
 class Check:
-    """What one check of a table found: a word of what was looked at, what is wrong, what is only remarkable."""
+    """The result of one check of a table: what was checked, what is wrong, and what is only worth noting."""
 
     name: str
     detail: str
@@ -63,10 +63,10 @@ class Difference:
     Attributes:
         key: The column.
         largest: The difference.
-        index: The cell where it is.
-        values: The two values there.
-        cells: In how many cells the two differ beyond the tolerance.
-        lone: In how many cells only one of the two has a value.
+        index: The cell with that difference.
+        values: The two values of that cell.
+        cells: Number of cells in which the two differ by more than the tolerance.
+        lone: Number of cells for which only one of the two has a value.
     """
 
     key: Key
@@ -78,10 +78,10 @@ class Difference:
 
 
 def verify(table: Table) -> list[Check]:
-    """Check a table: cells, ranges, means, what is known of the benchmark, trials, provenance, content.
+    """Check a table: cells, ranges, means, known accuracies of the benchmark, trials, provenance, content.
 
     Returns:
-        One entry a check, in this order; the table is sound if none has problems.
+        One entry per check, in this order; the table is sound if none has problems.
     """
     checks = [_cells(table), _ranges(table), _means(table)]
     if table.metadata.name == NAME:
@@ -90,12 +90,12 @@ def verify(table: Table) -> list[Check]:
 
 
 def compare(table: Table, other: Table, *, tolerance: float = 0.001) -> list[Difference]:
-    """Return, for the columns both tables have, where they differ most, the most differing column first.
+    """Compare the columns that two tables have in common; the column with the largest difference comes first.
 
     Args:
         table: One table.
         other: The other.
-        tolerance: What two values may differ by, beyond float32's own rounding.
+        tolerance: By how much two values may differ, in addition to the rounding of float32.
     """
     found = []
     for key in sorted(set(table.keys) & set(other.keys), key=str):
@@ -117,11 +117,11 @@ def compare(table: Table, other: Table, *, tolerance: float = 0.001) -> list[Dif
 
 
 def range_errors(table: Table, *, partial: bool = False) -> Iterator[str]:
-    """Yield one line for each column that has a value out of range, or a mean that is missing.
+    """Yield one line for each column with a value out of range or a missing mean.
 
     Args:
         table: The table.
-        partial: Allow means to be missing, as in a table of some of the cells.
+        partial: Allow missing means, as in a table of only some of the cells.
     """
     for key in table.keys:
         values = table.values(key)
@@ -137,17 +137,17 @@ def range_errors(table: Table, *, partial: bool = False) -> Iterator[str]:
 
 
 def check_ranges(table: Table, *, partial: bool = False) -> None:
-    """Raise on the first value out of range.
+    """Raise an error for the first value out of range.
 
     Raises:
-        NbevalError: Naming the cell, the column and the value.
+        NbevalError: It names the cell, the column and the value.
     """
     for line in range_errors(table, partial=partial):
         raise NbevalError(line)
 
 
 def describe(index: int) -> str:
-    """Return a cell's index and architecture string for a message."""
+    """Return the index and the architecture string of a cell for a message."""
     return f"cell {index} ({Cell.from_index(index)})"
 
 
@@ -160,7 +160,7 @@ def _cells(table: Table) -> Check:
             break
     there = int(table.metadata.source.get("cells", N_CELLS))
     if there != N_CELLS:
-        problems.append(f"the table was made of {there:,} of the {N_CELLS:,} cells")
+        problems.append(f"the table has only {there:,} of the {N_CELLS:,} cells")
     return Check("cells", f"{len(archs):,} in official order", problems)
 
 
@@ -173,7 +173,7 @@ def _means(table: Table) -> Check:
     groups = trials_by_mean(table.keys)
     for key, trials in groups.items():
         if key not in table.keys:
-            problems.append(f"there is no column {key}, the mean of the trials that are there")
+            problems.append(f"there is no column {key}, the mean of the trials in the table")
             continue
         values = np.stack([table.values(k) for k in trials]).astype(np.float64)
         runs = np.sum(~np.isnan(values), axis=0)
@@ -183,7 +183,7 @@ def _means(table: Table) -> Check:
         if wrong.any():
             i = int(np.flatnonzero(wrong)[0])
             problems.append(
-                f"{key} of {describe(i)} is {_word(found[i])}, the mean of its trials is {_word(expected[i])}"
+                f"{key} of {describe(i)} is {_word(found[i])}, but the mean of its trials is {_word(expected[i])}"
                 f"{_more(wrong)}"
             )
     return Check("means", f"{len(groups)} equal the mean of their trials", problems)
@@ -204,7 +204,7 @@ def _known(table: Table) -> Check:
             problems.append(
                 f"{key} is highest, {_word(values[best])}, at {describe(best)}; expected {accuracy} at cell {index}"
             )
-    return Check("known cells", "the three optima and the cell of skip connections", problems)
+    return Check("known cells", "the three optima and the cell with only skip connections", problems)
 
 
 def _trials(table: Table) -> Check:
@@ -216,7 +216,7 @@ def _trials(table: Table) -> Check:
                 counts.append(np.sum(~np.isnan(np.stack(trials)), axis=0))
     if not counts:
         return Check("trials", "means only")
-    # A cell has as many trials as it has on all training sets.
+    # The number of trials of a cell is the smallest over the training sets.
     numbers, cells = np.unique(np.min(np.stack(counts), axis=0), return_counts=True)
     found = {int(number): int(count) for number, count in zip(numbers, cells, strict=True)}
     words = _trial_words(found)
@@ -226,7 +226,7 @@ def _trials(table: Table) -> Check:
     line = f"{words}; {release} has {_trial_words(RELEASES[release])}"
     if release in COUNTED:
         return Check("trials", words, [line])
-    return Check("trials", words, notes=[line + ", its authors say"])
+    return Check("trials", words, notes=[line + " according to its authors"])
 
 
 def _trial_words(counts: dict[int, int]) -> str:
@@ -235,17 +235,17 @@ def _trial_words(counts: dict[int, int]) -> str:
 
 def _provenance(table: Table) -> Check:
     source = table.metadata.source
-    # A table is made of a file, or by training: then the schedule and the images' hash say of what.
+    # A table is made from a file, or by training: then the schedule and the hash of the images are its origin.
     origin = "schedule" if "schedule" in source else "file"
     missing = [name for name in ("importer", origin, "sha256") if not source.get(name)]
-    problems = [f"the metadata do not name the source's {', '.join(missing)}"] if missing else []
+    problems = [f"the metadata lack the {', '.join(missing)} of the source"] if missing else []
     notes = [str(source["warning"])] if "warning" in source else []
     return Check("provenance", f"{source.get('importer', '?')}: {source.get(origin, '?')}", problems, notes)
 
 
 def _content(table: Table) -> Check:
     expected, found = table.metadata.content_hash, content_hash({key: table.values(key) for key in table.keys})
-    problems = [] if found == expected else [f"is {found}, the metadata say {expected}: values were changed"]
+    problems = [] if found == expected else [f"is {found}, but the metadata say {expected}: values were changed"]
     return Check("content hash", found[:16], problems)
 
 

@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of architecture search."""
+"""General helpers, independent of architecture search."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes and checksums of files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from nasbench_eval.errors import NbevalError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on success flush it to disk and rename it, else remove it.
+    """Yield a temporary path beside ``path``; on success flush it to disk and rename it, otherwise remove it.
 
     Raises:
-        NbevalError: If the disk is full, or the folder cannot be written.
+        NbevalError: If the disk is full, or the folder is not writable.
     """
     handle = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The leading dot and suffix keep readers that list *.parquet from ever seeing an unfinished file.
+        # The leading dot and the suffix hide an unfinished file from readers that list *.parquet.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         os.close(handle)
         temporary = Path(name)
@@ -30,7 +30,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            # mkstemp makes files private; results are to be as readable as any other file of the user's.
+            # mkstemp makes files private; results get the user's usual permissions.
             umask = os.umask(0)
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)
@@ -39,10 +39,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
             with suppress(FileNotFoundError):
                 temporary.unlink()
     except OSError as error:
-        raise NbevalError(f"cannot write {path}: {error.strerror or error}; nothing there was changed") from error
+        raise NbevalError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
 
 
 def sha256_of(path: Path) -> str:
-    """Return a file's SHA-256 as hexadecimal text, read in blocks."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

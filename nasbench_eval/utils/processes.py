@@ -1,4 +1,4 @@
-"""Jobs done by several processes that end with this one, whatever ends it."""
+"""A pool of worker processes that never outlive the process that started them."""
 
 from __future__ import annotations
 
@@ -20,77 +20,79 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def context(preload: Sequence[str] = ()) -> BaseContext:
-    """Return how worker processes are started: never as a fork of this one, which may have threads and a GPU.
+def mp_context(preload: Sequence[str] = ()) -> BaseContext:
+    """Return the context that starts worker processes: forkserver, or spawn where the system has no forkserver.
+
+    Workers are never forked from this process, which may hold threads and a GPU.
 
     Args:
-        preload: Modules that are imported once, for all workers, where the system can do that.
+        preload: Modules that the fork server imports once for all workers. Ignored with spawn, and when the fork
+            server is already running.
     """
     methods = multiprocessing.get_all_start_methods()
-    chosen: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if chosen.get_start_method() == "forkserver":
-        chosen.set_forkserver_preload(list(preload))
-    return chosen  # type: ignore[no-any-return]
+    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload(list(preload))
+    return context  # type: ignore[no-any-return]
 
 
 def run_jobs(
-    work: Callable[..., T],
+    function: Callable[..., T],
     jobs: Iterable[tuple[Any, ...]],
     *,
     workers: int,
-    prepare: Callable[[], None],
-    how: BaseContext,
+    context: BaseContext,
+    initializer: Callable[[], object] | None = None,
+    if_killed: str = "run the same command again to continue from what is done",
 ) -> Iterator[T]:
-    """Call a function with each job's arguments in a worker process, and yield what it returns, as it comes.
+    """Run jobs in worker processes and yield their results in the order in which they finish.
 
     Args:
-        work: The function; it and all that it is given and returns can be pickled.
-        jobs: Its arguments.
-        workers: How many processes.
-        prepare: Called once in each of them before its first job.
-        how: What :func:`context` returns.
+        function: Called in a worker with the arguments of one job. The function, its arguments and its result must be
+            picklable.
+        jobs: The arguments of each job.
+        workers: Number of processes.
+        context: What :func:`mp_context` returns.
+        initializer: Called once in each worker before its first job.
+        if_killed: What to do after a worker was killed; the end of the error message.
 
     Raises:
-        NbevalError: If a worker was killed. Whatever a job raises is raised here; the other jobs are then given up.
+        NbevalError: If a worker was killed. An exception raised by a job is raised here too. In both cases the
+            unfinished jobs are abandoned.
     """
-    with ProcessPoolExecutor(workers, mp_context=how, initializer=start_worker, initargs=(prepare,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(initializer,)) as pool:
         waiting = iter(jobs)
         running: set[Future[T]] = set()
         try:
-            # All workers are there before the first job: the executor would not notice the death of one that it started
-            # while it waited for another (its wait begins anew with the next result only, hours later here).
+            # Start all workers before the first job. The executor would not notice the death of a worker that it
+            # started while it was already waiting for another: it looks again only at the next result, which here may
+            # be hours away.
             wait([pool.submit(os.getpid) for _ in range(workers)])
             while True:
-                # Two a worker: none waits for the next, and few are cancelled at Ctrl-C.
+                # Two jobs per worker: no worker is idle, and few jobs are cancelled at Ctrl-C.
                 for job in waiting:
-                    running.add(pool.submit(work, *job))
+                    running.add(pool.submit(function, *job))
                     if len(running) >= 2 * workers:
                         break
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                for job_done in done:
-                    yield job_done.result()
+                for finished in done:
+                    yield finished.result()
         except BrokenProcessPool:
-            raise NbevalError(
-                "a worker process was killed, perhaps for want of memory: the same command goes on from what is done"
-            ) from None
+            raise NbevalError(f"a worker process was killed, possibly out of memory: {if_killed}") from None
         finally:
-            if running:  # given up: a job may take hours yet, and goes on from where it was another time
+            if running:  # A job may take hours; it resumes in the next run.
                 for process in multiprocessing.active_children():
                     process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def start_worker(prepare: Callable[[], None] | None = None) -> None:
-    """Make a worker process ready: Ctrl-C is the parent's to handle, and the parent's end is the worker's.
-
-    Args:
-        prepare: What else it does before its first job.
-    """
+def _start_worker(initializer: Callable[[], object] | None) -> None:
+    """Leave Ctrl-C to the parent process, exit when the parent does, then call the initializer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait_for([parent.sentinel]), os._exit(1)), daemon=True).start()
-    if prepare is not None:
-        prepare()
+    if initializer is not None:
+        initializer()

@@ -1,4 +1,4 @@
-"""Every random number of a run comes from here: one generator per (seed, purpose), never a global one."""
+"""The source of every random number of a run: one generator per (seed, purpose), never a global one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Streams:
     """Independent generators of one run, each named by its purpose.
 
-    The same (seed, purpose, numbers) always gives the same stream, whatever was drawn before: a purpose that takes the
-    epoch as its number needs no state in a checkpoint.
+    The same (seed, purpose, numbers) always gives the same stream, regardless of what was drawn before. A purpose that
+    takes the epoch as its number therefore needs no state in a checkpoint.
     """
 
     def __init__(self, seed: int) -> None:
@@ -31,8 +31,8 @@ class Streams:
     def torch(self, purpose: str, *numbers: int) -> torch.Generator:
         """Return a torch generator for a purpose.
 
-        It lives on the CPU whatever the device of the run: the random numbers are the same on every device, and are
-        drawn ahead of the steps that use them.
+        The generator is always on the CPU: its numbers are the same for every device, and are drawn ahead of the steps
+        that use them.
         """
         import torch
 

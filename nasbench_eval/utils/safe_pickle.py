@@ -1,4 +1,4 @@
-"""Read pickles that are not ours: only the types named are built, all else is refused before it runs."""
+"""Read untrusted pickles: only allowed types are built, anything else is refused before it runs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ NUMPY_SCALARS = frozenset(
         ("_codecs", "encode"),
     }
 )
-"""What a pickle needs to hold numpy numbers, as numpy 1 and numpy 2 write them."""
+"""The types in pickles of numpy numbers, as written by numpy 1 and numpy 2."""
 
 NUMPY_ARRAYS = NUMPY_SCALARS | {
     ("numpy", "ndarray"),
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
-    # Protocol 5 only.
+    # Only in protocol 5.
     ("numpy.core.numeric", "_frombuffer"),
     ("numpy._core.numeric", "_frombuffer"),
 }
-"""What a pickle needs to hold numpy arrays."""
+"""The types in pickles of numpy arrays."""
 
 
 def restricted_load(
@@ -39,20 +39,20 @@ def restricted_load(
     outside: Mapping[int, Any] | None = None,
     memo: dict[int, Any] | None = None,
 ) -> Any:
-    """Read one pickle from a file, building only the types allowed.
+    """Read one pickle from a file, building only allowed types.
 
-    Plain values (numbers, text, bytes, lists, tuples, dicts, sets) need no permission.
+    Plain values (numbers, text, bytes, lists, tuples, dicts, sets) are always allowed.
 
     Args:
-        file: The open file, at the pickle's first byte; it is left after its last.
+        file: The open file, positioned at the first byte of the pickle; afterwards at the byte after its last.
         allowed: Pairs of module and name, such as ``("collections", "OrderedDict")``.
-        name: What the file is called in messages.
-        encoding: How Python 2's ``str`` are read, as in ``pickle.load``.
-        outside: Objects that the pickle may refer to, by their persistent identifiers; None allows no such thing.
-        memo: Receives the objects that the pickle numbers, by these numbers.
+        name: The file's name in messages.
+        encoding: How to decode the ``str`` of Python 2, as in ``pickle.load``.
+        outside: Objects that the pickle may refer to, by persistent identifier; None allows no such references.
+        memo: If given, filled with the objects that the pickle numbers, by number.
 
     Raises:
-        NbevalError: If the pickle asks for anything else, is truncated, or is no pickle.
+        NbevalError: If the pickle needs any other type, is truncated, or is not a pickle.
     """
     try:
         unpickler = _Restricted(file, frozenset(allowed), name, encoding, outside or {})
@@ -63,7 +63,7 @@ def restricted_load(
     except NbevalError:
         raise
     except (
-        # What bytes that are no whole pickle raise; OSError and MemoryError are another matter.
+        # Raised for bytes that are not a complete pickle; OSError and MemoryError have other causes.
         pickle.UnpicklingError,
         EOFError,
         ValueError,
@@ -93,16 +93,16 @@ class _Restricted(pickle.Unpickler):
         self._outside = outside
 
     def find_class(self, module: str, name: str) -> Any:
-        # Python 2 and pickle protocols below 3 have this name for Python 3's builtins.
+        # Python 2 and pickle protocols below 3 call the builtins so.
         pair = ("builtins" if module == "__builtin__" else module, name)
         if pair == ("builtins", "set"):
             return set
         if pair not in self._allowed:
             raise NbevalError(
-                f"{self._name} asks for {module}.{name}, which such a file does not need: refused, not run"
+                f"{self._name} asks for {module}.{name}, which such a file does not need: refused, nothing was run"
             )
         if pair == ("_codecs", "encode"):
-            # Protocol 2 writes bytes as text to be encoded; this knows text encodings only, no decompression.
+            # Protocol 2 writes bytes as text to encode. str.encode allows only text encodings, no decompression.
             return str.encode
         if module.startswith(("numpy.core.", "numpy._core.")):
             return _numpy_core(module.rpartition(".")[2], name)
@@ -115,7 +115,7 @@ class _Restricted(pickle.Unpickler):
 
 
 def _numpy_core(module: str, name: str) -> Callable[..., Any]:
-    """Numpy 1 has only ``numpy.core``, numpy 2 warns on it; what they hold is the same."""
+    """Return a function of numpy's core: numpy 1 has only ``numpy.core``, numpy 2 warns about that name."""
     try:
         found = importlib.import_module(f"numpy._core.{module}")
     except ImportError:

@@ -1,4 +1,4 @@
-"""``nbeval data``: image data sets, where they lie and how to get them."""
+"""``nbeval data``: find and download image data sets."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @click.group()
 def data() -> None:
-    """Image data sets: fetch them, see what is there."""
+    """Find and download image data sets."""
 
 
 @data.command()
 @click.argument("names", nargs=-1, required=True, metavar="cifar10|cifar100...")
-@click.option("--data", "root", type=_FOLDER, help="Folder to put them in. [NBEVAL_DATA, else the user's cache folder]")
+@click.option(
+    "--data", "root", type=_FOLDER, help="Folder to put them in.  [default: NBEVAL_DATA, else the user cache folder]"
+)
 def fetch(names: tuple[str, ...], root: Path | None) -> None:
-    """Download the official archives, check their MD5 sums, unpack them; what is there is left alone."""
+    """Download the official archives, check their MD5 sums and unpack them; data sets already there are kept."""
     from nasbench_eval.images.download import fetch_images
 
     for name in names:
@@ -35,12 +37,12 @@ def fetch(names: tuple[str, ...], root: Path | None) -> None:
     "--data",
     "root",
     type=_FOLDER,
-    help="Folder to look in. [NBEVAL_DATA, TORCH_HOME, the user's cache folder]",
+    help="Folder to search.  [default: NBEVAL_DATA, TORCH_HOME, the user cache folder]",
 )
 def info(names: tuple[str, ...], root: Path | None) -> None:
-    """Read data sets (all, or those named): where they lie, how large their parts are, or what is missing.
+    """Read data sets (by default all) and print where they are, the sizes of their parts, or what is missing.
 
-    The exit code is 1 where a data set that was named cannot be read.
+    The exit code is 1 if a data set given by NAME cannot be read.
     """
     from nasbench_eval.images import DATASETS
 
@@ -56,7 +58,7 @@ def info(names: tuple[str, ...], root: Path | None) -> None:
 
 
 def _describe(name: str, root: Path | None) -> str:
-    """Return two lines on a data set that can be read."""
+    """Return two lines about a data set that can be read."""
     from nasbench_eval.images import load_images
     from nasbench_eval.images.catalogue import LAYOUTS, find_images
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from nasbench_eval.errors import NbevalError, UsageError
 from runners.cli.analysis import PICTURES
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from nasbench_eval.runs.store import Run
 
 
 @click.command(short_help="Measure how well shared weights order cells.")
@@ -53,11 +49,11 @@ def rank(
     folder: Path,
     formats: str,
 ) -> None:
-    """Score a random sample of cells with the shared weights that finished searches kept, against the truth.
+    """Score a random sample of cells with the shared weights of finished searches, and compare with true accuracies.
 
-    The sample is the same for every run, and is scored on the whole valid part. Prints Kendall's tau, Spearman's rho
+    The sample is the same for every run and is scored on the whole valid part. Prints Kendall's tau, Spearman's rho
     and the overlap of the best tenths, each with its 95 % interval, and draws the figure `rank` of these runs. Scores
-    are kept in RESULTS/ranks: what was scored once is not scored again. See docs/diagnostics.md.
+    are kept in RESULTS/ranks and reused. See docs/diagnostics.md.
 
     \b
         nbeval rank --run 8ae52dcdaa01 --cells 500
@@ -66,73 +62,31 @@ def rank(
     from nasbench_eval.analysis.figures import draw_figure
     from nasbench_eval.analysis.rank_correlation import rank_frame
     from runners.cli.analysis import names, picture_formats
+    from runners.device import resolve_device
+    from runners.progress import ProgressBars
+    from runners.rank_correlation import choose, measure_all
 
     wanted = picture_formats(formats)
-    runs = _chosen(results, names(ids), names(methods), names(datasets))
-    _measure(runs, cells, device, table_path, data, split_file)
+    runs, bare = choose(results, names(ids), names(methods), names(datasets))
+    if bare:
+        ids_of = ", ".join(run.record.run_id for run in bare)
+        click.echo(f"nbeval: left out, because they kept no shared weights: {ids_of}", err=True)
+    measure_all(
+        runs,
+        cells,
+        device=resolve_device(device),
+        table=table_path,
+        data=data,
+        split_file=split_file,
+        reporter=ProgressBars(),
+    )
     click.echo(_table(rank_frame(runs)))
     for path in draw_figure("rank", runs, folder, wanted):
         click.echo(str(path))
 
 
-def _chosen(results: Path, ids: list[str], methods: list[str], datasets: list[str]) -> list[Run]:
-    from nasbench_eval.analysis.labels import distinct_runs
-    from nasbench_eval.runs.store import load_runs
-    from runners.rank_correlation import by_id, by_method
-
-    if bool(ids) == bool(methods):
-        raise UsageError("say which runs: either --run ID, or --method NAME (or all) with or without --dataset")
-    if ids and datasets:
-        raise UsageError("--dataset chooses among the runs of --method; --run names its runs")
-    folder = results / "runs"
-    runs, _ = distinct_runs(load_runs([folder]))
-    if not runs:
-        raise NbevalError(f"no complete run under {folder}: make some with `nbeval run`")
-    if ids:
-        return by_id(runs, ids)
-    kept, bare = by_method(runs, methods, datasets)
-    if not kept:
-        raise NbevalError(
-            f"none of these {len(bare)} runs kept its shared weights in {results / 'supernets'}: "
-            f"delete their files in {folder} and give their `nbeval run` again"
-        )
-    if bare:
-        ids_of = ", ".join(run.record.run_id for run in bare)
-        click.echo(f"nbeval: left out, because they kept no shared weights: {ids_of}", err=True)
-    return kept
-
-
-def _measure(
-    runs: Sequence[Run], cells: int, device: str, table_path: Path | None, data: Path | None, split_file: Path | None
-) -> None:
-    from tqdm import tqdm
-
-    from nasbench_eval.table import find_table
-    from runners.cli.run import interval
-    from runners.device import resolve_device
-    from runners.inputs import image_loader, opened
-    from runners.lookup import TableTruth
-    from runners.rank_correlation import measure
-
-    where, images_of = resolve_device(device), image_loader(data, split_file)
-    truths = {
-        name: TableTruth(opened(find_table(table_path, name)))
-        for name in dict.fromkeys(run.record.search_dataset for run in runs)
-    }
-    for number, run in enumerate(runs, 1):
-        record = run.record
-        title = f"[{number}/{len(runs)}] {record.method} {record.search_dataset} seed {record.seed}"
-        with tqdm(total=cells, desc=title, unit="cell", dynamic_ncols=True, mininterval=interval()) as bar:
-
-            def show(done: int, bar: Any = bar) -> None:
-                bar.total = max(cells, done)  # there may be more from before
-                bar.update(done - bar.n)
-
-            measure(run, cells, truths[record.search_dataset], images_of, where, show)
-
-
 def _table(frame: pd.DataFrame) -> str:
-    """Write the statistics as text: a line a run, and where a variant has several seeds, one of their mean."""
+    """Write the statistics as text: one line per run, and one for the mean of a variant with several seeds."""
     import textwrap
 
     from tabulate import tabulate

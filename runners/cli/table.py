@@ -1,4 +1,4 @@
-"""``nbeval table``: make the benchmark table, look at it, ask it. Loads no torch."""
+"""``nbeval table``: make, check and query the benchmark table. Loads no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ table_option = click.option(
     "--table",
     "table_path",
     type=click.Path(path_type=Path),
-    help="The table file, or `digits`, which is in the package.  [default: NBEVAL_TABLE, else the user cache folder]",
+    help="The table file, or `digits` for the one in the package.  [default: NBEVAL_TABLE, else the user cache folder]",
 )
 
 
@@ -36,11 +36,11 @@ table.add_command(train)
 @click.option(
     "--mapping",
     type=click.Path(path_type=Path),
-    help="TOML that names the file's columns.  [default: the shipped one that fits]",
+    help="A TOML file that names the columns of FILE.  [default: the one in the package that fits]",
 )
 @table_option
 def import_(file: Path, mapping: Path | None, table_path: Path | None) -> None:
-    """Make the table from a csv or Parquet FILE with one row a cell."""
+    """Make the table from a csv or Parquet FILE with one row per cell."""
     from nasbench_eval.table.sources.flat import import_flat
 
     _report(import_flat(file, mapping).save(table_path or default_path()))
@@ -48,14 +48,15 @@ def import_(file: Path, mapping: Path | None, table_path: Path | None) -> None:
 
 @table.command()
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--curves", is_flag=True, help="Write the learning curves too, as a second file beside the table.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that convert.  [default: one a core, up to 4]")
-@click.option("--partial", is_flag=True, help="Make a table of some of the cells; the others stay missing.")
+@click.option("--curves", is_flag=True, help="Also write the learning curves, to a second file beside the table.")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: one per core, up to 4]")
+@click.option("--partial", is_flag=True, help="Allow cells to be missing from SOURCE.")
 @table_option
 def build(source: Path, curves: bool, workers: int | None, partial: bool, table_path: Path | None) -> None:
-    """Make the table from the official files: NAS-Bench-201's .pth, or NATS-Bench's folder.
+    """Make the table from the official files.
 
-    Stopped and called again, it goes on from the parts that are done.
+    SOURCE is NAS-Bench-201's .pth file or NATS-Bench's folder. After an interruption, the same command continues from
+    the finished parts.
     """
     from nasbench_eval.table.sources.build import build_table
 
@@ -64,16 +65,19 @@ def build(source: Path, curves: bool, workers: int | None, partial: bool, table_
 
 
 @table.command()
-@click.option("--against", type=click.Path(path_type=Path), help="Compare with this table too.")
+@click.option("--against", type=click.Path(path_type=Path), help="Also compare with this table.")
 @click.option(
-    "--tolerance", type=float, default=0.001, show_default=True, help="What two tables' values may differ by."
+    "--tolerance", type=float, default=0.001, show_default=True, help="By how much values of two tables may differ."
 )
 @click.option(
-    "--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many lines to show of each."
+    "--top", type=click.IntRange(min=1), default=10, show_default=True, help="Number of lines to show per check."
 )
 @table_option
 def verify(against: Path | None, tolerance: float, top: int, table_path: Path | None) -> None:
-    """Check the table: cells, ranges, means, known optima, trials, provenance, content; exit code 1 if unsound."""
+    """Check the table; the exit code is 1 if it is unsound.
+
+    Checks cells, ranges, means, known optima, trials, provenance and content.
+    """
     from nasbench_eval.table.verify import verify as run_checks
 
     opened = Table.open(find_table(table_path))
@@ -96,7 +100,7 @@ def verify(against: Path | None, tolerance: float, top: int, table_path: Path | 
 @table.command()
 @table_option
 def info(table_path: Path | None) -> None:
-    """Say what the table holds and where it came from."""
+    """Print what the table holds and where it came from."""
     opened = Table.open(find_table(table_path))
     metadata = opened.metadata
     click.echo(f"{opened.path}\n{metadata.name}, schema {metadata.schema}, written {metadata.created}")
@@ -127,8 +131,8 @@ def info(table_path: Path | None) -> None:
 @click.option("--dataset", help="Only this data set.")
 @click.option("--split", help="Only this split.")
 @click.option("--epochs", type=int, help="Only this schedule.")
-@click.option("--trial", type=int, help="Only this trial's seed, instead of the mean and all trials.")
-@click.option("--curve", is_flag=True, help="Print accuracy and loss after each epoch, as csv, instead.")
+@click.option("--trial", type=int, help="Only the trial with this seed, instead of the mean and all trials.")
+@click.option("--curve", is_flag=True, help="Print accuracy and loss after each epoch, as csv.")
 @table_option
 def query(
     cell: str,
@@ -139,7 +143,10 @@ def query(
     curve: bool,
     table_path: Path | None,
 ) -> None:
-    """Print what the table knows of one cell, an architecture string or an official index."""
+    """Print what the table knows about one cell.
+
+    The cell is given by its architecture string or its official index.
+    """
     opened = Table.open(find_table(table_path, dataset))
     chosen = parse_cell(cell)
     if curve:
@@ -185,11 +192,11 @@ def query(
 @table.command()
 @click.option("--dataset", help="Only this data set.  [default: all]")
 @click.option("--split", default="test", show_default=True)
-@click.option("--epochs", type=int, help="The schedule.  [default: the longest]")
-@click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="How many cells.")
+@click.option("--epochs", type=int, help="Length of the schedule.  [default: the longest]")
+@click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="Number of cells.")
 @table_option
 def best(dataset: str | None, split: str, epochs: int | None, top: int, table_path: Path | None) -> None:
-    """Print the cells of highest mean accuracy."""
+    """Print the cells with the highest mean accuracy."""
     opened = Table.open(find_table(table_path, dataset))
     rows = [
         [name, f"{accuracy:.3f}", cell.index, str(cell)]
@@ -200,7 +207,7 @@ def best(dataset: str | None, split: str, epochs: int | None, top: int, table_pa
 
 
 def _report(saved: Table) -> None:
-    """Say what was written, with the numbers that show at a glance whether it is the right thing."""
+    """Print what was written, with numbers that show at a glance whether it is the right table."""
     cells = saved.metadata.source.get("cells", N_CELLS)
     click.echo(f"wrote {saved.path}: {cells:,} cells, {len(saved.keys)} columns, {', '.join(saved.datasets)}")
     for dataset in saved.datasets:
@@ -212,7 +219,7 @@ def _report(saved: Table) -> None:
 
 
 def _compare(opened: Table, other: Table, tolerance: float, top: int) -> int:
-    """Print the largest differences, and return how many columns differ."""
+    """Print the largest differences, and return the number of columns that differ."""
     from nasbench_eval.table.verify import compare
 
     differences = compare(opened, other, tolerance=tolerance)
@@ -232,7 +239,7 @@ def _compare(opened: Table, other: Table, tolerance: float, top: int) -> int:
 
 
 def _display_order(opened: Table) -> Any:
-    """Sort key: data sets as the table has them, costs of the network first, then by schedule."""
+    """Return a sort key: data sets in the order of the table, costs of the network first, then by schedule."""
     datasets = opened.datasets
     return lambda key: (
         datasets.index(key.dataset),

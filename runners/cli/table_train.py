@@ -1,4 +1,4 @@
-"""``nbeval table train``: a tabular benchmark of one's own."""
+"""``nbeval table train``: make a custom tabular benchmark."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from nasbench_eval.errors import UsageError
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
-    from runners.train_table import Records
+    from nasbench_eval.training.records import Records
 
 
 @click.command()
-@click.option("--dataset", default="digits", show_default=True, help="A data set that nbeval knows.")
+@click.option("--dataset", default="digits", show_default=True, help="A data set known to nbeval.")
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
-    help="Images of your own: a folder with one folder a class, or an .npz with x_train, y_train, x_test, y_test.",
+    help="Your own images: a folder with one folder per class, or an .npz with x_train, y_train, x_test, y_test.",
 )
 @click.option("--trials", default="3", show_default=True, help="A number of trials (3), or a list of seeds (0,3,7).")
 @click.option("--cells", help="Only these cells: indices, comma-separated.  [default: all]")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes of one thread each.  [default: one a core]")
-@click.option("--share", metavar="I/N", default="1/1", help="Do the Ith of N shares: one machine's part of the work.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes of one thread each.  [default: one per core]")
+@click.option("--share", metavar="I/N", default="1/1", help="Train the Ith of N shares of the work, one per machine.")
 @click.option("--out", type=click.Path(path_type=Path), help="The table file.  [default: NAME-table.parquet here]")
-@click.option("--merge", is_flag=True, help="Train nothing: join the records beside the TABLES into --out.")
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change the schedule.")
+@click.option("--merge", is_flag=True, help="Train nothing: merge the records beside the TABLES into --out.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting of the schedule.")
 @click.argument("tables", nargs=-1, type=click.Path(path_type=Path))
 def train(
     dataset: str,
@@ -45,8 +45,8 @@ def train(
 ) -> None:
     """Train every distinct cell and make a table of the results.
 
-    Cells that compute the same function are trained once. Stopped and called again, it goes on from the cells that are
-    done; the table is written at the end, and holds what is done so far when the command is stopped with Ctrl-C.
+    Of the cells that compute the same function, one is trained. After an interruption, the same command continues from
+    the cells already trained. The table is written at the end; after Ctrl-C it holds the cells trained so far.
 
     \b
         nbeval table train --dataset digits --trials 3
@@ -54,26 +54,29 @@ def train(
         nbeval table train --share 1/2 --out a.parquet     # and 2/2 elsewhere, then
         nbeval table train --merge a.parquet b.parquet --out whole.parquet
     """  # noqa: D301 - click reads the control character: keep these lines as they are
-    from runners import train_table
-    from runners.spec import parse_overrides, parse_seeds
+    from nasbench_eval.training.records import Records, merge_records, records_path
 
-    if merge != bool(tables):
-        raise UsageError("--merge takes the tables to join, and nothing else does: --merge A.parquet B.parquet")
+    if merge and not tables:
+        raise UsageError("--merge needs the tables to merge: --merge A.parquet B.parquet")
+    if tables and not merge:
+        raise UsageError("tables are only given with --merge: --merge A.parquet B.parquet")
     if merge:
         if out is None:
-            raise UsageError("--merge needs --out, the table to make")
-        records = train_table.merge([train_table.records_path(path) for path in tables])
-        records.write(train_table.records_path(out))
+            raise UsageError("--merge needs --out, the table to write")
+        records = merge_records([records_path(path) for path in tables])
+        records.write(records_path(out))
         _save(records, out)
         return
     from nasbench_eval.settings import build_settings
     from nasbench_eval.training.recipes import Schedule
+    from runners.spec import parse_overrides, parse_seeds
+    from runners.train_table import train_cells
 
     load = functools.partial(_load, dataset, images)
     out = out or Path(f"{dataset if images is None else images.stem}-table.parquet")
-    path = train_table.records_path(out)
+    path = records_path(out)
     try:
-        records = train_table.train_cells(
+        records = train_cells(
             load,
             build_settings(Schedule, parse_overrides(changes), owner="the schedule"),
             path,
@@ -83,18 +86,17 @@ def train(
             share=_share(share),
         )
     except KeyboardInterrupt:
-        records = train_table.Records.read(path)
-        _save(records, out)
+        _save(Records.read(path), out)
         raise
     _save(records, out)
 
 
 def _load(dataset: str, images: Path | None) -> ImageData:
     from nasbench_eval.images import load_images
-    from nasbench_eval.images.custom import own_images
+    from nasbench_eval.images.custom import load_custom_images
 
     if images is not None:
-        return own_images(images)
+        return load_custom_images(images)
     return load_images(dataset)
 
 
@@ -103,8 +105,8 @@ def _save(records: Records, out: Path) -> None:
 
     if not records.lines:
         return
-    saved = trained_table(records.head, records.lines).save(out)
-    write_curves(records.head, records.lines, saved)
+    saved = trained_table(records).save(out)
+    write_curves(records, saved)
     click.echo(f"wrote {out}: {saved.metadata.source['trained']}")
     click.echo(f"  {saved.metadata.source['seconds']}")
 
@@ -114,7 +116,7 @@ def _indices(text: str) -> list[int]:
 
     found = [int(part) if part.strip().isdigit() else -1 for part in text.split(",")]
     if not all(0 <= index < N_CELLS for index in found):
-        raise UsageError(f"--cells is a list of indices, 0 to {N_CELLS - 1}; got {text!r}")
+        raise UsageError(f"--cells is a list of cell indices, 0 to {N_CELLS - 1}; got {text!r}")
     return found
 
 

@@ -251,7 +251,7 @@ def test_our_own_runs_keep_their_names() -> None:
         ("wanting:Mine", "wanting cannot be imported: No module named 'not_there'"),
         ("my_method:CrossEntropy --set batches=3", "did you mean 'batch'?"),
         ("my_method:CrossEntropy --set batch=1", "batch is at least 2"),
-        ("my_method:CrossEntropy --truth none", "--truth none is not for it"),
+        ("my_method:CrossEntropy --truth none", "it cannot run with --truth none"),
     ],
 )
 def test_what_is_no_method_gets_one_clear_line(
@@ -306,7 +306,7 @@ def test_registering_gives_name_title_and_settings(folder: Path) -> None:
     preset = presets.load_preset("greedy")
     assert (preset.title, preset.settings["budget_seconds"], preset.settings["fidelity"]) == ("Greedy", 12_000, "200")
     assert preset.sources["fidelity"] == "broken_methods:Greedy"
-    with pytest.raises(api.UsageError, match="there is another method 'rs'"):
+    with pytest.raises(api.UsageError, match="there is already a method 'rs'"):
         api.register(Greedy, "rs", extends="rs")
     with pytest.raises(api.UsageError, match="letters, digits and _"):
         api.register(Greedy, "a,b", extends="rs")

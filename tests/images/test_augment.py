@@ -1,4 +1,4 @@
-"""Augmentation of a batch is, image by image, what PIL does; and it runs on a GPU without waiting for it."""
+"""Augmenting a batch gives, image by image, what PIL gives, and never synchronises with a GPU."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def with_pil(pixels, choices, pad):
 
 
 @pytest.mark.parametrize(("height", "width", "pad"), [(32, 32, 4), (16, 16, 2), (5, 7, 1)])
-def test_every_crop_and_flip_is_pils(height, width, pad):
+def test_every_crop_and_flip_equals_pil(height, width, pad):
     offsets = range(2 * pad + 1)
     choices = torch.tensor([(row, column, flip) for row in offsets for column in offsets for flip in (0, 1)])
     pixels = torch.randint(
@@ -57,11 +57,11 @@ def test_evaluation_only_normalises():
     assert pixels.unique().tolist() == [51]
 
 
-def test_choices_are_drawn_evenly_and_from_the_generator_alone():
+def test_choices_are_uniform_and_come_from_the_generator_alone():
     augment = Augment(MEAN, STD, 4, flip=True)
     choices = augment.draw(9000, torch.Generator().manual_seed(1))
     assert (choices.shape, choices.dtype, choices.device.type) == ((9000, 3), torch.int64, "cpu")
-    for column in (0, 1):  # 1,000 a value, standard deviation 30
+    for column in (0, 1):  # 1,000 of each value, standard deviation 30
         counts = choices[:, column].bincount()
         assert len(counts) == 9
         assert (counts - 1000).abs().max() < 150
@@ -73,12 +73,12 @@ def test_choices_are_drawn_evenly_and_from_the_generator_alone():
 def test_digits_are_neither_moved_nor_mirrored():
     augment = Augment.for_data(load_images("digits"))
     choices = augment.draw(500, torch.Generator().manual_seed(0))
-    assert choices.unique().tolist() == [0]  # placed already; a mirrored digit is none
+    assert choices.unique().tolist() == [0]  # they are placed already, and a mirrored digit is not a digit
 
 
-def test_it_runs_on_a_gpu_without_waiting_for_it():
+def test_it_does_not_synchronise_with_a_gpu():
     augment = Augment(MEAN, STD, 4, flip=True)
-    # Fake tensors know no values: anything that asks for one (and would wait for the device) raises.
+    # Fake tensors have no values: reading one, which would synchronise with the device, raises.
     with FakeTensorMode():
         pixels = torch.empty((64, 3, 32, 32), dtype=torch.uint8, device="cuda")
         choices = torch.empty((64, 3), dtype=torch.int64, device="cuda")

@@ -1,4 +1,4 @@
-"""An archive is fetched whole and right, or nothing counts as fetched: against a server on this machine."""
+"""Downloads are complete and verified, or leave nothing behind; tested against a local server."""
 
 import dataclasses
 import errno
@@ -24,7 +24,7 @@ LAYOUT = LAYOUTS["cifar10"]
 
 
 def archive_bytes():
-    """Return a tiny official archive, with a member that wants to lie elsewhere."""
+    """Return a tiny archive like the official one, with a member that would escape the folder."""
     rng = np.random.default_rng(0)
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as tar:
@@ -64,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    """Serve the archive in Toronto's place, with nothing on this machine yet."""
+    """Serve the archive in place of Toronto, with no images on this machine yet."""
     for name in ("NBEVAL_DATA", "TORCH_HOME", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache" / name)
@@ -85,26 +85,26 @@ def everything(folder):
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_it_is_fetched_once_and_can_be_loaded(server, tmp_path, capfd):
+def test_a_data_set_is_fetched_once_and_can_be_loaded(server, tmp_path, capfd):
     path, new = fetch_images("cifar10", progress=True)
     assert f"{LAYOUT.archive}: 100%" in capfd.readouterr().err
     assert (path, new) == (tmp_path / "cache/nbeval/data" / LAYOUT.folder, True)
-    # The archive is gone again, and nothing of it lies elsewhere.
+    # The archive is removed again, and none of its files escaped.
     assert everything(tmp_path) == sorted(LAYOUT.names)
     assert len(load_images("cifar10").train) == 10
     assert fetch_images("cifar10") == (path, False)
     assert server.requests == 1
 
 
-def test_the_folder_is_the_users(server, tmp_path, monkeypatch):
+def test_the_user_chooses_the_folder(server, tmp_path, monkeypatch):
     assert fetch_images("cifar10", tmp_path / "a").path == tmp_path / "a" / LAYOUT.folder
-    # Another folder is to have its own copy, whatever lies elsewhere.
+    # Another folder gets its own copy, even if there is one elsewhere.
     assert fetch_images("cifar10", tmp_path / "b").new
     monkeypatch.setenv("NBEVAL_DATA", str(tmp_path / "c"))
     assert fetch_images("cifar10").path == tmp_path / "c" / LAYOUT.folder
 
 
-def test_what_torch_home_has_is_not_fetched_again(server, tmp_path, monkeypatch):
+def test_images_in_torch_home_are_not_fetched_again(server, tmp_path, monkeypatch):
     fetch_images("cifar10", tmp_path / "cifar.python")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert fetch_images("cifar10") == (tmp_path / "cifar.python" / LAYOUT.folder, False)
@@ -114,7 +114,7 @@ def test_what_torch_home_has_is_not_fetched_again(server, tmp_path, monkeypatch)
     ("change", "message"),
     [
         ({"content": b"other" * 100, "sent": 500}, r"is not the published file \(its MD5 sum differs\)"),
-        ({"sent": len(ARCHIVE) // 2}, "the transfer broke off"),
+        ({"sent": len(ARCHIVE) // 2}, "the transfer was interrupted"),
         ({"status": 404}, "the server answers 404"),
         ({"status": 503}, "the server answers 503"),
     ],
@@ -144,7 +144,7 @@ def test_a_full_disk_while_unpacking(server, tmp_path, monkeypatch):
         patch.setattr(download.shutil, "copyfileobj", full)
         with pytest.raises(NbevalError, match=r"cannot write .*: No space left on device"):
             fetch_images("cifar10")
-    # What was copied is whole, but it is not the data set; the archive, which was right, need not come again.
+    # The copied files are complete, but not the whole data set; the verified archive is not downloaded again.
     folder = tmp_path / "cache/nbeval/data"
     assert everything(folder) == [LAYOUT.archive, *LAYOUT.names[:2]]
     assert fetch_images("cifar10").new
@@ -163,13 +163,13 @@ def test_a_full_disk_while_downloading(server, tmp_path, monkeypatch):
     assert everything(tmp_path) == []
 
 
-def test_a_folder_that_cannot_be_made(server, tmp_path):
+def test_a_folder_that_cannot_be_created(server, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NbevalError, match="cannot write"):
         fetch_images("cifar10", tmp_path / "file")
 
 
-def test_an_archive_put_there_by_hand_is_unpacked(server, tmp_path):
+def test_an_archive_put_in_the_folder_by_hand_is_unpacked(server, tmp_path):
     (tmp_path / LAYOUT.archive).write_bytes(ARCHIVE)
     assert fetch_images("cifar10", tmp_path).new
     assert everything(tmp_path) == sorted(LAYOUT.names)
@@ -184,7 +184,7 @@ def test_an_archive_put_there_by_hand_is_unpacked(server, tmp_path):
         ("cifar11", "did you mean 'cifar1"),
     ],
 )
-def test_what_cannot_be_fetched(name, message):
+def test_data_sets_that_cannot_be_fetched(name, message):
     with pytest.raises(UsageError, match=message):
         fetch_images(name)
 
@@ -210,7 +210,7 @@ def test_fetch_and_info_on_the_command_line(server, tmp_path, nbeval):
     code, out, err = nbeval("data", "info", "cifar10", "--data", tmp_path)
     assert (code, err) == (1, "")
     assert out.startswith(f"no images of cifar10: no {LAYOUT.folder}/ with data_batch_1 .. test_batch in {tmp_path};\n")
-    assert f"  `nbeval data fetch cifar10 --data {tmp_path}` fetches them" in out
+    assert f"  `nbeval data fetch cifar10 --data {tmp_path}` downloads them" in out
     assert nbeval("data", "fetch", "cifar10", "--data", tmp_path) == (0, f"cifar10: now in {folder}\n", "")
     assert nbeval("data", "fetch", "cifar10", "--data", tmp_path) == (0, f"cifar10: already there, in {folder}\n", "")
     code, out, _ = nbeval("data", "info", "--data", tmp_path)
@@ -227,7 +227,7 @@ def test_fetch_and_info_on_the_command_line(server, tmp_path, nbeval):
 
 
 def test_no_connection_is_one_line(server, tmp_path, monkeypatch, nbeval):
-    # A port that was just free: nobody listens there.
+    # A port that was free a moment ago: no server listens on it.
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as other:
         port = other.server_port
     monkeypatch.setitem(LAYOUTS, "cifar10", dataclasses.replace(LAYOUT, url=f"http://127.0.0.1:{port}"))

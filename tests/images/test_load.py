@@ -1,4 +1,4 @@
-"""Official image files become tensors in NAS-Bench-201's parts; anything else becomes one clear line."""
+"""Official image files become tensors in NAS-Bench-201's parts; anything else is one clear line of error."""
 
 import io
 import os
@@ -20,7 +20,7 @@ from nasbench_eval.images.digits import placed_digits
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes what Python 2 and numpy 1 wrote, as the official files are: byte strings, ``numpy.core``."""
+    """Writes pickles like Python 2 and numpy 1, which wrote the official files: byte strings, ``numpy.core``."""
 
     dispatch = pickle._Pickler.dispatch.copy()
 
@@ -54,7 +54,7 @@ def write(folder: Path, name, labels, *, side=32, key="labels", seed=0, protocol
     """Write one batch in the official layout and return its images."""
     folder.mkdir(parents=True, exist_ok=True)
     data = pixels(len(labels), side, seed)
-    data.setflags(write=False)  # protocol 5 keeps that, and the array that is read is then read-only too
+    data.setflags(write=False)  # protocol 5 keeps that: the array read back is read-only too
     (folder / name).write_bytes(dump({"data": data, key: list(labels), **more}, protocol))
     return data.reshape(-1, 3, side, side)
 
@@ -71,7 +71,7 @@ def write_cifar10(root: Path, protocol=None):
 
 @pytest.fixture(autouse=True)
 def no_data_elsewhere(monkeypatch, tmp_path):
-    """Keep the files of whoever runs the tests out of them."""
+    """Hide the image files of the user who runs the tests."""
     for name in ("NBEVAL_DATA", "TORCH_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache" / name)
@@ -88,7 +88,7 @@ def test_cifar10_halves_the_training_set(tmp_path, protocol):
     data = load_images("cifar10", root=tmp_path)
     assert (len(data.train), len(data.valid), len(data.test)) == (10, 10, 6)
     assert rows(data.train) | rows(data.valid) == {image.tobytes() for image in train}
-    # Halves keep the official order, which is how an index of an official split file is meant.
+    # The halves keep the official order, to which the indices of an official split file refer.
     joined = np.concatenate([data.train.pixels, data.valid.pixels])
     position = [int(np.flatnonzero((train == image).all((1, 2, 3)))[0]) for image in joined]
     assert sorted(position[:10]) == position[:10]
@@ -135,7 +135,7 @@ def test_imagenet16_keeps_the_first_120_classes_from_zero(tmp_path):
 
 def test_digits_are_always_there():
     data = load_images("digits")
-    placed = placed_digits()  # see test_placed_digits.py
+    placed = placed_digits()  # see test_digits.py
     for part in ("train", "valid", "test"):
         assert torch.equal(getattr(data, part).pixels, getattr(placed, part).pixels)
         assert torch.equal(getattr(data, part).labels, getattr(placed, part).labels)
@@ -157,13 +157,13 @@ def test_unknown_names_and_needless_split_files_are_refused(tmp_path):
         load_images("digits", split_file=tmp_path)
 
 
-def test_each_place_is_searched_in_order(tmp_path, monkeypatch):
+def test_the_folders_are_searched_in_order(tmp_path, monkeypatch):
     def found(root=None):
         return find_images("cifar10", root).path
 
     write_cifar10(tmp_path / "cache/nbeval/data")
     assert found() == tmp_path / "cache/nbeval/data/cifar-10-batches-py"
-    # NAS-Bench-201's users have it so.
+    # Where users of NAS-Bench-201 have it.
     write_cifar10(tmp_path / "torch/cifar.python")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     assert found() == tmp_path / "torch/cifar.python/cifar-10-batches-py"
@@ -171,12 +171,12 @@ def test_each_place_is_searched_in_order(tmp_path, monkeypatch):
     assert found() == tmp_path / "torch/cifar.python/cifar-10-batches-py"
     write_cifar10(tmp_path / "mine")
     assert found() == tmp_path / "mine/cifar-10-batches-py"
-    # A folder that is named is the only one: nobody wants other images than those pointed at.
+    # If a folder is given, no other one is searched.
     with pytest.raises(NbevalError, match="no images of cifar10"):
         found(tmp_path / "nowhere")
 
 
-def test_missing_files_are_named_with_the_way_to_get_them(tmp_path):
+def test_missing_files_are_named_and_how_to_get_them(tmp_path):
     write_cifar10(tmp_path)
     (tmp_path / "cifar-10-batches-py/data_batch_3").unlink()
     with pytest.raises(NbevalError) as caught:
@@ -192,17 +192,17 @@ def test_missing_files_are_named_with_the_way_to_get_them(tmp_path):
 
 
 def pack(root: Path):
-    """Pack the folder of CIFAR-10 into the official archive and remove it."""
+    """Pack the CIFAR-10 folder into the official archive and remove it."""
     layout = LAYOUTS["cifar10"]
     with tarfile.open(root / layout.archive, "w:gz") as tar:
-        for name in reversed(layout.names):  # the official archive is in no particular order either
+        for name in reversed(layout.names):  # the official archive is not sorted either
             tar.add(root / layout.folder / name, f"{layout.folder}/{name}")
             (root / layout.folder / name).unlink()
     (root / layout.folder).rmdir()
     return root / layout.archive
 
 
-def test_the_archive_is_read_as_it_is(tmp_path):
+def test_the_archive_is_read_without_unpacking(tmp_path):
     write_cifar10(tmp_path)
     unpacked = load_images("cifar10", root=tmp_path)
     archive = pack(tmp_path)
@@ -237,22 +237,22 @@ BAD = {
     "no data": (dump({"labels": [1, 2]}), "has no data"),
     "nothing": (dump({}), "has no data and no labels"),
     "cifar100's keys": (dump({"data": GOOD["data"], "fine_labels": [1, 2]}), "has no labels"),
-    "floats": (dump({**GOOD, "data": np.zeros((2, 3072))}), r"images are float64 \(2, 3072\), and should be uint8"),
-    "16x16": (dump({**GOOD, "data": pixels(2, 16, 0)}), r"images are uint8 \(2, 768\), and should be"),
+    "floats": (dump({**GOOD, "data": np.zeros((2, 3072))}), r"images are float64 \(2, 3072\), but must be uint8"),
+    "16x16": (dump({**GOOD, "data": pixels(2, 16, 0)}), r"images are uint8 \(2, 768\), but must be"),
     "flat": (dump({**GOOD, "data": pixels(2, 32, 0)[0]}), r"images are uint8 \(3072,\)"),
     "list of images": (dump({**GOOD, "data": [1, 2]}), "images are list"),
-    "few labels": (dump({**GOOD, "labels": [1]}), "one whole number as label for each of its 2 images"),
-    "no list": (dump({**GOOD, "labels": 3}), "one whole number as label"),
-    "ragged labels": (dump({**GOOD, "labels": [[1], [2, 3]]}), "one whole number as label"),
-    "words": (dump({**GOOD, "labels": ["cat", "dog"]}), "one whole number as label"),
-    "fractions": (dump({**GOOD, "labels": [0.5, 1.0]}), "one whole number as label"),
+    "few labels": (dump({**GOOD, "labels": [1]}), "one integer label for each of its 2 images"),
+    "no list": (dump({**GOOD, "labels": 3}), "one integer label"),
+    "ragged labels": (dump({**GOOD, "labels": [[1], [2, 3]]}), "one integer label"),
+    "words": (dump({**GOOD, "labels": ["cat", "dog"]}), "one integer label"),
+    "fractions": (dump({**GOOD, "labels": [0.5, 1.0]}), "one integer label"),
     "label 10": (dump({**GOOD, "labels": [3, 10]}), r"label 10 of image 1 is not in 0\.\.9"),
     "label -1": (dump({**GOOD, "labels": [-1, 3]}), r"label -1 of image 0 is not in 0\.\.9"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_batch_is_one_clear_line(tmp_path, case):
+def test_a_bad_batch_gives_one_clear_line(tmp_path, case):
     content, message = BAD[case]
     write_cifar10(tmp_path)
     path = tmp_path / "cifar-10-batches-py/data_batch_2"

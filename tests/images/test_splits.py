@@ -1,4 +1,4 @@
-"""Everybody gets the same parts, and an official split file is taken at its word only when it adds up."""
+"""The seeded splits are the same everywhere, and an official split file is accepted only if it adds up."""
 
 import json
 
@@ -10,18 +10,18 @@ from nasbench_eval.images.splits import seeded_split, split_from_file, stratifie
 
 
 def test_the_seeded_halves_are_these_on_every_machine():
-    # Pinned: other halves would silently be another experiment.
+    # Pinned: different halves would silently be a different experiment.
     split = seeded_split("cifar10", 12)
     assert split.first.tolist() == [0, 3, 5, 7, 8, 11]
     assert seeded_split("cifar100", 12).first.tolist() == [0, 1, 4, 5, 6, 7]
     assert split.words == "seeded random halves 6/6, seed 0"
 
 
-def test_the_seeded_halves_cover_all_once():
+def test_the_seeded_halves_contain_every_image_once():
     first, second, _ = seeded_split("cifar10", 5001)
     assert (len(first), len(second)) == (2500, 2501)
     assert sorted([*first, *second]) == list(range(5001))
-    # A random half's mean index; its standard deviation is about 20.
+    # The mean index of a random half has a standard deviation of about 20.
     assert abs(first.mean() - 2500) < 80
 
 
@@ -44,7 +44,7 @@ def test_an_official_split_file_is_read(tmp_path):
     path.write_text(OFFICIAL)
     first, second, words = split_from_file(path, 6)
     assert (first.tolist(), second.tolist()) == ([0, 3, 5], [1, 2, 4])
-    # The sum pins the contents: `sha256sum` of the text above.
+    # The checksum pins the contents: `sha256sum` of the text above.
     assert words == "cifar-split.txt (sha256 0bef03a7), 3/3"
     path.write_text(json.dumps({"xvalid": ["int", ["1"]], "xtest": ["int", ["0"]]}))
     first, second, _ = split_from_file(path, 2)
@@ -63,10 +63,10 @@ BAD = {
     "fraction": (halves(["0", "1"], ["2", 3.5]), r"valid: .*3\.5"),
     "word": (halves(["0", "x"], ["2", "3"]), "train: .*'x'"),
     "huge": (halves(["0", "9" * 30], ["2", "3"]), "train: "),
-    "other type": (json.dumps({"train": ["float", []], "valid": ["int", []]}), 'train: should be \\["int"'),
-    "bare lists": (json.dumps({"train": [0, 1], "valid": [2, 3]}), 'train: should be \\["int"'),
-    "other keys": (json.dumps({"train": ["int", ["0"]]}), "should have the keys train and valid"),
-    "no object": ("[]", "should have the keys train and valid"),
+    "other type": (json.dumps({"train": ["float", []], "valid": ["int", []]}), 'train: must be \\["int"'),
+    "bare lists": (json.dumps({"train": [0, 1], "valid": [2, 3]}), 'train: must be \\["int"'),
+    "other keys": (json.dumps({"train": ["int", ["0"]]}), "must have the keys train and valid"),
+    "no object": ("[]", "must have the keys train and valid"),
     "no JSON": ("0 1 2", "cannot read the split file"),
 }
 
@@ -80,6 +80,6 @@ def test_a_split_file_that_does_not_add_up_is_refused(tmp_path, case):
         split_from_file(path, 4)
 
 
-def test_a_split_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_split_file_is_named(tmp_path):
     with pytest.raises(NbevalError, match=r"cannot read the split file .*none\.txt"):
         split_from_file(tmp_path / "none.txt", 4)

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from network_inputs import GEN, batch, difference
 from plain import PlainSupernet
 from plain_copy import copy_into_plain, pairs
 
 from nasbench_eval.cell import NONE, Cell
-from nasbench_eval.images import ImageData, Images, Reduction
-from nasbench_eval.methods import SearchContext
-from nasbench_eval.methods.weight_sharing import WeightSharing, search
+from nasbench_eval.images import Reduction
 from nasbench_eval.networks.skeleton import REDUCTIONS
-from nasbench_eval.networks.standalone import StandaloneNet
 from nasbench_eval.networks.supernet import ALL_OPS, Supernet, active_of, one_hot
-from nasbench_eval.training import from_scratch, grouped
-from nasbench_eval.utils.rng import Streams
-from runners.spec import RunSpec
 
-GEN = Streams(0)
 WITH_NONE = tuple(tuple(range(5)) for _ in range(6))
-
-
-def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    """Largest absolute difference relative to the largest entry."""
-    return float(((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1e-12)).detach())
 
 
 def both(
@@ -40,11 +26,6 @@ def both(
     plain = PlainSupernet(channels, cells, 10, track_running_stats=track, pooling=reduction == "pooling").double()
     copy_into_plain(fused, plain)
     return fused, plain
-
-
-def batch(n: int = 6, size: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
-    gen = GEN.torch("images")
-    return torch.randn(n, 3, size, size, generator=gen).double(), torch.randint(10, (n,), generator=gen)
 
 
 def mixed() -> torch.Tensor:
@@ -155,53 +136,3 @@ def test_architecture_step_computes_architecture_gradients_only() -> None:
     fused(images, weights).sum().backward()
     assert torch.allclose(weights.grad, full)
     assert all(p.grad is None for p in fused.parameters())
-
-
-def test_standalone_net_equals_the_plain_form_with_affine_batch_norm() -> None:
-    rng = np.random.default_rng(3)
-    for _ in range(3):
-        cell = Cell.random(rng)
-        net = StandaloneNet(cell, 4, 1, 10, generator=GEN.torch("weights")).double()
-        plain = PlainSupernet(4, 1, 10, affine=True).double()
-        with torch.no_grad():
-            plain.stem.load_state_dict(net.stem.state_dict())
-            plain.classifier.load_state_dict(net.classifier.state_dict())
-            for s, stage in enumerate(net.stages):
-                for edge, conv in stage[0].convs.items():
-                    plain.stages[s][0].edges[int(edge)][cell.ops[int(edge)]].load_state_dict(conv.state_dict())
-            for s, reduction in enumerate(net.reductions):
-                theirs = plain.reductions[s]
-                theirs.conv_a[1].load_state_dict(reduction.conv_a.state_dict())
-                theirs.conv_b[1].load_state_dict(reduction.conv_b.state_dict())
-                theirs.downsample[1].load_state_dict(reduction.downsample.state_dict())
-        images, _ = batch()
-        assert difference(net(images), plain(images, one_hot(cell).double(), sampled=True)) < 1e-10
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize(
-    ("module", "network"), [(search, "Supernet"), (from_scratch, "StandaloneNet"), (grouped, "GroupNet")]
-)
-def test_every_network_has_the_reduction_of_its_images(
-    module: Any, network: str, reduction: Reduction, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    built = []
-
-    def spy(*args: Any, **options: Any) -> Any:
-        built.append(options["reduction"])
-        return original(*args, **options)
-
-    original = getattr(module, network)
-    monkeypatch.setattr(module, network, spy)
-    part = Images(torch.zeros(8, 3, 8, 8, dtype=torch.uint8), torch.arange(8) % 2)
-    half = (0.5,) * 3
-    data = ImageData("made up", 2, part, part, part, half, half, 0, False, "made up", reduction)
-    small = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 4}
-    if network == "Supernet":
-        settings = RunSpec("darts", "digits", 0, overrides=small).settings
-        WeightSharing(settings, SearchContext("digits", GEN, data))
-    elif network == "StandaloneNet":
-        from_scratch.train_from_scratch(CELLS[0], data, from_scratch.TrainingSettings(**small), GEN)
-    else:
-        grouped.train_group(CELLS[:1], data, grouped.Schedule(**small), 0)
-    assert built == [reduction]

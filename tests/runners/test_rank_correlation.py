@@ -31,9 +31,11 @@ from nasbench_eval.settings import build_settings
 from nasbench_eval.table import Table
 from nasbench_eval.utils.rng import Streams
 from runners import search
+from runners.checkpoints import artifact_file, checkpoint_file
 from runners.cli import main
-from runners.context import Environment
-from runners.lookup import TableTruth
+from runners.context import Inputs, RunContext
+from runners.execute import run_all
+from runners.lookup import TableLookup
 from runners.presets import load_preset
 from runners.rank_correlation import measure
 from runners.spec import RunSpec
@@ -106,15 +108,14 @@ def edge_parameters(method: WeightSharing) -> list[torch.Tensor]:
 
 def searched(home: Path, table: Table, **changes: object) -> tuple[RunSpec, Run]:
     spec = RunSpec("rs_ws", "digits", 0, overrides={**TINY, **changes})
-    env = Environment(home / "results", table=TableTruth(table))
-    search.execute(spec, env, load_images("digits"))
+    run_all([spec], Inputs(home / "results", table=table))
     [run] = load_runs([home / "results" / "runs"])
     return spec, run
 
 
 def test_the_supernet_is_kept_before_the_run_counts(home: Path, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = RunSpec("rs_ws", "digits", 0, overrides=TINY)
-    env = Environment(home / "results", table=TableTruth(table))
+    context = RunContext(home / "results", load_images, tables={"digits": TableLookup(table)})
 
     def killed(folder: Path, run: Run) -> Path:
         raise KeyboardInterrupt
@@ -122,19 +123,19 @@ def test_the_supernet_is_kept_before_the_run_counts(home: Path, table: Table, mo
     with monkeypatch.context() as patch:
         patch.setattr(search, "write_run", killed)
         with pytest.raises(KeyboardInterrupt):
-            search.execute(spec, env, load_images("digits"))
-    kept = env.artifact(spec.run_id)
+            search.run_search(spec, context, lambda done, row: None)
+    kept = artifact_file(home / "results", spec.run_id)
     assert kept.is_file()
-    assert env.checkpoint(spec).is_file(), "the run goes on from here"
-    assert search.finished(spec, env) is None
+    assert checkpoint_file(home / "results", spec.run_id).is_file(), "the run goes on from here"
+    assert search.stored(spec, context) is None
     first = torch.load(kept, weights_only=True)["supernet"]
     kept.unlink()
-    search.execute(spec, env, load_images("digits"))
+    search.run_search(spec, context, lambda done, row: None)
     again = torch.load(kept, weights_only=True)["supernet"]
     assert first.keys() == again.keys() == ready(spec).supernet.state_dict().keys()
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not env.checkpoint(spec).is_file()
-    assert search.finished(spec, env) is not None
+    assert not checkpoint_file(home / "results", spec.run_id).is_file()
+    assert search.stored(spec, context) is not None
 
 
 def test_what_was_scored_is_not_scored_again(home: Path, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,10 +146,10 @@ def test_what_was_scored_is_not_scored_again(home: Path, table: Table, monkeypat
         asked.append(name)
         return load_images(name)
 
-    few = measure(run, 10, TableTruth(table), images_of, "cpu")
+    few = measure(run, 10, TableLookup(table), images_of, "cpu")
     assert few.cells["index"].tolist() == sample(10)
     method = ready(spec)
-    kept = torch.load(Environment(home / "results").artifact(spec.run_id), weights_only=True)
+    kept = torch.load(artifact_file(home / "results", spec.run_id), weights_only=True)
     scores = list(method.score_cells(kept, cells_of(10)))
     assert list(zip(few.cells["shared_loss"], few.cells["shared_acc"], strict=True)) == scores
     truth = [table.accuracy(cell, "digits", "test", epochs=200) for cell in cells_of(10)]
@@ -159,34 +160,34 @@ def test_what_was_scored_is_not_scored_again(home: Path, table: Table, monkeypat
     assert read.cells.equals(few.cells), "not a bit is lost in the file"
 
     written = path.stat().st_mtime_ns
-    assert len(measure(run, 10, TableTruth(table), images_of, "cpu").cells) == 10
-    assert len(measure(run, 5, TableTruth(table), images_of, "cpu").cells) == 10
+    assert len(measure(run, 10, TableLookup(table), images_of, "cpu").cells) == 10
+    assert len(measure(run, 5, TableLookup(table), images_of, "cpu").cells) == 10
     assert (asked, path.stat().st_mtime_ns) == (["digits"], written)
     done: list[int] = []
-    more = measure(run, 14, TableTruth(table), images_of, "cpu", done.append)
+    more = measure(run, 14, TableLookup(table), images_of, "cpu", done.append)
     assert more.cells.head(10).equals(few.cells)
     assert done == [10, 11, 12, 13, 14]
 
     # Another table: other truths, the same scores.
-    other = measure(run, 14, TableTruth(synthetic_table(1)), images_of, "cpu")
+    other = measure(run, 14, TableLookup(synthetic_table(1)), images_of, "cpu")
     assert other.cells["shared_acc"].equals(more.cells["shared_acc"])
     assert not other.cells["test_acc"].equals(more.cells["test_acc"])
     assert asked == ["digits", "digits"]
     # Other weights: other scores.
-    torch.save(ready(replace(spec, seed=5)).artifact(), Environment(home / "results").artifact(spec.run_id))
+    torch.save(ready(replace(spec, seed=5)).artifact(), artifact_file(home / "results", spec.run_id))
     assert (
-        not measure(run, 14, TableTruth(table), images_of, "cpu").cells["shared_acc"].equals(more.cells["shared_acc"])
+        not measure(run, 14, TableLookup(table), images_of, "cpu").cells["shared_acc"].equals(more.cells["shared_acc"])
     )
     assert asked == ["digits"] * 3
 
 
 def test_what_does_not_fit_the_run_is_one_clear_line(home: Path, table: Table) -> None:
     spec, run = searched(home, table)
-    kept = Environment(home / "results").artifact(spec.run_id)
-    again = r"delete .*results/runs/rs_ws-digits-s0-.*\.parquet and give its `nbeval run` again"
+    kept = artifact_file(home / "results", spec.run_id)
+    again = r"delete .*results/runs/rs_ws-digits-s0-.*\.parquet and repeat its `nbeval run`"
 
     def ranked(run: Run = run) -> None:
-        measure(run, 10, TableTruth(table), load_images, "cpu")
+        measure(run, 10, TableLookup(table), load_images, "cpu")
 
     elsewhere = replace(run, record=replace(run.record, split="64 other images"))
     with pytest.raises(NbevalError, match=r"searched on other images \(64 other images\).*--split-file"):
@@ -262,9 +263,9 @@ def test_bad_calls_get_one_clear_line(home: Path, table_file: Path, nbeval: Comm
     write_run(Path("results/runs"), make_run({}, method="rs", title="RS", search="digits", cost_kind="simulated"))
     ids = {run.record.method: run.record.run_id for run in load_runs([Path("results/runs")])}
     for arguments, expected, words in (
-        ([], 2, "say which runs: either --run ID, or --method NAME"),
-        (["--run", ids["rs"], "--method", "rs"], 2, "say which runs"),
-        (["--run", ids["rs"], "--dataset", "digits"], 2, "--dataset chooses among the runs of --method"),
+        ([], 2, "choose runs either by --run ID, or by --method NAME"),
+        (["--run", ids["rs"], "--method", "rs"], 2, "choose runs"),
+        (["--run", ids["rs"], "--dataset", "digits"], 2, "--dataset filters the runs of --method"),
         (["--run", "zz"], 2, "there is no complete run zz"),
         (["--run", ids["rs"]], 2, "RS (rs) has no shared weights to score cells with"),
         (["--method", "rs"], 2, "RS (rs) has no shared weights to score cells with"),

@@ -21,6 +21,7 @@ from nasbench_eval.analysis.published import published
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.images import load_images
+from nasbench_eval.runs.failures import load_failures
 from nasbench_eval.table import Table
 from nasbench_eval.utils.files import atomic_write
 from runners.presets import load_preset, load_scale, preset_names, scale_names, scaled
@@ -85,6 +86,30 @@ def test_a_new_table_means_a_new_look_up_not_a_new_search(home: Path, table_file
     cell = Cell.parse(again.steps.iloc[-1]["cell"])
     assert again.test_acc["digits"] == other.accuracy(cell, "digits", "test", epochs=200) != seen.test_acc["digits"]
     assert again.record.table.content_hash == other.metadata.content_hash
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["alone", "in parallel"])
+def test_a_search_that_diverges_is_recorded_as_failed_and_the_others_go_on(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str], workers: tuple[str, ...]
+) -> None:
+    """A learning rate of 1e30 makes the weights infinite; nothing of such a search may look like a result."""
+    arguments = ["--method", "darts,rs_ws", "--table", str(table_file), "--set", "clip=none", *workers]
+    assert search(*arguments, "--set", "lr=1e30", "--set", "lr_min=1e30") == 1
+    said = capsys.readouterr()
+    assert "darts digits seed 0 diverged in step 1: train_loss is nan" in said.err
+    assert "nbeval: 2 of 2 runs diverged and are no results" in said.err
+    assert "Traceback" not in said.err
+    assert not list(Path("results").glob("runs/*")) + list(Path("results").glob("checkpoints/*"))
+    failures = load_failures([Path("results/runs")])
+    assert sorted((each.method, each.step, each.cause) for each in failures) == [
+        ("darts", 0, "train_loss is nan"),
+        ("rs_ws", 0, "train_loss is nan"),
+    ]
+    # The same command does not search again, and a healthy run beside them is a result.
+    assert search(*arguments, "--set", "lr=1e30", "--set", "lr_min=1e30") == 1
+    assert capsys.readouterr().out.count("diverged before") == 2
+    assert search(*arguments) == 0
+    assert sorted(runs()) == ["darts 0", "rs_ws 0"]
 
 
 @pytest.fixture
@@ -216,7 +241,7 @@ def test_reductions_name_every_size_below_the_presets() -> None:
     assert RunSpec("darts", "cifar10", 0).reductions(available) == ()
     assert RunSpec("darts", "cifar10", 0, overrides={"channels": 24, "lr": 0.1}).reductions(available) == ()
     small = RunSpec("gaea_darts", "cifar10", 0, scale="small")
-    sizes = ("channels 16 -> 8", "cells 5 -> 1", "epochs 25 -> 5")
+    sizes = ("epochs 25 -> 5", "channels 16 -> 8", "cells 5 -> 1")
     assert small.reductions(available) == (*sizes, "train_images 25000 -> 4000", "valid_images 25000 -> 2000")
     assert "select_cells 100 -> 20" in RunSpec("rs_ws", "cifar10", 0, scale="small").reductions(available)
     # digits has fewer images than the limits: they limit nothing there.
@@ -230,6 +255,30 @@ def test_a_scale_never_enlarges() -> None:
     assert scaled({"epochs": 3}, "small", "weight_sharing")["epochs"] == 1
     assert scaled({"arch_warmup_epochs": 0}, "small", "weight_sharing")["arch_warmup_epochs"] == 0
     assert load_scale("full") == {}
+
+
+def test_the_shallow_scale_changes_nothing_but_the_size_of_the_network() -> None:
+    full, shallow = RunSpec("gaea_darts", "cifar10", 0), RunSpec("gaea_darts", "cifar10", 0, scale="shallow")
+    assert {key: value for key, value in shallow.values.items() if value != full.values[key]} == {
+        "channels": 8,
+        "cells": 1,
+    }
+    by_hand = RunSpec("gaea_darts", "cifar10", 0, overrides={"channels": 8, "cells": 1})
+    assert by_hand.run_id == shallow.run_id
+
+
+def test_a_run_asked_for_by_a_named_scale_is_labelled_with_it(home: Path, table_file: Path) -> None:
+    arguments = ["--method", "rs_ws", "--table", str(table_file)]
+    sizes = [part for part in TINY if not part.startswith(("channels", "cells", "--set"))]
+    sizes = [argument for part in sizes for argument in ("--set", part)]
+    command = ("run", "--dataset", "digits", "--epochs", "1", "--device", "cpu", *arguments, *sizes)
+    assert call(*command, "--set", "channels=8", "--set", "cells=1") == 0
+    by_hand = runs()["rs_ws 0"]
+    assert (by_hand.record.scale, by_hand.record.overrides["channels"]) == ("full", 8)
+    assert call(*command, "--scale", "shallow") == 0
+    named = runs()["rs_ws 0"]
+    assert (named.record.scale, "channels" in named.record.overrides) == ("shallow", False)
+    assert named.record.finished == by_hand.record.finished, "the search was not repeated"
 
 
 @pytest.mark.parametrize("scale", scale_names())

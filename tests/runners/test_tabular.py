@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,16 +17,17 @@ from tabular_problems import columns, table
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.images import ImageData
 from nasbench_eval.methods.tabular.objective import TableObjective
 from nasbench_eval.runs.store import Run, load_runs, read_runs, write_bundle
 from nasbench_eval.table import Key, Table
 from runners import tabular
 from runners.cli.run import run as run_command
-from runners.context import Environment
-from runners.lookup import TableTruth
-from runners.search import execute, finished
+from runners.context import Inputs, RunContext
+from runners.execute import run_all
+from runners.lookup import TableLookup
 from runners.spec import RunSpec
-from runners.tabular import run_variant
+from runners.steps import take_steps
 
 CELL = Cell((0, 1, 2, 3, 4, 0))
 I = CELL.index  # noqa: E741
@@ -37,8 +39,19 @@ def made():
     return columns()
 
 
-def environment(folder: Path, made: Mapping[Key, np.ndarray]) -> Environment:
-    return Environment(folder, table=TableTruth(table(made)))
+def run_variant(specs: list[RunSpec], context: RunContext, *on_run: Any) -> list[Run]:
+    runs, failures = tabular.run_variant(specs, context, *on_run)
+    assert not failures
+    return runs
+
+
+def context_of(folder: Path, made: Mapping[Key, np.ndarray]) -> RunContext:
+    lookup = TableLookup(table(made))
+    return RunContext(folder, no_images, tables={"cifar10": lookup, "digits": lookup})
+
+
+def no_images(name: str) -> ImageData:
+    raise AssertionError("a tabular search needs no images")
 
 
 def specs(count: int, method: str = "rs", dataset: str = "cifar10", **changes) -> list[RunSpec]:
@@ -162,8 +175,7 @@ class NoTest(Mapping[Key, np.ndarray]):
 def test_no_method_reads_a_test_accuracy(made, name):
     guarded = Table(NoTest(made), table(made).metadata)
     (spec,) = specs(1, name)
-    cells, seconds, _ = tabular.trajectory(tabular.new_method(spec, TableObjective(guarded, "cifar10")))
-    assert len(cells) == len(seconds) > 5
+    assert len(list(take_steps(tabular.new_method(spec, TableObjective(guarded, "cifar10"))))) > 5
 
 
 # Runs
@@ -172,26 +184,28 @@ def test_no_method_reads_a_test_accuracy(made, name):
 def test_the_query_that_overruns_the_budget_does_not_count(made, tmp_path):
     made = {**made, Key("cifar10", 12, "train", "train_seconds"): np.full(15_625, 400.0)}
     (spec,) = specs(1)
-    (run,) = run_variant([spec], environment(tmp_path, made))
+    (run,) = run_variant([spec], context_of(tmp_path, made))
     assert list(run.steps["total_seconds"]) == [400, 800, 1200]
-    (exact,) = run_variant(specs(1, budget_seconds=1200.0), environment(tmp_path, made))
+    (exact,) = run_variant(specs(1, budget_seconds=1200.0), context_of(tmp_path, made))
     assert len(exact.steps) == 3
-    with pytest.raises(UsageError, match="one query costs 400 simulated seconds: budget_seconds=399 pays for none"):
-        run_variant(specs(1, budget_seconds=399.0), environment(tmp_path, made))
+    with pytest.raises(
+        UsageError, match="one step costs 400 simulated seconds: budget_seconds=399 is too small for one"
+    ):
+        run_variant(specs(1, budget_seconds=399.0), context_of(tmp_path, made))
 
 
 def test_rows_hold_the_incumbent_by_reward_and_its_true_accuracy(made, tmp_path):
-    env = environment(tmp_path, made)
+    context = context_of(tmp_path, made)
     rewards = made[Key("cifar10", 12, "valid", "accuracy")]
-    assert env.table is not None
-    for run in run_variant(specs(6), env):
+    truth = context.tables["cifar10"].table
+    for run in run_variant(specs(6), context):
         steps = run.steps
         for number, row in enumerate(steps.to_dict("records")):
             queried = steps["queried"][: number + 1]
             best = Cell.from_index(int(max(queried, key=lambda i: rewards[i])))
             assert row["cell"] == str(best)
             assert row["valid_acc"] == rewards[row["queried"]]
-            assert row["test_acc.cifar10"] == env.table.table.accuracy(best, "cifar10", "test", epochs=200)
+            assert row["test_acc.cifar10"] == truth.accuracy(best, "cifar10", "test", epochs=200)
             assert {op: row[f"n_{op}"] for op in best.counts()} == best.counts()
         assert steps["total_seconds"].iloc[-1] == pytest.approx(steps["seconds"].sum())
     record = run.record
@@ -201,34 +215,31 @@ def test_rows_hold_the_incumbent_by_reward_and_its_true_accuracy(made, tmp_path)
 
 
 def test_runs_of_a_variant_are_one_file_and_come_back_as_they_were(made, tmp_path):
-    runs = run_variant(specs(5), environment(tmp_path, made))
+    runs = run_variant(specs(5), context_of(tmp_path, made))
     (path,) = (tmp_path / "runs").iterdir()
     assert path.name.startswith(f"rs-cifar10-{runs[0].record.variant_id}-5runs-")
     for back, run in zip(load_runs([tmp_path]), runs, strict=True):
         assert back.record == run.record
         pd.testing.assert_frame_equal(back.steps, run.steps)
     with pytest.raises(ValueError, match="different variant"):
-        write_bundle(tmp_path, [*runs, *run_variant(specs(1, "rea"), environment(tmp_path, made))])
+        write_bundle(tmp_path, [*runs, *run_variant(specs(1, "rea"), context_of(tmp_path, made))])
 
 
 def test_one_run_is_a_file_of_its_own_with_the_same_rows(made, tmp_path):
-    many = run_variant(specs(3), environment(tmp_path / "many", made))
-    env = environment(tmp_path / "one", made)
-    spec = specs(3)[2]
-    assert finished(spec, env) is None
-    alone = execute(spec, env, None)
-    assert [p.name for p in (tmp_path / "one" / "runs").iterdir()] == [env.run_file(spec).name]
+    many = run_variant(specs(3), context_of(tmp_path / "many", made))
+    spec, folder = specs(3)[2], tmp_path / "one"
+    ([alone], _) = run_all([spec], Inputs(folder, table=table(made)))
+    assert [p.name for p in (folder / "runs").iterdir()] == [context_of(folder, made).run_file(spec).name]
     pd.testing.assert_frame_equal(alone.steps, many[2].steps)
-    stored = finished(spec, env)
-    assert stored is not None
+    ([stored], _) = run_all([spec], Inputs(folder, table=table(made)))
     assert stored.record == alone.record
 
 
 def test_only_what_is_missing_is_run(made, tmp_path):
-    env = environment(tmp_path, made)
-    first = run_variant(specs(3), env)
+    context = context_of(tmp_path, made)
+    first = run_variant(specs(3), context)
     seen: list[tuple[int, bool]] = []
-    again = run_variant(specs(5), env, lambda run, new: seen.append((run.record.seed, new)))
+    again = run_variant(specs(5), context, lambda run, new: seen.append((run.record.seed, new)))
     assert seen == [(0, False), (1, False), (2, False), (3, True), (4, True)]
     assert [run.record for run in again[:3]] == [run.record for run in first]
     assert sorted(run.record.seed for run in load_runs([tmp_path])) == [0, 1, 2, 3, 4]
@@ -237,25 +248,25 @@ def test_only_what_is_missing_is_run(made, tmp_path):
 @pytest.mark.parametrize(("write_every", "files"), [(0.0, 3), (20.0, 1)])
 def test_an_interrupted_command_keeps_what_it_finished(made, tmp_path, monkeypatch, write_every, files):
     monkeypatch.setattr(tabular, "WRITE_EVERY", write_every)
-    env = environment(tmp_path, made)
+    context = context_of(tmp_path, made)
 
     def stop(run: Run, new: bool) -> None:
         if run.record.seed == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_variant(specs(4), env, stop)
+        run_variant(specs(4), context, stop)
     assert sorted(run.record.seed for run in load_runs([tmp_path])) == [0, 1, 2]
     assert len(list((tmp_path / "runs").iterdir())) == files
-    resumed = run_variant(specs(4), env)
-    whole = run_variant(specs(4), environment(tmp_path / "whole", made))
+    resumed = run_variant(specs(4), context)
+    whole = run_variant(specs(4), context_of(tmp_path / "whole", made))
     for one, other in zip(resumed, whole, strict=True):
         pd.testing.assert_frame_equal(one.steps, other.steps)
 
 
 def test_with_another_table_the_runs_are_repeated_and_replaced(made, tmp_path):
-    run_variant(specs(3), environment(tmp_path, made))
-    other = environment(tmp_path, columns(seed=1))
+    run_variant(specs(3), context_of(tmp_path, made))
+    other = context_of(tmp_path, columns(seed=1))
     runs = run_variant(specs(2), other)
     # Seed 2 of the old table is still there: its file stays.
     assert sorted(run.record.seed for run in load_runs([tmp_path])) == [0, 0, 1, 1, 2]
@@ -312,10 +323,10 @@ def test_what_cannot_run_is_said_before_anything_runs(made, tmp_path, words, mes
     assert not (tmp_path / "results").exists()
 
 
-def test_a_search_in_the_table_needs_the_table(tmp_path):
+def test_a_tabular_search_needs_the_table(tmp_path):
     code, text = command("--method", "rs", "--dataset", "cifar10", "--truth", "none", "--results", str(tmp_path))
     assert code == 1
-    assert "rs searches in the benchmark table: --truth none is not for it" in text
+    assert "rs queries the benchmark table: it cannot run with --truth none" in text
 
 
 def test_the_command_loads_no_torch(made, tmp_path):
@@ -333,6 +344,6 @@ def test_the_command_loads_no_torch(made, tmp_path):
 
 
 def test_reading_a_bundle_file_alone(made, tmp_path):
-    run_variant(specs(2), environment(tmp_path, made))
+    run_variant(specs(2), context_of(tmp_path, made))
     (path,) = (tmp_path / "runs").iterdir()
     assert [run.record.seed for run in read_runs(path)] == [0, 1]

@@ -1,4 +1,4 @@
-"""The table in memory and on disk, its import from a flat file, and the commands that show it."""
+"""The table in memory and on disk, the import from a flat file, and the commands that print it."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ SOURCE = {"importer": "test", "file": "made up", "sha256": "0"}
 
 @pytest.fixture
 def made():
-    """A cell's trials are 10, 20 and (even cells only) 60; cell 5 is the best on test, then 7, 3 in a tie, and 9."""
+    """Trials are 10, 20 and (even cells only) 60; on test cell 5 is best, then 3 and 7 in a tie, then 9."""
     third = np.where(ROW % 2 == 0, 60, np.nan)
     test = np.ones(15625)
     test[[5, 3, 7, 9]] = 99, 98, 98, 97
@@ -61,21 +61,21 @@ def test_a_table_answers(which, request):
     assert column.dtype == np.float32
     np.testing.assert_array_equal(column, np.where(ROW % 2 == 0, 30, 15))
     np.testing.assert_array_equal(table.column("cifar10", metric="params_mb", epochs=None), ROW / np.float32(1e5))
-    # Even cells: 10, 20, 60 about 30, squares 400 + 100 + 900, two degrees; odd ones: 25 + 25, one degree.
+    # Even cells: 10, 20, 60 around 30, squares 400 + 100 + 900, two degrees of freedom; odd cells: 25 + 25, one.
     even_cells, odd_cells = 7813, 7812
     expected = np.sqrt((even_cells * 1400 + odd_cells * 50) / (even_cells * 2 + odd_cells))
     assert table.noise("cifar10", "valid", epochs=200) == pytest.approx(expected)
     assert np.isnan(table.noise("cifar10", "test", epochs=200))
 
 
-def test_the_best_cells_come_first_and_ties_in_official_order(saved):
+def test_the_best_cells_come_first_with_ties_in_official_order(saved):
     assert saved.best("cifar10") == (Cell.from_index(5), 99)
     top = [(cell.index, value) for cell, value in saved.top("cifar10", count=1000)]
     assert top[:4] == [(5, 99), (3, 98), (7, 98), (9, 97)]
     assert [index for index, _ in top[4:]] == [index for index in range(1000) if index not in (3, 5, 7, 9)]
 
 
-def test_a_column_of_nothing_has_no_best():
+def test_an_empty_column_has_no_best_cell():
     table = Table.build({TEST: np.full(15625, np.nan)}, name="t", source=SOURCE)
     with pytest.raises(NbevalError, match="no value in cifar10/200/test"):
         table.best("cifar10")
@@ -85,20 +85,20 @@ def test_a_column_of_nothing_has_no_best():
     ("call", "message"),
     [
         (lambda t, c: t.accuracy(c, "cifar10", "valid", epochs=200, trial=999), r"no value for cell 7 .*not run"),
-        (lambda t, c: t.accuracy(c, "cifar10", "valid", epochs=12), r"no column cifar10/12/valid/accuracy/mean; of "),
+        (lambda t, c: t.accuracy(c, "cifar10", "valid", epochs=12), r"no column cifar10/12/valid/accuracy/mean; for "),
         (lambda t, c: t.accuracy(c, "cifar1", "valid", epochs=200), "did you mean 'cifar10'"),
-        (lambda t, c: t.column("cifar10", "valid", "loss", epochs=200), "of cifar10 loss it has none"),
+        (lambda t, c: t.column("cifar10", "valid", "loss", epochs=200), "for cifar10 loss it has none"),
         (lambda t, c: t.eval_seconds(c, "cifar10", "valid", epochs=200), "no column cifar10/200/valid/eval_seconds"),
         (lambda t, c: t.cost(c, "cifar100"), "unknown data set in the table 'cifar100'"),
         (lambda t, c: t.curve(c, "cifar10", "valid", epochs=200), "no learning curves at .*curves.parquet"),
     ],
 )
-def test_what_is_not_in_the_table_raises(saved, call, message):
+def test_values_missing_from_the_table_raise(saved, call, message):
     with pytest.raises(NbevalError, match=message):
         call(saved, Cell.from_index(7))
 
 
-def test_a_given_mean_is_kept_and_a_wrong_length_refused():
+def test_a_given_mean_is_kept_and_a_wrong_length_is_refused():
     given = {VALID[777]: ROW * 0, VALID[777]._replace(trial="mean"): ROW * 0 + 50}
     assert Table.build(given, name="t", source=SOURCE).column("cifar10", "valid", epochs=200)[0] == 50
     with pytest.raises(NbevalError, match=r"cifar10/200/test/accuracy/mean has shape \(3,\)"):
@@ -134,7 +134,7 @@ def with_metadata(saved, tmp_path, change):
     return path
 
 
-def test_files_that_are_no_table(saved, tmp_path):
+def test_files_that_are_not_tables(saved, tmp_path):
     with pytest.raises(NbevalError, match="no table at"):
         Table.open(tmp_path / "nothing.parquet")
     (tmp_path / "text").write_text("hello")
@@ -144,7 +144,7 @@ def test_files_that_are_no_table(saved, tmp_path):
     with pytest.raises(NbevalError, match="not a readable Parquet file"):
         Table.open(tmp_path / "cut.parquet")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
-    with pytest.raises(NbevalError, match=r"not a table of nbeval's: make one with `nbeval table import"):
+    with pytest.raises(NbevalError, match=r"not a table of nbeval: make one with `nbeval table import"):
         Table.open(tmp_path / "other.parquet")
     with pytest.raises(NbevalError, match="schema version 99, this nbeval reads version 1"):
         Table.open(with_metadata(saved, tmp_path, lambda values: values.update(schema=99)))
@@ -172,7 +172,7 @@ def test_the_content_hash_does_not_depend_on_order_or_storage(made, saved):
     assert Table.build(columns, name="u", source={}).metadata.content_hash != saved.metadata.content_hash
 
 
-def test_where_the_table_lies(monkeypatch, tmp_path, saved):
+def test_where_the_table_is_found(monkeypatch, tmp_path, saved):
     monkeypatch.setenv("NBEVAL_TABLE", str(saved.path))
     assert find_table() == default_path() == saved.path
     with pytest.raises(NbevalError) as error:
@@ -196,7 +196,7 @@ arch = "cell"
 
 
 def flat(tmp_path, *, csv=False, change=None):
-    """A flat file whose rows are shuffled; a cell's accuracy is its index / 1000, its seconds 100 times the index."""
+    """A flat file with shuffled rows; accuracies are the cell's index / 1000, seconds 100 times the index."""
     frame = pd.DataFrame({"cell": all_archs(), "acc": ROW / 1000, "secs": ROW.astype(float) * 100})
     if change is not None:
         frame = change(frame)
@@ -233,7 +233,7 @@ def set_value(row, column, value):
     ("change", "message"),
     [
         (lambda f: f.drop(index=[7, 8]), r"2 of the 15625 cells are missing, the first is cell 7 \(\|"),
-        (lambda f: pd.concat([f, f.iloc[[7]]]), r"cell 7 \(.*\) is there twice, in rows \d+ and \d+"),
+        (lambda f: pd.concat([f, f.iloc[[7]]]), r"cell 7 \(.*\) appears twice, in rows \d+ and \d+"),
         (set_value(7, "cell", "|none~0|"), r"row \d+, column cell: not an architecture string: character 9"),
         (set_value(7, "acc", np.nan), r"cifar10/200/test/accuracy/mean of cell 7 .* is missing, expected 0 to 100"),
         (set_value(7, "acc", 100.5), r"cell 7 .* is 100\.5, expected 0 to 100"),
@@ -242,7 +242,7 @@ def set_value(row, column, value):
         (set_value(7, "acc", "high"), r"column acc of flat\.csv holds string, expected numbers"),
         (
             lambda f: f.drop(columns="secs"),
-            r"map\.toml names columns that the file does not have: secs; it has",
+            r"map\.toml names columns that the file lacks: secs; it has",
         ),
     ],
 )
@@ -261,7 +261,10 @@ def test_flat_files_that_cannot_be_read(tmp_path):
         import_flat(path, mapping)
     with pytest.raises(UsageError, match="cannot read the mapping"):
         import_flat(flat(tmp_path)[0], tmp_path / "nothing.toml")
-    with pytest.raises(UsageError, match=r"no shipped mapping fits .*flat\.toml lacks arch, .* more\): "):
+    with pytest.raises(
+        UsageError,
+        match=r"no mapping in the package fits .*flat\.parquet, which lacks arch, .* more of nasbench201-flat\.toml: ",
+    ):
         import_flat(flat(tmp_path)[0])
 
 
@@ -296,7 +299,7 @@ def real(tmp_path_factory):
 
 
 @needs_shared
-def test_the_real_file_says_what_is_known(real):
+def test_the_real_file_has_the_known_accuracies(real):
     table = Table.open(real)
     for dataset, index, best, skip in (
         ("cifar10", 6111, 94.373, 54.297),
@@ -317,7 +320,7 @@ def test_the_real_file_says_what_is_known(real):
 
 
 @needs_shared
-def test_the_commands_show_it(real):
+def test_the_commands_print_the_real_table(real):
     def run(*words):
         return CliRunner().invoke(command, [*words, "--table", str(real)], catch_exceptions=False).output
 
@@ -343,7 +346,7 @@ def test_the_commands_show_it(real):
         run("query", "0", "--curve")
 
 
-def test_nothing_here_loads_torch(saved):
+def test_no_table_command_loads_torch(saved):
     code = f"""
 import sys
 from click.testing import CliRunner

@@ -1,4 +1,4 @@
-"""`nbeval table verify` finds what is wrong with a table, and says in which cell."""
+"""`nbeval table verify` finds what is wrong with a table and names the cell."""
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,7 +16,7 @@ SEEDS = ("777", "888", "999")
 
 
 def columns():
-    """A sound NAS-Bench-201: the optima where they belong, 7,456 cells with two trials."""
+    """A sound NAS-Bench-201: the right optima, 7,456 cells with two trials."""
     made = {}
     for dataset, (index, accuracy) in OPTIMA.items():
         test = np.linspace(1, 40, N_CELLS)
@@ -64,7 +64,7 @@ def test_a_wrong_optimum_is_named_with_its_value():
     assert "is highest, 80, at cell 4 (" in found["known cells"][1]
 
 
-def test_an_absent_column_of_known_cells():
+def test_a_missing_column_of_known_cells():
     made = {key: values for key, values in columns().items() if key.dataset != "cifar100"}
     found = problems(Table.build(made, name="NAS-Bench-201", source=SOURCE))
     assert found == {"known cells": ["there is no column cifar100/200/test/accuracy/mean"]}
@@ -89,30 +89,30 @@ def test_a_mean_that_is_not_the_mean():
     mean[3] += 0.5
     (line,) = problems(build({Key("cifar10", 200, "valid", "accuracy"): mean}))["means"]
     assert line.startswith("cifar10/200/valid/accuracy/mean of cell 3 (")
-    assert line.endswith("is 2.339988, the mean of its trials is 1.839988")
+    assert line.endswith("is 2.339988, but the mean of its trials is 1.839988")
 
 
-def test_trials_are_counted_against_what_the_release_has():
+def test_trials_are_counted_and_compared_with_the_release():
     values = columns()[Key("cifar10", 200, "valid", "accuracy", "888")]
     values[0] = np.nan
     changed = {Key("cifar10", 200, "valid", "accuracy", "888"): values}
     line = "1 cells with 1, 7,455 cells with 2, 8,169 cells with 3; NATS-tss-v1_0 has 7,456 cells with 2, 8,169 cells"
     assert problems(build(changed, release="NATS-tss-v1_0"))["trials"][0].startswith(line)
-    # What the authors of the older files state was not counted here: no reason to call a table bad.
+    # The numbers of the older files are as stated by their authors, not counted: a difference is only a note.
     check = verify(build(changed, release="NAS-Bench-201-v1_1"))[4]
     assert not check.problems
     assert check.notes[0].endswith("1: 2,225") or "NAS-Bench-201-v1_1 has 2,225 cells with 1" in check.notes[0]
     assert not verify(build(changed))[4].notes
 
 
-def test_a_cell_has_as_many_trials_as_on_all_data_sets():
+def test_the_trials_of_a_cell_are_the_fewest_over_the_data_sets():
     one = {Key("cifar100", 200, "valid", "accuracy", "777"): np.linspace(1, 40, N_CELLS)}
     assert verify(build(one))[4].detail == "15,625 cells with 1"
 
 
-def test_some_of_the_cells_and_no_provenance():
-    assert problems(build(cells=12)) == {"cells": ["the table was made of 12 of the 15,625 cells"]}
-    assert problems(build(sha256="")) == {"provenance": ["the metadata do not name the source's sha256"]}
+def test_a_partial_table_and_missing_provenance():
+    assert problems(build(cells=12)) == {"cells": ["the table has only 12 of the 15,625 cells"]}
+    assert problems(build(sha256="")) == {"provenance": ["the metadata lack the sha256 of the source"]}
     assert verify(build(warning="odd file"))[5].notes == ["odd file"]
 
 

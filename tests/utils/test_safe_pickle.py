@@ -1,4 +1,4 @@
-"""Pickles that are not ours are read without running anything they bring."""
+"""Untrusted pickles are read without running any code in them."""
 
 import collections
 import io
@@ -15,7 +15,7 @@ from nasbench_eval.utils.safe_pickle import NUMPY_ARRAYS, NUMPY_SCALARS, restric
 
 
 class Attack:
-    """Pickles to a call of a function."""
+    """Unpickling it calls a function."""
 
     def __init__(self, function, *arguments):
         self.call = (function, arguments)
@@ -37,7 +37,7 @@ def test_plain_values_and_allowed_types_come_back(protocol):
         "n": np.float64(0.25),
         "i": np.array([[1, 2], [3, 4]], dtype=np.uint8),
     }
-    # Protocol 0 and 1 rebuild through copyreg, which nothing here allows.
+    # Protocols 0 and 1 rebuild through copyreg, which is not allowed here.
     if protocol < 2:
         del value["i"], value["o"], value["n"]
     back = load(value, {*NUMPY_ARRAYS, ("collections", "OrderedDict")}, protocol)

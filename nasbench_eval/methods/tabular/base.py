@@ -19,7 +19,7 @@ class TabularSettings:
     """What every search in the table is told."""
 
     budget_seconds: float = setting(
-        "simulated seconds of the search; the query that would overrun them does not count", at_least=0
+        "simulated seconds of the search; the query that would overrun them does not count", at_least=0, reduces=True
     )
     fidelity: str = setting(
         "epochs of a query's training: a schedule (12, 200) or an epoch of it (4/12); several for the methods that "

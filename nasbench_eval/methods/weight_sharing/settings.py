@@ -8,12 +8,16 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, OPTIMIZERS, PARAMETRISATIONS
 from nasbench_eval.settings import setting
 
+GUMBEL = {"parametrisation": ("gumbel", "gumbel_simplex")}
+CONTROLLER = {"parametrisation": ("controller",)}
+CANDIDATES = {"parametrisation": ("uniform", "setn", "controller")}
+
 
 @dataclass(frozen=True, kw_only=True)
 class WeightSharingSettings:
     """Every choice of a weight-sharing search; a preset gives each its published value."""
 
-    epochs: int = setting("epochs of the search", at_least=1)
+    epochs: int = setting("epochs of the search", at_least=1, reduces=True)
     batch_size: int = setting("images of a batch", at_least=2)
     lr: float = setting("learning rate of the weights at the start", at_least=0)
     lr_min: float = setting("learning rate of the weights at the end of the cosine", at_least=0)
@@ -42,6 +46,7 @@ class WeightSharingSettings:
         "erm: training_set, all of the official one (of CIFAR-10: train and valid), or train, which holds valid out",
         choices=("train", "training_set"),
         default="train",
+        only_with={"objective": ("erm",)},
     )
     order: str = setting(
         "which step an iteration takes first", choices=("weights_first", "architecture_first"), default="weights_first"
@@ -60,34 +65,73 @@ class WeightSharingSettings:
         "operations, T architecture steps and the reward bound L",
         at_least=0,
         default=3e-4,
+        only_with={"arch_optimizer": ("adam", "eg", "experts", "reinforce")},
     )
-    arch_beta1: float = setting("Adam's first beta for the architecture", at_least=0, default=0.5)
-    arch_beta2: float = setting("Adam's second beta for the architecture", at_least=0, default=0.999)
-    arch_eps: float = setting("Adam's epsilon for the architecture", at_least=0, default=1e-8)
-    arch_weight_decay: float = setting("weight decay of the architecture parameters (Adam)", at_least=0, default=1e-3)
+    arch_beta1: float = setting(
+        "Adam's first beta for the architecture",
+        at_least=0,
+        default=0.5,
+        only_with={"arch_optimizer": ("adam", "reinforce")},
+    )
+    arch_beta2: float = setting(
+        "Adam's second beta for the architecture",
+        at_least=0,
+        default=0.999,
+        only_with={"arch_optimizer": ("adam", "reinforce")},
+    )
+    arch_eps: float = setting(
+        "Adam's epsilon for the architecture",
+        at_least=0,
+        default=1e-8,
+        only_with={"arch_optimizer": ("adam", "reinforce")},
+    )
+    arch_weight_decay: float = setting(
+        "weight decay of the architecture parameters (Adam)",
+        at_least=0,
+        default=1e-3,
+        only_with={"arch_optimizer": ("adam",)},
+    )
     arch_entropy_weight: float = setting(
         "weight of the distance (KL) to the uniform distribution, added to the architecture's loss (eg)",
         at_least=0,
         default=0.0,
+        only_with={"arch_optimizer": ("adam", "eg", "experts")},
     )
-    arch_normalise_first: bool = setting("eg: normalise, then clamp at 1e-5, instead of the reverse", default=False)
+    arch_normalise_first: bool = setting(
+        "eg: normalise, then clamp at 1e-5, instead of the reverse",
+        default=False,
+        only_with={"arch_optimizer": ("eg",)},
+    )
     reward_bound: float = setting(
         "experts: L, to which an operation's reward, minus its gradient, is clipped",
         at_least=1e-6,
         default=1.0,
         later=True,
+        only_with={"arch_optimizer": ("experts",)},
     )
-    arch_warmup_epochs: int = setting("epochs before the first architecture step", at_least=0, default=0)
+    arch_warmup_epochs: int = setting("epochs before the first architecture step", at_least=0, default=0, reduces=True)
 
-    tau_max: float = setting("Gumbel temperature in the first epoch", at_least=0, default=10.0)
-    tau_min: float = setting("Gumbel temperature in the last epoch; linear between", at_least=0, default=0.1)
-    other_weights: bool = setting(
-        "Gumbel: add the weights of operations not sampled, zero in value but not in gradient", default=False
+    tau_max: float = setting("Gumbel temperature in the first epoch", at_least=0, default=10.0, only_with=GUMBEL)
+    tau_min: float = setting(
+        "Gumbel temperature in the last epoch; linear between", at_least=0, default=0.1, only_with=GUMBEL
     )
-    controller_steps: int = setting("controller: its updates after each epoch", at_least=1, default=50)
-    controller_samples: int = setting("controller: cells scored for one update", at_least=1, default=20)
-    controller_entropy: float = setting("controller: weight of the entropy in the reward", at_least=0, default=1e-4)
-    controller_decay: float = setting("controller: decay of the reward's moving average", at_least=0, default=0.99)
+    other_weights: bool = setting(
+        "Gumbel: add the weights of operations not sampled, zero in value but not in gradient",
+        default=False,
+        only_with=GUMBEL,
+    )
+    controller_steps: int = setting(
+        "controller: its updates after each epoch", at_least=1, default=50, reduces=True, only_with=CONTROLLER
+    )
+    controller_samples: int = setting(
+        "controller: cells scored for one update", at_least=1, default=20, only_with=CONTROLLER
+    )
+    controller_entropy: float = setting(
+        "controller: weight of the entropy in the reward", at_least=0, default=1e-4, only_with=CONTROLLER
+    )
+    controller_decay: float = setting(
+        "controller: decay of the reward's moving average", at_least=0, default=0.99, only_with=CONTROLLER
+    )
 
     genotype: str = setting(
         "last: the cell of the last epoch; best: of the epoch with the best supernet validation accuracy",
@@ -98,15 +142,18 @@ class WeightSharingSettings:
         "how many candidate cells are scored with the shared weights after each epoch (uniform, setn, controller)",
         at_least=1,
         default=100,
+        reduces=True,
+        only_with=CANDIDATES,
     )
     select_on: str = setting(
         "one_batch: each candidate on another validation batch, as published; whole: each on all of the valid part",
         choices=("one_batch", "whole"),
         default="one_batch",
+        only_with=CANDIDATES,
     )
 
-    channels: int = setting("channels C of the supernet's first stage", at_least=1, default=16)
-    cells: int = setting("cells N of a stage", at_least=1, default=5)
+    channels: int = setting("channels C of the supernet's first stage", at_least=1, default=16, reduces=True)
+    cells: int = setting("cells N of a stage", at_least=1, default=5, reduces=True)
     track_running_stats: bool = setting(
         "whether the search cell's BatchNorm keeps running statistics and evaluates with them", default=True
     )
@@ -117,8 +164,12 @@ class WeightSharingSettings:
     )
     edge_normalisation: bool = setting("whether each node's incoming edges have weights too (PC-DARTS)", default=False)
     valid_batch_size: int = setting("images of a validation batch", at_least=1, default=512)
-    train_images: int | None = setting("use only so many images of the train part", at_least=2, default=None)
-    valid_images: int | None = setting("use only so many images of the valid part", at_least=2, default=None)
+    train_images: int | None = setting(
+        "use only so many images of the train part", at_least=2, default=None, reduces=True
+    )
+    valid_images: int | None = setting(
+        "use only so many images of the valid part", at_least=2, default=None, reduces=True
+    )
 
     def __post_init__(self) -> None:
         fits = PARAMETRISATIONS[self.parametrisation].optimizers

@@ -1,1 +1,1 @@
-"""Readers of the files that a benchmark table is made from, one per source."""
+"""Readers of the files from which a benchmark table is made, one per source."""

@@ -1,7 +1,7 @@
-"""Convert the official files to the table, part by part, so that memory stays bounded and a stop loses little.
+"""Convert the official files to the table in parts: memory stays bounded and an interruption loses little.
 
-A part holds 125 cells and is written whole, by a worker process where the source allows it; the next call
-makes only the parts that are missing. The parts are then put together, the curves one part at a time.
+A part holds 125 cells and is written atomically, by a worker process where the source allows it; the next call
+makes only the missing parts. The parts are then joined, the curves one part at a time.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +26,13 @@ from nasbench_eval.table.sources.official import Source, find_source
 from nasbench_eval.table.table import Table
 from nasbench_eval.table.verify import check_ranges
 from nasbench_eval.utils.files import atomic_write
-from nasbench_eval.utils.processes import context, start_worker
+from nasbench_eval.utils.processes import mp_context, run_jobs
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_WORKERS = 4
-"""Each worker takes some 100 MB; four keep a build under 1 GB."""
+"""A worker takes about 100 MB; four keep a build under 1 GB."""
 
 _CURVE = "curve:"
 _STATE = b"nbeval.part"
@@ -52,17 +50,18 @@ def build_table(
 
     Args:
         source: The file or folder.
-        out: The table file to write; the learning curves go beside it, and so do the parts while this runs.
+        out: The table file to write; the learning curves go beside it, and so do the parts during the build.
         curves: Write the learning curves too.
-        workers: Processes that read and convert; None is one a core, at most ``MAX_WORKERS``.
-        partial: Make a table of some of the cells; what is missing stays missing.
+        workers: Processes that read and convert; None is one per core, at most ``MAX_WORKERS``.
+        partial: Allow cells to be missing from the source; their values are missing from the table.
 
     Returns:
         The table as opened from ``out``.
 
     Raises:
-        NbevalError: If the source cannot be read, is not what it should be, or cells are missing and
-            ``partial`` is not set; the parts done so far are kept, and the same call goes on from them.
+        NbevalError: If the source cannot be read or is not an official one, if cells are missing and ``partial``
+            is not set, or if a worker was killed. The finished parts are kept, and the same call continues from
+            them.
     """
     out = Path(out)
     reader = find_source(source)
@@ -72,7 +71,7 @@ def build_table(
     if missing and not partial:
         raise NbevalError(
             f"{len(missing):,} of the {N_CELLS:,} cells are missing in {reader.path}, the first is cell {missing[0]} "
-            f"({Cell.from_index(missing[0])}); --partial makes a table of the others"
+            f"({Cell.from_index(missing[0])}); --partial makes a table of the other cells"
         )
     todo = parts.missing(there)
     with tqdm(total=len(there), initial=len(there) - sum(map(len, todo.values())), unit="cell", disable=None) as bar:
@@ -93,12 +92,12 @@ def build_table(
 
 
 def _state(reader: Source, curves: bool) -> str:
-    """What a part must have been made from to be used again."""
+    """Return what identifies the input of a part; a part is reused only if it has the same."""
     return json.dumps([__version__, reader.fingerprint(), curves])
 
 
 class _Parts:
-    """The folder of parts; a part is a Parquet file of ``ROWS`` rows, those of cells that are not there being null."""
+    """The folder of parts; a part is a Parquet file of ``ROWS`` rows, null for the cells that are missing."""
 
     def __init__(self, folder: Path, state: str) -> None:
         self.folder = folder
@@ -108,7 +107,7 @@ class _Parts:
         return self.folder / f"{number:03d}.parquet"
 
     def missing(self, there: Sequence[int]) -> dict[int, list[int]]:
-        """Group the cells into parts, and return those parts that are not there yet."""
+        """Group the cells into parts, and return the parts that do not exist yet."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -131,26 +130,20 @@ class _Parts:
 def _convert(
     reader: Source, todo: dict[int, list[int]], parts: _Parts, curves: bool, workers: int | None
 ) -> Iterator[int]:
-    """Make the parts to do, in any order, and yield each one's number when it is written."""
+    """Make the parts in any order, and yield the number of each when it is written."""
     count = min(workers or min(os.cpu_count() or 1, MAX_WORKERS), len(todo))
     if count <= 1 or not reader.parallel:
         for number, cells in todo.items():
             yield _make_part(reader, number, cells, parts, curves)
         return
-    # The server process imports the record classes (and torch with them) once; the workers share its memory.
-    how = context(["nasbench_eval.table.sources.official_record"])
-    pool = ProcessPoolExecutor(count, mp_context=how, initializer=start_worker)
-    try:
-        jobs = [pool.submit(_make_part, reader, n, cells, parts, curves) for n, cells in todo.items()]
-        for job in jobs:
-            yield job.result()
-    except BrokenProcessPool:
-        raise NbevalError(
-            "a worker process was killed, perhaps for want of memory: the same command goes on from the parts that "
-            "are done, with --workers 1 in the least memory"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    yield from run_jobs(
+        _make_part,
+        [(reader, number, cells, parts, curves) for number, cells in todo.items()],
+        workers=count,
+        # The fork server imports the record classes, and torch with them, once; the workers share that memory.
+        context=mp_context(["nasbench_eval.table.sources.official_record"]),
+        if_killed="run the same command again to continue from the finished parts; --workers 1 needs the least memory",
+    )
 
 
 def _make_part(reader: Source, number: int, cells: list[int], parts: _Parts, curves: bool) -> int:
@@ -188,7 +181,7 @@ def _curve_type() -> pa.DataType:
 
 
 def _collect(parts: _Parts, numbers: Sequence[int]) -> tuple[dict[Key, np.ndarray], dict[int, str]]:
-    """Put the parts' values together: full columns, and each cell file's SHA-256."""
+    """Join the parts: full columns, and the SHA-256 of each cell's file."""
     import pyarrow.parquet as pq
 
     columns: dict[Key, np.ndarray] = {}
@@ -208,7 +201,7 @@ def _collect(parts: _Parts, numbers: Sequence[int]) -> tuple[dict[Key, np.ndarra
 
 
 def _without_equal_times(columns: dict[Key, np.ndarray]) -> dict[Key, np.ndarray]:
-    """Drop the seconds of single trials where they are the mean's for every cell, as the benchmark publishes them."""
+    """Drop the seconds of single trials where they equal the mean for every cell, as the benchmark publishes them."""
     kept = dict(columns)
     for mean, trials in trials_by_mean(columns).items():
         if mean.metric.endswith("_seconds") and all(
@@ -220,7 +213,7 @@ def _without_equal_times(columns: dict[Key, np.ndarray]) -> dict[Key, np.ndarray
 
 
 def _write_curves(parts: _Parts, numbers: Sequence[int], path: Path, content_hash: str) -> None:
-    """Write the curves one part at a time; every part becomes a group of rows, an absent one a group of nulls."""
+    """Write the curves one part at a time; every part becomes a row group, a missing one a group of nulls."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

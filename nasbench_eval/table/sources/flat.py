@@ -1,4 +1,4 @@
-"""Make the table from a csv or Parquet file of one row a cell, its columns named by a small TOML mapping."""
+"""Make the table from a csv or Parquet file with one row per cell; a small TOML mapping names its columns."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mapping:
-    """Which column of a flat file becomes which column of the table.
+    """Maps the columns of a flat file to the columns of the table.
 
     Attributes:
-        label: What the mapping is called, for messages and provenance.
-        name: The benchmark's name, for the metadata.
-        release: Which of the benchmark's releases the numbers are from, "" where not said.
-        arch: The file's column of architecture strings.
-        columns: For each column of the table, the file's column and the factor its values are multiplied by.
+        label: The name of the mapping, for messages and provenance.
+        name: The name of the benchmark, for the metadata.
+        release: The release of the benchmark that the numbers are from, "" if not given.
+        arch: The column of the file with the architecture strings.
+        columns: For each column of the table, the column of the file and a factor for its values.
     """
 
     label: str
@@ -44,8 +44,8 @@ class Mapping:
         """Read a mapping from TOML.
 
         Raises:
-            UsageError: If it is not TOML, lacks ``arch`` or ``[columns]``, or a value is neither a column's
-                name nor ``{ from = "...", times = NUMBER }``.
+            UsageError: If it is not TOML, lacks ``arch`` or ``[columns]``, or a value is neither the name of a column
+                nor ``{ from = "...", times = NUMBER }``.
         """
         try:
             values = tomllib.loads(text)
@@ -54,7 +54,7 @@ class Mapping:
         extra = set(values) - {"name", "release", "arch", "columns"}
         if extra or not isinstance(values.get("arch"), str) or not isinstance(values.get("columns"), dict):
             raise UsageError(
-                f"mapping {label}: expected arch = COLUMN, [columns] and maybe name, release; "
+                f"mapping {label}: expected arch = COLUMN, [columns] and optionally name, release; "
                 f"got {', '.join(values) or 'nothing'}"
             )
         columns: dict[Key, tuple[str, float]] = {}
@@ -76,13 +76,13 @@ class Mapping:
         return Mapping(label, name, release, values["arch"], columns)
 
     def missing(self, names: list[str]) -> list[str]:
-        """Return the columns the mapping needs that a file does not have, in the mapping's order."""
+        """Return the columns that the mapping needs and a file lacks, in the order of the mapping."""
         needed = dict.fromkeys([self.arch, *(column for column, _ in self.columns.values())])
         return [column for column in needed if column not in names]
 
 
 def shipped_mappings() -> list[Mapping]:
-    """Return the mappings that come with nbeval."""
+    """Return the mappings in the package."""
     folder = resources.files("nasbench_eval.table.sources") / "mappings"
     return [
         Mapping.parse(file.read_text(encoding="utf-8"), file.name)
@@ -92,19 +92,19 @@ def shipped_mappings() -> list[Mapping]:
 
 
 def import_flat(path: str | Path, mapping: str | Path | None = None) -> Table:
-    """Make a table from a csv or Parquet file of one row a cell, in any order.
+    """Make a table from a csv or Parquet file with one row per cell, in any order.
 
     Args:
-        path: The file; what does not end in ``.csv`` is read as Parquet.
-        mapping: A TOML file; None takes the shipped mapping whose columns the file has.
+        path: The file; it is read as Parquet unless its name ends in ``.csv``.
+        mapping: A TOML file; None chooses the mapping in the package that fits the columns of the file.
 
     Returns:
         The table in memory; its metadata name the file, its SHA-256 and the mapping.
 
     Raises:
-        NbevalError: If the file cannot be read, a column is missing or not numeric, a cell is missing, there
-            twice or not a cell, a mean is missing, or a value is out of range; the message names the cell.
-        UsageError: If the mapping is off.
+        NbevalError: If the file cannot be read, a column is missing or not numeric, a row is not a cell, a cell is
+            missing or duplicated, a mean is missing, or a value is out of range; the message names the cell.
+        UsageError: If the mapping is wrong.
     """
     path = Path(path)
     data = _read(path)
@@ -113,7 +113,7 @@ def import_flat(path: str | Path, mapping: str | Path | None = None) -> Table:
     order = _rows_in_official_order(data.column(chosen.arch).to_pylist(), chosen.arch)
     columns: dict[Key, np.ndarray] = {}
     for key, (column, times) in chosen.columns.items():
-        # Scale in float64: 0.06 of a float32 rounds once, not twice.
+        # Scaling in float64 rounds once, not twice.
         columns[key] = (_numbers(data, column, path)[order] * times).astype(np.float32)
     source = {"importer": f"flat ({chosen.label})", "file": path.name, "sha256": sha256_of(path)}
     if chosen.release:
@@ -146,8 +146,7 @@ def _given(path: Path, names: list[str]) -> Mapping:
     mapping = Mapping.parse(text, path.name)
     if missing := mapping.missing(names):
         raise UsageError(
-            f"mapping {path.name} names columns that the file does not have: {', '.join(missing)}; "
-            f"it has {', '.join(names)}"
+            f"mapping {path.name} names columns that the file lacks: {', '.join(missing)}; it has {', '.join(names)}"
         )
     return mapping
 
@@ -160,14 +159,14 @@ def _shipped(path: Path, names: list[str]) -> Mapping:
     nearest = min(mappings, key=lambda mapping: len(mapping.missing(names)))
     missing = nearest.missing(names)
     raise UsageError(
-        f"no shipped mapping fits the columns of {path.name} ({nearest.label} lacks {', '.join(missing[:3])}"
-        f"{f' and {len(missing) - 3} more' if len(missing) > 3 else ''}): name them in a TOML file and give "
-        "it with --mapping (docs/table.md shows one)"
+        f"no mapping in the package fits the columns of {path.name}, which lacks {', '.join(missing[:3])}"
+        f"{f' and {len(missing) - 3} more' if len(missing) > 3 else ''} of {nearest.label}: write a TOML file that "
+        "names its columns and give it with --mapping (docs/table.md shows one)"
     )
 
 
 def _rows_in_official_order(archs: list[Any], column: str) -> np.ndarray:
-    """For each official index, the row that holds this cell."""
+    """Return, for each official index, the row of that cell."""
     order = np.full(N_CELLS, -1)
     for row, text in enumerate(archs):
         try:
@@ -176,7 +175,7 @@ def _rows_in_official_order(archs: list[Any], column: str) -> np.ndarray:
             raise NbevalError(f"row {row + 1}, column {column}: {error}") from None
         if order[index] >= 0:
             raise NbevalError(
-                f"cell {index} ({text}) is there twice, in rows {order[index] + 1} and {row + 1}: remove one"
+                f"cell {index} ({text}) appears twice, in rows {order[index] + 1} and {row + 1}: remove one"
             )
         order[index] = row
     missing = np.flatnonzero(order < 0)

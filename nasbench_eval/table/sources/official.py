@@ -1,4 +1,7 @@
-"""The official files: NAS-Bench-201's one ``.pth``, and NATS-Bench's folder of a file a cell. Needs no torch."""
+"""Read the official files: NAS-Bench-201's single ``.pth``, or NATS-Bench's folder with one file per cell.
+
+Needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from nasbench_eval.table.sources.pickle_slices import NotSplittable, Slices, spl
 from nasbench_eval.utils.safe_pickle import NUMPY_SCALARS, restricted_load
 
 ALLOWED = NUMPY_SCALARS | {("collections", "OrderedDict")}
-"""All that the official files hold besides plain values."""
+"""The types in the official files other than plain values."""
 
 Record = dict[str, Any]
 
@@ -34,7 +37,7 @@ _DIGITS = re.compile(r"-([0-9a-f]{5,6})(?:-simple|-full)?(?:\.pth|\.pickle\.pbz2
 
 
 class Source(abc.ABC):
-    """Where cells' official records come from."""
+    """A source of the official records of cells."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,39 +45,39 @@ class Source(abc.ABC):
     @property
     @abc.abstractmethod
     def kind(self) -> str:
-        """What the source is, for the table's provenance."""
+        """Name of this kind of source, for the provenance of the table."""
 
     @property
     @abc.abstractmethod
     def parallel(self) -> bool:
-        """Whether several processes can read it at once."""
+        """Whether several processes can read the source at once."""
 
     @abc.abstractmethod
     def fingerprint(self) -> str:
-        """Return a text that changes when the files do, without reading them."""
+        """Return a text that changes when the files change, without reading them."""
 
     @abc.abstractmethod
     def open(self) -> list[int]:
-        """Prepare to read, and return the cells that are there, ascending.
+        """Prepare for reading, and return the indices of the cells in the source, ascending.
 
         Raises:
-            NbevalError: If this is not an official file, or is not of this cell space in the official order.
+            NbevalError: If the source is not official, or not of this cell space in the official order.
         """
 
     @abc.abstractmethod
     def take(self, index: int) -> tuple[Record, str]:
-        """Return a cell's record, once, and its file's SHA-256 ("" where one file holds all)."""
+        """Return the record of a cell and the SHA-256 of its file ("" for a single file); once per cell."""
 
     @abc.abstractmethod
     def provenance(self, digests: dict[int, str]) -> dict[str, str]:
-        """Return what the table's metadata say of the source, given the cells' SHA-256."""
+        """Return the metadata of the source, given the SHA-256 of each cell's file."""
 
 
 def find_source(path: str | Path) -> Source:
     """Return the reader for a path: a folder is NATS-Bench's, a file is NAS-Bench-201's.
 
     Raises:
-        NbevalError: If nothing is there, or NATS-Bench's one file, which is not read.
+        NbevalError: If the path does not exist, or is NATS-Bench's single file, which is not supported.
     """
     path = Path(path)
     if path.is_dir():
@@ -82,7 +85,9 @@ def find_source(path: str | Path) -> Source:
     if not path.is_file():
         raise NbevalError(f"no file or folder at {path} (docs/data.md says where to get the official files)")
     if path.suffix == ".pbz2":
-        raise NbevalError(f"{path}: NATS-Bench's one file is not read, its folder is: NATS-tss-v1_0-3ffb9-simple")
+        raise NbevalError(
+            f"{path}: NATS-Bench's single file is not supported, its folder is: NATS-tss-v1_0-3ffb9-simple"
+        )
     return OneFile(path)
 
 
@@ -90,8 +95,8 @@ def find_source(path: str | Path) -> Source:
 class OneFile(Source):
     """One pickle of everything: ``NAS-Bench-201-v1_1-096897.pth``.
 
-    Read a record at a time where its layout is the official one, so that neither the file nor what it holds is ever in
-    memory whole; else unpickled whole, each record being freed once it is taken.
+    If it has the official layout, it is read one record at a time, and is never in memory as a whole. Otherwise it is
+    unpickled as a whole, and each record is freed once it was taken.
     """
 
     kind = "official file"
@@ -142,13 +147,13 @@ class OneFile(Source):
         }
         digits = _DIGITS.search(self.path.name)
         if digits and digits[1] not in (found["md5"][: len(digits[1])], found["md5"][-len(digits[1]) :]):
-            found["warning"] = f"the name ends in {digits[1]}, the md5 does not: not the file as published"
+            found["warning"] = f"the name ends in {digits[1]}, but the md5 does not: not the published file"
         return found
 
 
 @final
 class NatsFolder(Source):
-    """NATS-Bench's topology space as a folder: ``meta.pickle.pbz2`` and ``000000.pickle.pbz2`` to ``015624...``."""
+    """The folder of NATS-Bench's topology space: ``meta.pickle.pbz2`` and ``000000.pickle.pbz2`` to ``015624...``."""
 
     kind = "NATS-Bench folder"
     parallel = True
@@ -177,14 +182,16 @@ class NatsFolder(Source):
         archs = meta.get("meta_archs") if isinstance(meta, dict) else None
         _check_order(archs, self.path)
         if beyond := [index for index in files if index >= N_CELLS]:
-            raise NbevalError(f"{files[min(beyond)]} is beyond the {N_CELLS} cells: not the topology search space")
+            raise NbevalError(
+                f"{files[min(beyond)]} is beyond the {N_CELLS} cells: this is not the topology search space"
+            )
         return sorted(files)
 
     def take(self, index: int) -> tuple[Record, str]:  # noqa: D102 - as in Source
         file = self.path / f"{index:06d}.pickle.pbz2"
         record, sha256 = _load_small(file)
         if not isinstance(record, dict):
-            raise NbevalError(f"{file} holds {type(record).__name__}, expected a cell's record")
+            raise NbevalError(f"{file} holds {type(record).__name__}, expected the record of a cell")
         return record, sha256
 
     def provenance(self, digests: dict[int, str]) -> dict[str, str]:  # noqa: D102 - as in Source
@@ -217,18 +224,18 @@ def _load_small(path: Path) -> tuple[Any, str]:
 
 
 def _pickle_start(path: Path) -> int:
-    """Where the pickle begins: in torch's zip, or after the headers of torch's older layout.
+    """Return where the pickle begins: in torch's zip archive, or after the headers of torch's older layout.
 
     Raises:
-        NbevalError: If it is another zip, or is not a pickle.
+        NbevalError: If it is another zip archive, or not a pickle.
     """
     with path.open("rb") as file:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
                 members = [member for member in archive.infolist() if member.filename.endswith("/data.pkl")]
             if len(members) != 1 or members[0].compress_type != zipfile.ZIP_STORED:
-                raise NbevalError(f"{path} is a zip archive, but not one that torch.save wrote")
-            # A member begins after its header, which ends in the lengths of its name and its extra field.
+                raise NbevalError(f"{path} is a zip archive, but not one written by torch.save")
+            # A member begins after its header, which ends with the lengths of its name and its extra field.
             file.seek(members[0].header_offset + 26)
             name, extra = (int.from_bytes(file.read(2), "little") for _ in range(2))
             return members[0].header_offset + 30 + name + extra
@@ -239,7 +246,7 @@ def _pickle_start(path: Path) -> int:
         if not file.read(64).startswith(_TORCH_MAGIC):
             return 0
         file.seek(0)
-        # The magic number, the protocol's version, the machine; then comes the object.
+        # Skip the magic number, the protocol version and the machine; the object follows.
         for _ in range(3):
             restricted_load(file, (), name=str(path))
         return file.tell()
@@ -259,7 +266,7 @@ def _load_whole(path: Path, start: int) -> Any:
 def _records(content: Any, path: Path) -> dict[int, Record]:
     records = content.get("arch2infos") if isinstance(content, dict) else None
     if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
-        raise NbevalError(f"{path} is not NAS-Bench-201's file: it has no arch2infos that holds records")
+        raise NbevalError(f"{path} is not NAS-Bench-201's file: it has no arch2infos with records")
     return records
 
 
@@ -276,12 +283,12 @@ def _check_content(content: Any, cells: set[int], path: Path) -> None:
 
 
 def _check_order(archs: Sequence[str] | None, path: Path) -> None:
-    """The file lists its cells' architecture strings; an index means nothing unless they are in our order."""
+    """Check that the file lists its cells in the official order, without which an index means nothing."""
     if not isinstance(archs, list):
-        raise NbevalError(f"{path} does not list its cells (meta_archs): not an official file")
+        raise NbevalError(f"{path} does not list its cells (meta_archs): it is not an official file")
     for index, (arch, expected) in enumerate(zip(archs, all_archs(), strict=False)):
         if arch != expected:
-            twice = f", which is cell {archs.index(arch)} too" if arch in archs[:index] else ""
+            twice = f", which is also cell {archs.index(arch)}" if arch in archs[:index] else ""
             raise NbevalError(f"{path} lists {arch!r} as cell {index}{twice}; expected {expected}")
     if len(archs) != N_CELLS:
         raise NbevalError(f"{path} lists {len(archs)} cells, expected {N_CELLS}")
@@ -289,7 +296,7 @@ def _check_order(archs: Sequence[str] | None, path: Path) -> None:
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Unpickling makes only new objects: looking through them for cycles over and over takes half the time."""
+    """Unpickling only creates objects: searching them for cycles again and again takes half of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

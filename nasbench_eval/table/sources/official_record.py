@@ -1,7 +1,7 @@
-"""One cell's official record as the table's values, read through the ``nas-bench-201`` package's own classes.
+"""Convert the official record of one cell to values of the table, with the classes of the ``nas-bench-201`` package.
 
-Every number is the one that ``ResultsCount.get_train``, ``get_eval`` and ``get_latency`` return, so a table
-says what the published API says. Importing this module loads torch, because that package does.
+Every number is what ``ResultsCount.get_train``, ``get_eval`` and ``get_latency`` return, so that a table agrees with
+the published API. Importing this module loads torch, because that package does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.schema import MEAN, Key
 
 SCHEDULES = {"less": 12, "12": 12, "full": 200, "200": 200}
-"""What the official files call the schedules (NAS-Bench-201 in words, NATS-Bench in epochs), and their epochs."""
+"""The names of the schedules in the official files (words in NAS-Bench-201, epochs in NATS-Bench), and their epochs."""
 
 TRAINED_ON = {
     "cifar10-valid": ("cifar10", "train", {"train": "train", "x-valid": "valid", "ori-test": "test@train"}),
@@ -32,7 +32,7 @@ TRAINED_ON = {
         for name in ("cifar100", "ImageNet16-120")
     },
 }
-"""For each official data set: the table's data set, the part trained on, and the table's splits."""
+"""For each official data set: the data set in the table, the part trained on, and the splits in the table."""
 
 Scalars = dict[Key, float]
 Curves = dict[Key, np.ndarray]
@@ -43,17 +43,15 @@ def read_record(index: int, record: Mapping[str, Any], *, curves: bool = False) 
 
     Args:
         index: The official index under which the record was found.
-        record: The state dicts of its schedules, as the official files hold them.
+        record: The state dicts of its schedules, as in the official files.
         curves: Read the learning curves too.
 
     Returns:
-        The values by column, per trial and mean, in double precision; and, per trial, accuracy and loss after
-        each epoch as float32 arrays of the schedule's length, NaN where an epoch was not evaluated (none with
-        one value only).
+        The values by column, per trial and mean, in double precision; and the curves per trial: accuracy and loss after
+        each epoch, float32 (epochs,), NaN where an epoch was not evaluated. Curves with a single value are left out.
 
     Raises:
-        NbevalError: If it is not an official record, is another cell's, or has an accuracy that is not a
-            number.
+        NbevalError: If it is not an official record, belongs to another cell, or has an accuracy that is not finite.
     """
     scalars: Scalars = {}
     lines: Curves = {}
@@ -61,7 +59,7 @@ def read_record(index: int, record: Mapping[str, Any], *, curves: bool = False) 
         unknown = set(record) - set(SCHEDULES)
         if unknown or not record:
             raise NbevalError(f"cell {index}: unknown schedules {sorted(unknown)}, expected 12 and 200 epochs")
-        # The short schedule first: its sizes and latency are what the published API returns by default.
+        # The short schedule first: the published API returns its sizes and latency by default.
         for name in sorted(record, key=SCHEDULES.__getitem__):
             results = ArchResults.create_from_state_dict(record[name])
             _check_identity(index, results)
@@ -83,15 +81,15 @@ def _check_identity(index: int, results: Any) -> None:
     expected = all_archs()[index]
     if results.arch_index != index or results.arch_str != expected:
         raise NbevalError(
-            f"cell {index}: the record found there says it is cell {results.arch_index} ({results.arch_str}), "
-            f"expected {expected}; a cell is there twice or the file is damaged"
+            f"cell {index}: the record found there is that of cell {results.arch_index} ({results.arch_str}), "
+            f"expected {expected}; a cell appears twice or the file is damaged"
         )
 
 
 def _check_trials(index: int, dataset: str, epochs: int, trials: Mapping[int, Any]) -> None:
     for seed, trial in trials.items():
         if not isinstance(trial, ResultsCount) or trial.name != dataset or int(trial.seed) != seed:
-            raise NbevalError(f"cell {index}: trial {seed} on {dataset} holds another trial's record")
+            raise NbevalError(f"cell {index}: trial {seed} on {dataset} holds the record of another trial")
         if trial.get_total_epoch() != epochs:
             raise NbevalError(
                 f"cell {index}: trial {seed} on {dataset} ran {trial.get_total_epoch()} epochs, expected {epochs}"
@@ -129,7 +127,7 @@ def _read_scalars(scalars: Scalars, index: int, dataset: str, epochs: int, trial
             for key, value in (
                 (Key(name, epochs, split, "accuracy"), got["accuracy"]),
                 (Key(name, epochs, split, "loss"), got["loss"]),
-                # The official time adds up the passes after every epoch; one pass is a share of it.
+                # The official time is the sum of the passes after every epoch.
                 (seconds, _share(got["all_time"], 1 if official == "train" else epochs)),
             ):
                 if value is not None:
@@ -157,7 +155,7 @@ def _read_curves(lines: Curves, dataset: str, epochs: int, trials: Mapping[int, 
 
 
 def _last_evaluation(trial: Any, official: str) -> dict[str, Any] | None:
-    """The evaluation after the last epoch; None where the trial has none under this name."""
+    """Return the evaluation after the last epoch, or None if the trial has none under this name."""
     try:
         found: dict[str, Any] = trial.get_eval(official)
     except KeyError:

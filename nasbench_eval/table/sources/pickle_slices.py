@@ -1,12 +1,12 @@
-"""Read the records of one huge pickle one at a time.
+"""Read the records of one huge pickle, one at a time.
 
-Unpickled whole, the 4.7 GB of NAS-Bench-201's file become some 23 GB of objects. But its pickle is a sequence of
-operations that can be cut where a record begins and ends, without building anything: what lies between is a pickle of
-its own, but for the objects that it refers to by number and that were built before it. ``split`` finds the cuts and
-those numbers in one pass over the bytes; ``Slices.load`` builds one record.
+Unpickled as a whole, the 4.7 GB of NAS-Bench-201's file become about 23 GB of objects. But its pickle is a sequence of
+operations that can be cut where a record begins and ends, without building anything. The part in between is itself a
+pickle, except for objects that were built earlier and that it refers to by number. ``split`` finds the cuts and those
+numbers in one pass over the bytes; ``Slices.load`` builds one record.
 
-Only the operations that ``pickle`` writes for plain values (protocol 2, which is torch's) are understood, in the one
-layout that the official file has. Everything else is ``NotSplittable``, and for the caller to unpickle whole.
+Only the operations that ``pickle`` writes for plain values (protocol 2, which torch uses) are supported, in the layout
+of the official file. Everything else raises ``NotSplittable``; the caller then unpickles the file as a whole.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from nasbench_eval.utils.safe_pickle import restricted_load
 
 _BLOCK = 1 << 23
 _LONGEST = 1 << 12
-"""No single operation is longer, or the file is not split."""
+"""Upper bound on the length of one operation; a file with a longer one is not split."""
 
 _SHORT = 1 << 8
-"""An operation that is not understood, so near the end of the file, is one cut off."""
+"""An unsupported operation this close to the end of the file is taken for a truncated one."""
 
-# A text's length comes before it, which a regular expression can only match length by length.
+# The length of a text precedes it; a regular expression needs one alternative per length.
 _TEXT = rb"X(?:" + b"|".join(re.escape(bytes([n])) + rb"\x00{3}.{%d}" % n for n in range(128)) + rb")"
 _VALUE = rb"[N\x88\x89}\])sa\x85\x86\x87Rb]|G.{8}|J.{4}|K.|M..|c[^\n]*\n[^\n]*\n|" + _TEXT
 _PUT = rb"q.|r.{4}"
 
-# Possessive: an operation once read is never given back, so that a run of any length needs no memory.
+# Possessive: without backtracking, a run of any length needs no memory.
 _PLAIN_RUN = re.compile(rb"(?:%b|%b)*+" % (_VALUE, _PUT), re.DOTALL)
 _PLAIN_ONE = re.compile(rb"%b|%b" % (_VALUE, _PUT), re.DOTALL)
 _NUMBERED_RUN = re.compile(rb"((?:%b|[(tue.])*+)([qh].|[rj].{4}|)" % _VALUE, re.DOTALL)
 _ITEM_RUN = re.compile(rb"(?:%b|%b|h.|j.{4})*+" % (_VALUE, _PUT), re.DOTALL)
-# The empty alternative makes it match wherever it starts, so that findall goes from operation to operation.
+# The empty alternative makes it match at every start, so that findall moves from operation to operation.
 _NEXT_GET = re.compile(rb"(?:%b|%b)*+(?:h(.)|j(.{4})|)" % (_VALUE, _PUT), re.DOTALL)
 _NEXT_PUT = re.compile(rb"(?:%b|[(tue]|h.|j.{4})*+(?:q(.)|r(.{4}))" % _VALUE, re.DOTALL)
 
@@ -51,17 +51,17 @@ _START = b"\x80\x02"
 
 
 class NotSplittable(Exception):
-    """The pickle is not laid out as the official file's, or uses an operation that is not understood."""
+    """The pickle does not have the layout of the official file, or uses an unsupported operation."""
 
 
 @dataclass
 class Slices:
-    """A pickled dict of dicts, one of whose values is cut into its items.
+    """The items of one value of a pickled dict, each read on its own.
 
     Attributes:
         path: The file.
-        ranges: For each of the value's keys, where its own pickled value begins and ends in the file.
-        shared: The objects that items refer to but do not build, by their numbers.
+        ranges: For each item's key, where the pickled item begins and ends in the file.
+        shared: The objects that items refer to but do not build, by number.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class Slices:
     shared: dict[int, Any]
 
     def load(self, key: int, allowed: frozenset[tuple[str, str]]) -> Any:
-        """Build one item; see ``restricted_load`` for what it raises."""
+        """Build one item; raises as ``restricted_load``."""
         with self.path.open("rb") as file:
             return _load_range(file, self.ranges[key], self.shared, allowed)[0]
 
@@ -85,17 +85,17 @@ def split(
 
     Args:
         path: The file.
-        start: Where the pickle begins in it.
+        start: Where the pickle begins in the file.
         cut: The key of the value to cut: a dict with integers as keys and dicts as values.
-        allowed: What may be built; see ``restricted_load``.
+        allowed: The types that may be built; see ``restricted_load``.
         progress: Called with the number of bytes read since the last call.
 
     Returns:
-        The whole without the items, the value that was cut being empty; and the items.
+        The dict with the cut value left empty, and the items.
 
     Raises:
-        NotSplittable: If the pickle is of another layout.
-        NbevalError: If the file is truncated, or what is built asks for something that is not allowed.
+        NotSplittable: If the pickle has another layout.
+        NbevalError: If the file is truncated, or needs a type that is not allowed.
     """
     with path.open("rb") as file:
         file.seek(start)
@@ -105,7 +105,7 @@ def split(
             raise NotSplittable("there are no items")
         rest, memo = _load_bytes(b"".join(scan.rest), {}, allowed, str(path), scan.outside)
         shared = dict(memo)
-        # The others are built by items, and only by such as come before those that refer to them.
+        # All other shared objects are built by items, which precede the items that refer to them.
         first = [number for number, _, _ in scan.items.values()]
         if sorted(first) != first:
             raise NotSplittable("the items' objects are not numbered in order")
@@ -127,9 +127,9 @@ class _Scan:
     """One pass over the operations.
 
     Attributes:
-        items: For each key, the number of the first object the item numbers, and where it begins and ends.
-        outside: The numbers of objects that some item refers to and does not build.
-        rest: The bytes of everything but the items.
+        items: For each key, the number of the first object that the item numbers, and where it begins and ends.
+        outside: The numbers of the objects that some item refers to but does not build.
+        rest: The bytes of everything except the items.
     """
 
     def __init__(self, file: IO[bytes], start: int, cut: str, progress: Callable[[int], object]) -> None:
@@ -161,7 +161,7 @@ class _Scan:
                 inside = True
                 self._keep(len(self._key))
             elif level == 1 and inside and operation and operation in b"XKMJ":
-                # The next key of the whole: what was to be cut is behind us.
+                # The next key of the outer dict: the value to cut has ended.
                 inside = False
                 self._keep(self._one())
             elif level == 2 and inside and operation and block[at] in _INTEGERS:
@@ -184,9 +184,9 @@ class _Scan:
         begin, level, numbers = self._offset + self._at, 0, set[tuple[bytes, bytes]]()
         built = _NEXT_PUT.match(self._block, self._at)
         if key in self.items:
-            raise NbevalError(f"{self._file.name} is damaged: item {key} is there twice")
+            raise NbevalError(f"{self._file.name} is damaged: item {key} appears twice")
         if built is None or self._block[self._at : self._at + 1] not in (b"}", b"c", b"h", b"j"):
-            raise NotSplittable(f"item {key} is no dict")
+            raise NotSplittable(f"item {key} is not a dict")
         first = int.from_bytes(built[1] or built[2], "little")
         while True:
             self._fill()
@@ -227,7 +227,7 @@ class _Scan:
         self._at += length
 
     def _fill(self) -> None:
-        """Have the whole of the next operation in the block."""
+        """Make sure that the block holds the whole next operation."""
         if not self._ended and len(self._block) - self._at < _LONGEST:
             more = self._file.read(_BLOCK)
             self._ended = not more
@@ -255,11 +255,11 @@ def _load_range(
 def _load_bytes(
     data: bytes, shared: dict[int, Any], allowed: frozenset[tuple[str, str]], name: str, keep: set[int]
 ) -> tuple[Any, dict[int, Any]]:
-    """Unpickle, and return the object and those of the objects to keep that it numbered.
+    """Unpickle, and return the object and the objects to keep that it numbered.
 
-    The numbers are made small first, for the unpickler keeps its objects in an array as long as the highest number,
-    which would be gigabytes; those that nothing refers to are left out. An object from outside becomes a persistent
-    identifier, which the unpickler asks for.
+    First the objects are renumbered from zero, without those that nothing refers to: the unpickler keeps its objects in
+    an array as long as the highest number, which would take gigabytes. A reference to an outside object becomes a
+    persistent identifier, which the unpickler looks up.
     """
     tokens = _NUMBERED_RUN.findall(data)
     if sum(len(run) + len(operation) for run, operation in tokens) != len(data):
@@ -290,5 +290,5 @@ def _number(operation: bytes) -> int:
 
 
 def _put(number: int) -> bytes:
-    """The operation that numbers an object so, as ``pickle`` writes it."""
+    """Return the operation that gives an object this number, as ``pickle`` writes it."""
     return b"q" + bytes([number]) if number < 256 else b"r" + number.to_bytes(4, "little")

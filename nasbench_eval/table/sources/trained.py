@@ -1,9 +1,8 @@
-"""The table and its learning curves, made of the records that ``nbeval table train`` writes. Needs no torch."""
+"""Make a table and its learning curves from the records of ``nbeval table train``. Needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,76 +12,76 @@ from nasbench_eval.equivalence import normal_form, representatives
 from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
 from nasbench_eval.table.schema import Key
 from nasbench_eval.table.table import Table
+from nasbench_eval.training.records import Records
 from nasbench_eval.utils.files import atomic_write
 
 IMPORTER = "nbeval table train"
-"""What a trained table says of its origin; its seconds of training include the validation passes."""
+"""The origin in a trained table's metadata; its training seconds include the validation passes."""
 
-SPLITS = ("train", "valid", "test")
+_PARTS = ("train", "valid", "test")
 _TIMED = (NOR_CONV_3X3, NOR_CONV_1X1, AVG_POOL_3X3)
 
-Lines = Mapping[tuple[int, int], Mapping[str, Any]]
 
-
-def trained_table(head: Mapping[str, Any], lines: Lines) -> Table:
-    """Make the table of what was trained; every cell has the numbers of the one that computes its function.
-
-    Args:
-        head: On what and how, as ``runners.train_table`` writes it.
-        lines: The records by official index and trial.
-    """
+def trained_table(records: Records) -> Table:
+    """Make the table of the cells trained so far; cells that compute the same function share their values."""
+    head, lines = records.head, records.lines
     dataset, epochs = str(head["dataset"]), int(head["schedule"]["epochs"])
-    known = np.array(representatives())
+    representative = np.array(representatives())
+    trials = sorted({trial for _, trial in lines})
     columns: dict[Key, np.ndarray] = {}
-    for trial in sorted({trial for _, trial in lines}):
-        for split in SPLITS:
+    for trial in trials:
+        for part in _PARTS:
             for at, metric in enumerate(("accuracy", "loss")):
                 values = np.full(N_CELLS, np.nan, dtype=np.float32)
                 for (index, of), line in lines.items():
                     if of == trial:
-                        values[index] = (line["valid"][-1] if split == "valid" else line[split])[at]
-                columns[Key(dataset, epochs, split, metric, str(trial))] = values[known]
-    seconds, told = _seconds(lines)
-    columns[Key(dataset, epochs, "train", "train_seconds")] = seconds[known]
+                        values[index] = (line["valid"][-1] if part == "valid" else line[part])[at]
+                columns[Key(dataset, epochs, part, metric, str(trial))] = values[representative]
+    seconds, description = _seconds(records)
+    columns[Key(dataset, epochs, "train", "train_seconds")] = seconds[representative]
     params, flops = zip(*(size_of(cell, head) for cell in all_cells()), strict=True)
     columns[Key(dataset, None, "-", "params_mb")] = np.array(params) / 1e6
     columns[Key(dataset, None, "-", "flops_m")] = np.array(flops) / 1e6
-    wanted = len(set(representatives()))
-    done = {str(t): sum(of == t for _, of in lines) for t in sorted({trial for _, trial in lines})}
+    distinct = len(set(representatives()))
+    done = {str(trial): sum(of == trial for _, of in lines) for trial in trials}
     source: dict[str, Any] = {
         "importer": IMPORTER,
         **{key: head[key] for key in ("split", "sha256", "reduction", "schedule")},
-        "trained": f"{wanted:,} cells of different function; of them in trial {done}",
-        "seconds": told,
+        "trained": f"{distinct:,} distinct cells; trained per trial: "
+        + ", ".join(f"{count:,} (trial {trial})" for trial, count in done.items()),
+        "seconds": description,
         "versions": sorted({f"nbeval {line['nbeval']}, torch {line['torch']}" for line in lines.values()}),
     }
     covered = {index for index, _ in lines}
-    cells = int(np.isin(known, list(covered)).sum())
+    cells = int(np.isin(representative, list(covered)).sum())
     if cells < N_CELLS:
         source["cells"] = cells
     train, valid, test = (f"{n:,}" for n in head["images"])
-    words = {
-        "train": (f"train ({train})", f"train ({train}), while it was trained on, in the last epoch"),
+    splits = {
+        "train": (f"train ({train})", f"train ({train}), during the last epoch of training"),
         "valid": (f"train ({train})", f"valid ({valid})"),
         "test": (f"train ({train})", f"test ({test})"),
     }
-    return Table.build(columns, name=f"nbeval {dataset}", source=source, splits={dataset: words})
+    return Table.build(columns, name=f"nbeval {dataset}", source=source, splits={dataset: splits})
 
 
-def _seconds(lines: Lines) -> tuple[np.ndarray, str]:
-    """Share the processor seconds of groups out to cells, by what their operations cost on average."""
-    groups = {(trial, tuple(line["group"])): line["group_seconds"] for (_, trial), line in lines.items()}
+def _seconds(records: Records) -> tuple[np.ndarray, str]:
+    """Return each cell's share of the processor seconds of its group, and a description of the fit.
+
+    The seconds of a group are fitted by the operations of its cells: least squares with non-negative costs.
+    """
+    groups = {(trial, tuple(line["group"])): line["group_seconds"] for (_, trial), line in records.lines.items()}
     per_cell = np.array([_work(cell) for cell in all_cells()])
     work = np.array([per_cell[list(group)].sum(0) for _, group in groups]).reshape(-1, per_cell.shape[1])
     from scipy.optimize import nnls
 
     cost, _ = nnls(work, np.array(list(groups.values())))
-    told = (
-        f"processor seconds of a training with its validation passes, fitted to {len(groups):,} groups trained side "
-        f"by side, {sum(groups.values()) / 3600:.2f} hours in all: {cost[0]:.3f} a cell"
-        + "".join(f" + {c:.3f} a {name}" for c, name in zip(cost[1:], ("3x3", "1x1", "pooled node"), strict=True))
+    description = (
+        f"processor seconds of training including its validation passes, fitted to {len(groups):,} groups of cells "
+        f"trained side by side, {sum(groups.values()) / 3600:.2f} hours in total: {cost[0]:.3f} per cell"
+        + "".join(f" + {c:.3f} per {name}" for c, name in zip(cost[1:], ("3x3", "1x1", "pooled node"), strict=True))
     )
-    return (per_cell @ cost).astype(np.float32), told
+    return (per_cell @ cost).astype(np.float32), description
 
 
 def _work(cell: Cell) -> tuple[int, ...]:
@@ -91,7 +90,7 @@ def _work(cell: Cell) -> tuple[int, ...]:
 
 
 def size_of(cell: Cell, head: Mapping[str, Any]) -> tuple[int, int]:
-    """Return parameters and multiply-adds of one image, of the network as ``StandaloneNet`` builds it."""
+    """Return the parameters of a cell's ``StandaloneNet``, and its multiply-adds for one image."""
     width, repeats = int(head["schedule"]["channels"]), int(head["schedule"]["cells"])
     side, classes = int(head["side"]), int(head["classes"])
     params, flops = 27 * width + 2 * width, 27 * width * side**2
@@ -112,20 +111,20 @@ def size_of(cell: Cell, head: Mapping[str, Any]) -> tuple[int, int]:
     return params + 2 * width + (width + 1) * classes, flops + width * classes
 
 
-def write_curves(head: Mapping[str, Any], lines: Lines, table: Table) -> None:
-    """Write validation accuracy and loss after each epoch beside a saved table."""
+def write_curves(records: Records, table: Table) -> None:
+    """Write validation accuracy and loss after each epoch to the file of learning curves beside a saved table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     assert table.path is not None
+    head, lines = records.head, records.lines
     dataset, epochs = str(head["dataset"]), int(head["schedule"]["epochs"])
-    known = representatives()
     kind = pa.list_(pa.float32())
     columns = {
         str(Key(dataset, epochs, "valid", metric, str(trial))): pa.array(
             [
                 None if (line := lines.get((index, trial))) is None else [epoch[at] for epoch in line["valid"]]
-                for index in known
+                for index in representatives()
             ],
             type=kind,
         )
@@ -134,6 +133,6 @@ def write_curves(head: Mapping[str, Any], lines: Lines, table: Table) -> None:
     }
     schema = pa.schema([(name, kind) for name in columns])
     schema = schema.with_metadata({HASH_KEY: table.metadata.content_hash.encode()})
-    with atomic_write(curves_path(Path(table.path))) as temporary:
+    with atomic_write(curves_path(table.path)) as temporary:
         whole = pa.table(list(columns.values()), schema=schema)
         pq.write_table(whole, temporary, row_group_size=ROWS, compression="zstd", use_dictionary=False)

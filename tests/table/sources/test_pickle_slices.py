@@ -1,4 +1,4 @@
-"""One huge pickle, read an item at a time, gives what unpickling it whole gives."""
+"""Reading a huge pickle one item at a time gives the same as unpickling it as a whole."""
 
 import collections
 import pickle
@@ -22,7 +22,7 @@ END = list(range(1000))
 
 
 def items(count):
-    """Items that share strings, a type and a dict with others, in every way that a record does."""
+    """Items that share strings, a type and a dict with others, in all ways that records do."""
     shared_text, shared_dict = "".join(["sha", "red"]), {"common": [1, 2]}
     rng = np.random.default_rng(0)
     return {
@@ -47,7 +47,7 @@ def test_every_item_and_the_rest_come_back(tmp_path, count):
     rest, slices = cut(tmp_path / "p", value, before=b"header")
     assert rest == {**value, "items": {}}
     assert list(slices.ranges) == list(made)
-    # In any order, and again: an item is built on its own.
+    # In any order, and repeatedly: every item is built on its own.
     for index in [*sorted(made), next(iter(made))]:
         assert slices.load(index, ALLOWED) == made[index]
     assert pickle.loads(pickle.dumps(slices)).load(index, ALLOWED) == made[index]
@@ -61,7 +61,7 @@ def test_ordered_dicts_are_cut_as_well(tmp_path):
     assert all(slices.load(index, ALLOWED) == made[index] for index in made)
 
 
-def test_operations_across_the_borders_of_blocks(tmp_path, monkeypatch):
+def test_operations_across_block_boundaries(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_BLOCK", 5000)
     value = {"items": items(60), "long": list(range(40000))}
     rest, slices = cut(tmp_path / "p", value)
@@ -69,7 +69,7 @@ def test_operations_across_the_borders_of_blocks(tmp_path, monkeypatch):
     assert {index: slices.load(index, ALLOWED) for index in slices.ranges} == value["items"]
 
 
-def test_only_what_items_share_is_kept(tmp_path):
+def test_only_shared_objects_are_kept(tmp_path):
     _, slices = cut(tmp_path / "p", {"items": items(1500), "end": END})
     assert len(slices.shared) < 20
 
@@ -90,13 +90,13 @@ def test_only_what_items_share_is_kept(tmp_path):
         5,
     ],
 )
-def test_what_is_laid_out_otherwise_is_left_alone(tmp_path, value):
+def test_other_layouts_are_not_split(tmp_path, value):
     with pytest.raises(NotSplittable):
         cut(tmp_path / "p", value)
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 3, 4, 5])
-def test_other_protocols_are_left_alone(tmp_path, protocol):
+def test_other_protocols_are_not_split(tmp_path, protocol):
     with pytest.raises(NotSplittable, match="protocol"):
         cut(tmp_path / "p", {"items": items(2)}, protocol)
 
@@ -113,7 +113,7 @@ def test_an_item_twice_is_an_error(tmp_path):
     data = pickle.dumps({"items": {5: {"a": "b"}, 6: {"a": "c"}}, "end": END}, 2)
     assert data.count(b"K\x06}") == 1
     (tmp_path / "p").write_bytes(data.replace(b"K\x06}", b"K\x05}"))
-    with pytest.raises(NbevalError, match="item 5 is there twice"):
+    with pytest.raises(NbevalError, match="item 5 appears twice"):
         split(tmp_path / "p", 0, "items", ALLOWED)
 
 
@@ -129,7 +129,7 @@ def test_both_layouts_of_torch_are_read_item_by_item(tmp_path, zipped):
         assert source.take(index) == (made["arch2infos"][index], "")
 
 
-def test_a_file_in_another_layout_is_read_whole(tmp_path):
+def test_a_file_in_another_layout_is_read_as_a_whole(tmp_path):
     made = content((0, 3))
     (tmp_path / "f.pth").write_bytes(pickle.dumps(made, protocol=4))
     source = find_source(tmp_path / "f.pth")
@@ -161,5 +161,5 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         module._BLOCK = block
     size = (tmp_path / "p").stat().st_size
     assert size > 1_000_000
-    # An item leaves where it is behind, some 250 of its 1,800 bytes; built, the items would take more than the file.
+    # Of an item only its position is kept, about 250 of its 1,800 bytes; the built items would take more than the file.
     assert large - small < size / 2

@@ -1,0 +1,96 @@
+"""Runs that failed: what ran, at which step it diverged, and why. A failure is recorded beside results, never as one.
+
+A failure is a JSON file in ``failed/`` of the results folder, named like the run file that it takes the place of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.runs.store import run_file_name
+from nasbench_eval.utils.files import atomic_write
+
+FAILURE_SCHEMA = 1
+FOLDER = "failed"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that ended without a result.
+
+    Attributes:
+        run_id: Hash of the resolved spec including the seed.
+        variant_id: The same hash without the seed.
+        method: The preset's name.
+        title: The name that tables print.
+        search_dataset: What the search trained on or queried.
+        seed: The seed.
+        settings: Every setting with its value.
+        scale: ``full`` or the name of the reduction.
+        step: The number of steps that had finished before.
+        cause: Why it failed, such as ``train_loss is nan``.
+        versions: Package versions.
+        finished: When it failed, ISO 8601, UTC.
+    """
+
+    run_id: str
+    variant_id: str
+    method: str
+    title: str
+    search_dataset: str
+    seed: int
+    settings: Mapping[str, Any]
+    scale: str
+    step: int
+    cause: str
+    versions: Mapping[str, str]
+    finished: str
+
+    @property
+    def words(self) -> str:
+        """One sentence for messages."""
+        return f"{self.method} {self.search_dataset} seed {self.seed} diverged in step {self.step + 1}: {self.cause}"
+
+
+def failure_file(results_dir: Path, method: str, search_dataset: str, seed: int, run_id: str) -> Path:
+    """Return the path of the failure of a run."""
+    name = run_file_name(method, search_dataset, seed, run_id).removesuffix(".parquet")
+    return results_dir / FOLDER / f"{name}.json"
+
+
+def write_failure(results_dir: Path, failure: Failure) -> Path:
+    """Write a failure atomically and return its path."""
+    path = failure_file(results_dir, failure.method, failure.search_dataset, failure.seed, failure.run_id)
+    text = json.dumps({"schema": FAILURE_SCHEMA, **dataclasses.asdict(failure)}, indent=1, sort_keys=True)
+    with atomic_write(path) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+    return path
+
+
+def read_failure(path: Path) -> Failure:
+    """Read a failure.
+
+    Raises:
+        NbevalError: If the file is damaged, or of another version.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.pop("schema") != FAILURE_SCHEMA:
+            raise ValueError("written by another version of nbeval")
+        return Failure(**values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        why = next(iter(str(error).splitlines()), "damaged")
+        raise NbevalError(f"{path} is not a readable record of a failed run ({why}): delete it") from None
+
+
+def load_failures(folders: Iterable[Path]) -> list[Failure]:
+    """Read all failures that belong to results folders; a folder ``runs`` stands for the results folder above it."""
+    homes = {(folder.parent if folder.name == "runs" else folder).resolve() for folder in folders}
+    paths = {path for home in homes for path in home.rglob(f"{FOLDER}/*.json")}
+    return [read_failure(path) for path in sorted(paths)]

@@ -1,0 +1,143 @@
+"""The records of trained cells: what ``nbeval table train`` writes and trained tables are made from. Needs no torch.
+
+The file has one line of JSON for each cell and trial, after a first line, the head, that describes the images and the
+schedule. Lines are appended as cells are trained, so that a kill loses only the cells that were in training. The files
+of several machines are merged by joining their lines.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils.files import atomic_write
+
+if TYPE_CHECKING:
+    from nasbench_eval.images import ImageData
+    from nasbench_eval.training.recipes import Schedule
+
+FORMAT = "nbeval trained cells 1"
+
+CellTrial = tuple[int, int]
+"""Official index of a cell, and trial."""
+
+
+@dataclass
+class Records:
+    """The cells trained so far.
+
+    Attributes:
+        head: The first line: the images and the schedule.
+        lines: One line for each cell and trial.
+    """
+
+    head: dict[str, Any]
+    lines: dict[CellTrial, dict[str, Any]] = field(default_factory=dict)
+
+    @staticmethod
+    def read(path: Path) -> Records:
+        """Read a file of records; a last line that a kill left unfinished is ignored.
+
+        Raises:
+            NbevalError: If the file is missing, damaged, or not a file of records.
+        """
+        try:
+            first, *rest = path.read_text().split("\n")
+            records = Records(json.loads(first))
+            if records.head.get("format") != FORMAT:
+                raise ValueError
+        except FileNotFoundError:
+            raise NbevalError(f"no records of trained cells at {path}") from None
+        except (OSError, ValueError, AttributeError):
+            raise NbevalError(
+                f"{path} does not hold records of trained cells: its first line is not the head of such a file"
+            ) from None
+        # The text after the last line break is empty, or an unfinished line.
+        for number, text in enumerate(rest[:-1], start=2):
+            try:
+                line = json.loads(text)
+                records.lines[line["cell"], line["trial"]] = line
+            except (ValueError, KeyError, TypeError):
+                raise NbevalError(
+                    f"{path}, line {number} is damaged: delete that line, and its cell is trained again"
+                ) from None
+        return records
+
+    def write(self, path: Path) -> None:
+        """Write the whole file atomically."""
+        with atomic_write(path) as temporary:
+            temporary.write_text("".join(f"{_text(line)}\n" for line in [self.head, *self._sorted()]))
+
+    def _sorted(self) -> list[dict[str, Any]]:
+        return [self.lines[key] for key in sorted(self.lines, key=lambda key: (key[1], key[0]))]
+
+    def append(self, path: Path, lines: Iterable[dict[str, Any]]) -> None:
+        """Add lines here and to the file; they are flushed to disk when this returns."""
+        lines = list(lines)
+        with path.open("a") as file:
+            file.write("".join(f"{_text(line)}\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+        self.lines.update({(line["cell"], line["trial"]): line for line in lines})
+
+
+def _text(line: dict[str, Any]) -> str:
+    return json.dumps(line, separators=(",", ":"))
+
+
+def records_path(table: Path) -> Path:
+    """Return the path of the records of a table file: beside it."""
+    return table.with_suffix(".records.jsonl")
+
+
+def head_of(data: ImageData, schedule: Schedule) -> dict[str, Any]:
+    """Return the head of records: everything that must agree before files are merged or a run continues one."""
+    digest = hashlib.sha256()
+    for part in (data.train, data.valid, data.test):
+        digest.update(part.pixels.numpy().tobytes())
+        digest.update(part.labels.numpy().tobytes())
+    return {
+        "format": FORMAT,
+        "dataset": data.name,
+        "classes": data.classes,
+        "images": [len(data.train), len(data.valid), len(data.test)],
+        "side": data.train.pixels.shape[2],
+        "split": data.split,
+        "sha256": digest.hexdigest(),
+        "reduction": data.reduction,
+        "schedule": dataclasses.asdict(schedule),
+    }
+
+
+def require_same_head(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
+    """Check that the records in a file belong to the same images and schedule.
+
+    Raises:
+        NbevalError: If they do not; the message names what differs.
+    """
+    differing = [key for key in expected if found.get(key) != expected[key]]
+    if differing:
+        raise NbevalError(
+            f"the cells in {path} were trained differently, {', '.join(differing)} differs: choose another --out, or "
+            "delete that file"
+        )
+
+
+def merge_records(paths: Sequence[Path]) -> Records:
+    """Merge the records of several machines; of a cell trained twice, the first file's line is kept.
+
+    Raises:
+        NbevalError: If the files differ in images or schedule.
+    """
+    first, *others = (Records.read(path) for path in paths)
+    for path, other in zip(paths[1:], others, strict=True):
+        require_same_head(other.head, first.head, path)
+        first.lines = other.lines | first.lines
+    return first

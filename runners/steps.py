@@ -1,0 +1,42 @@
+"""The step loop of every search, and its one budget rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from nasbench_eval.errors import Diverged, UsageError
+from nasbench_eval.methods import SearchMethod, StepInfo
+
+
+def take_steps(method: SearchMethod, *, done: int = 0, seconds: float = 0.0) -> Iterator[tuple[StepInfo, float]]:
+    """Step a method until its budget ends, and yield each step that counts with the total seconds up to its end.
+
+    The step that would take the total past the budget's seconds does not count, and ends the search.
+
+    Args:
+        method: The method.
+        done: How many steps it took before, when it resumes.
+        seconds: What they cost.
+
+    Raises:
+        Diverged: If a step observes a number that is not finite; nothing of that step may be used.
+        UsageError: If the budget is too small for a single step.
+    """
+    while method.budget.steps is None or done < method.budget.steps:
+        info = method.step()
+        for name, value in (("seconds", info.seconds), *info.metrics.items()):
+            if not math.isfinite(value):
+                raise Diverged(done, f"{name} is {value}")
+        seconds += info.seconds
+        limit = method.budget.seconds
+        if limit is not None and seconds > limit:
+            break
+        done += 1
+        yield info, seconds
+    if not done:
+        limit = method.budget.seconds
+        if limit is None:
+            raise UsageError("the budget allows no step: set at least one")
+        kind = method.cost_kind
+        raise UsageError(f"one step costs {seconds:,.0f} {kind} seconds: budget_seconds={limit:g} is too small for one")
