@@ -1,1 +1,1 @@
-"""From run files to statistics, tables and figures. Needs no torch."""
+"""From run files to statistics, tables and figures. Does not need torch."""

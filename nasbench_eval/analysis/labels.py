@@ -117,7 +117,7 @@ def reduced_notes(frame: pd.DataFrame) -> list[str]:
     """
     reduced = frame[frame["reduced"].astype(bool)]
     words = reductions_text(zip(reduced["label"], reduced["reductions"], strict=True), frame["label"])
-    return [f"REDUCED runs, not the published setting: {words}."] if words else []
+    return [f"REDUCED runs, smaller than the published setting: {words}."] if words else []
 
 
 def panel_titles(frame: pd.DataFrame) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The run-file format: what runners write and analysis reads. Needs no torch."""
+"""The run-file format, written by runners and read by analysis. Does not need torch."""
 
 BLOCKS = ("standard HPO", "weight sharing")
 """The blocks of a comparison table; every method belongs to one."""

@@ -25,7 +25,7 @@ _SMALL_GAPS = (0.4, 0.4)
 _SMALL_LEFT = 0.42
 _PANEL = (2.9, 2.1)
 _GAPS = (0.62, 0.78)
-_AXIS_LABELS = 0.45
+_AXIS_LABELS = 0.5
 _LEGEND_ROW = 0.165
 _MIN_WIDTH = 5.2
 
@@ -36,7 +36,12 @@ def panel_title(label: str, search_dataset: str) -> str:
 
 
 def variant_grid(
-    panels: Sequence[Panel | None], columns: int, ylabel: str, text: str, handles: Sequence[Any] = ()
+    panels: Sequence[Panel | None],
+    columns: int,
+    ylabel: str,
+    text: str,
+    handles: Sequence[Any] = (),
+    above: float = 0.0,
 ) -> Figure:
     """Draw small panels row by row, each with a title; the x axis is the epoch.
 
@@ -46,6 +51,7 @@ def variant_grid(
         ylabel: Label of the y axis.
         text: The caption.
         handles: Legend entries, drawn in one row.
+        above: Height in inches to leave free above the panels.
     """
     from matplotlib.figure import Figure
 
@@ -58,7 +64,7 @@ def variant_grid(
     legend_bottom = MARGIN + lines_height(text, style.SMALL_SIZE) + 0.1
     below = legend_bottom + (0.2 if handles else 0.0)
     row_height = max(lines_height(title, style.SMALL_SIZE) for title in titles) + _SMALL_PANEL[1] + _SMALL_GAPS[1]
-    figure = Figure(figsize=(width, below + rows * row_height + MARGIN))
+    figure = Figure(figsize=(width, below + rows * row_height + above + MARGIN))
     for number, (panel, title) in enumerate(zip(panels, titles, strict=True)):
         if panel is None:
             continue

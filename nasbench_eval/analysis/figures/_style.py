@@ -1,8 +1,8 @@
-"""How the figures look: one place for colours, sizes and fonts.
+"""Colours, sizes and fonts of all figures.
 
-Blue, purple and black are those of Khodak & Li (2020), Figure 5. The blue is light and the purple dark: they
-stay apart in greyscale and for every kind of colour blindness; published and reduced bars differ by outline and
-hatching as well.
+Blue, purple and black are those of Khodak & Li (2020), Figure 5. The blue is light and the purple dark, so that they
+can be told apart in greyscale and with every kind of colour blindness; published and reduced bars also differ by
+outline and hatching.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ INK = "#222222"
 FAINT = "#b8b8b8"
 
 LINES = (*("#6a2c91", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"),)
-"""Line colours (Okabe & Ito's, the first replaced by our purple); :data:`DASHES` tell the second eight apart."""
+"""Line colours: those of Okabe & Ito, with purple as the first; the next eight lines differ by :data:`DASHES`."""
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
 
 OPERATIONS = {
@@ -26,7 +26,7 @@ OPERATIONS = {
     "nor_conv_3x3": "#0072b2",
     "avg_pool_3x3": "#f0e442",
 }
-"""Colours of the operations (Okabe & Ito): convolutions blue, what has no parameters warm, nothing grey."""
+"""Colours of the operations (Okabe & Ito): convolutions blue, parameter-free operations warm, ``none`` grey."""
 
 BAR_HEIGHT = 0.72
 ROW_INCHES = 0.235
@@ -36,7 +36,7 @@ SMALL_SIZE = 7.0
 DPI = 200
 
 RC: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that pictures are the same on every machine
     "font.size": TEXT_SIZE,
     "axes.titlesize": TITLE_SIZE,
     "axes.labelsize": TEXT_SIZE,
@@ -63,16 +63,16 @@ METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"Creator": "nbeval", "Producer": "matplotlib", "CreationDate": None},
     "svg": {"Creator": "nbeval", "Date": None},
 }
-"""Without dates and versions, so that equal numbers make equal files."""
+"""File metadata without dates and versions, so that equal numbers give equal files."""
 
 
 def block_colour(block: str) -> str:
-    """Return a block's colour."""
+    """Return the colour of a block."""
     return BLOCK_COLOURS.get(block, OTHER)
 
 
 def tint(colour: str, amount: float) -> tuple[float, float, float]:
-    """Mix a colour with white; ``amount`` 1 is white."""
+    """Return a colour mixed with white; an ``amount`` of 1 is white."""
     from matplotlib.colors import to_rgb
 
     red, green, blue = to_rgb(colour)

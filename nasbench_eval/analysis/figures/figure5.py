@@ -226,10 +226,10 @@ def _bar(axes: Axes, y: float, bar: Bar, floor: float) -> None:
     elif len(values):
         _dots(axes, y, values, floor, cut=not low)
     if bar["std"] > 0:
-        z = 5 if len(values) > DOT_LIMIT else 3
-        lines = axes.errorbar(
-            bar["mean"], y, xerr=bar["std"], color=style.INK, elinewidth=0.9, capsize=2, capthick=0.9, zorder=z
-        )
+        # A violin hides the end of the bar: a dot marks the mean.
+        look = {"marker": "o", "markersize": 2.5, "zorder": 5} if len(values) > DOT_LIMIT else {"zorder": 3}
+        whisker: dict[str, Any] = {"color": style.INK, "elinewidth": 0.9, "capsize": 2, "capthick": 0.9, **look}
+        lines = axes.errorbar(bar["mean"], y, xerr=bar["std"], **whisker)
         for part in (*lines[1], *lines[2]):
             part.set_path_effects([withStroke(linewidth=2.2, foreground="white")])
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._grid import panel_title, variant_grid
+from nasbench_eval.analysis.figures._layout import MARGIN, place, text_width
 from nasbench_eval.analysis.labels import panel_titles, reduced_notes
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.analysis.steps import per_step
@@ -28,6 +29,10 @@ COLUMNS = (*_VARIANT, "step", "operation", "mean", "n")
 """Columns of :func:`data`."""
 
 _PANEL_COLUMNS = 4
+"""Panels per row; more variants than this also have a heat map of the last epoch."""
+
+_HEAT_CELL = (0.85, 0.175)
+_HEAT_TITLE = 0.45
 
 
 def data(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
@@ -54,7 +59,10 @@ def data(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Draw the frame of :func:`data`: one panel per variant, the operations stacked to the six edges."""
+    """Draw the frame of :func:`data`: one panel per variant, the operations stacked to the six edges.
+
+    If there is more than one row of panels, a heat map above them compares the last epoch of all variants.
+    """
     from matplotlib.patches import Patch
 
     counts = frame.groupby("variant_id")["n"].max()
@@ -65,16 +73,57 @@ def draw(frame: pd.DataFrame) -> Figure:
         f"mean over seeds (n = {seeds}). Searched on {', '.join(searched)}."
     )
     titles = panel_titles(frame)
-    panels: list[Panel] = [
-        (panel_title(titles[str(label)], str(search) if len(searched) > 1 else ""), partial(_draw_panel, part=part))
-        for (_, label, search), part in frame.groupby(["variant_id", "label", "search_dataset"], sort=False)
-    ]
+    panels: list[Panel] = []
+    last: dict[str, pd.Series[float]] = {}
+    for (_, label, search), part in frame.groupby(["variant_id", "label", "search_dataset"], sort=False):
+        title = panel_title(titles[str(label)], str(search) if len(searched) > 1 else "")
+        table = part.pivot(index="step", columns="operation", values="mean")[list(OPS)].astype(float)
+        panels.append((title, partial(_draw_panel, table=table)))
+        last[title] = table.iloc[-1]
+    heat_map = len(panels) > _PANEL_COLUMNS
+    above = _HEAT_TITLE + _HEAT_CELL[1] * len(last) + 0.2 if heat_map else 0.0
     handles = [Patch(color=style.OPERATIONS[op], label=op) for op in OPS]
-    return variant_grid(panels, _PANEL_COLUMNS, "edges", " ".join([text, *reduced_notes(frame)]), handles)
+    text = " ".join([text, *reduced_notes(frame)])
+    figure = variant_grid(panels, _PANEL_COLUMNS, "edges", text, handles, above)
+    if heat_map:
+        _draw_heat_map(figure, pd.DataFrame(last).T)
+    return figure
 
 
-def _draw_panel(axes: Axes, part: pd.DataFrame) -> None:
-    table = part.pivot(index="step", columns="operation", values="mean")
+def _draw_heat_map(figure: Figure, table: pd.DataFrame) -> None:
+    """Draw the last epoch at the top of a figure.
+
+    Args:
+        figure: The figure.
+        table: Mean number of edges, shape ``(variants, operations)``.
+    """
+    import seaborn as sns
+
+    n_rows, n_columns = table.shape
+    figure_width, figure_height = figure.get_size_inches()
+    left = MARGIN + max(text_width(str(label), style.SMALL_SIZE) for label in table.index) + 0.1
+    width, height = min(_HEAT_CELL[0] * n_columns, figure_width - MARGIN - left), _HEAT_CELL[1] * n_rows
+    axes = place(figure, left, figure_height - MARGIN - _HEAT_TITLE - height, width, height)
+    sns.heatmap(
+        table,
+        ax=axes,
+        vmin=0,
+        vmax=N_EDGES,
+        cmap=sns.light_palette(style.BLOCK_COLOURS["weight sharing"], as_cmap=True),
+        cbar=False,
+        annot=True,
+        fmt=".1f",
+        annot_kws={"size": style.SMALL_SIZE},
+        linewidths=0.5,
+    )
+    axes.set(xlabel="", ylabel="")
+    axes.tick_params(length=0, labelsize=style.SMALL_SIZE, labelrotation=0)
+    axes.xaxis.tick_top()
+    axes.set_title("edges with each operation, last epoch", loc="left", size=style.SMALL_SIZE, weight="bold", pad=16)
+
+
+def _draw_panel(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw the number of edges with each operation, shape ``(epochs, operations)``."""
     steps = table.index.to_numpy(dtype=float)
     # An epoch extends half a unit to either side, so that a single epoch is visible too.
     edges = np.append(steps - 0.5, steps[-1] + 0.5)

@@ -71,4 +71,4 @@ def test_reductions_shared_by_all_runs_are_listed_once():
     ]
     text = words(curves.draw(curves.data(runs)))
     said = "channels 16 -> 4; epochs 50 -> 10 (A, B); epochs 250 -> 10 (C)."
-    assert text.endswith(f"REDUCED runs, not the published setting: {said}")
+    assert text.endswith(f"REDUCED runs, smaller than the published setting: {said}")

@@ -46,7 +46,7 @@ def test_the_picture_shows_what_is_published_reduced_and_cut_off(runs):
     figure = figure5.draw(figure5.data(runs))
     text = words(figure)
     assert [axes.get_title("left") for axes in figure.axes] == ["cifar10", "cifar100"]
-    assert "REDUCED runs, not the published setting: channels 16 -> 4; cells 5 -> 1." in text
+    assert "REDUCED runs, smaller than the published setting: channels 16 -> 4; cells 5 -> 1." in text
     assert "GDAS [reduced: small]" in text
     assert "not measured here but published in Li et al. ICLR 2021" in text
     assert "◀ 54.30 ± 0.00" in text  # DARTS lies far below the axis: an arrow and its value

@@ -35,3 +35,20 @@ def test_there_is_one_panel_per_variant_and_a_single_epoch_is_visible(runs):
     assert (band.x0, band.x1, band.y0, band.y1) == (0.5, 1.5, 0, 6)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(OPS)
     assert "mean over seeds (n = 1 to 2)" in words(figure)
+
+
+def test_many_variants_have_a_heat_map_of_the_last_epoch() -> None:
+    settings = {"architecture_learning_rate": 0.0125, "track_running_stats": True, "exclude_none": False}
+    runs = [make_run({}, method=f"m{i}", title=f"Method {i}", overrides=settings) for i in range(5)]
+    figure = operations.draw(operations.data(runs))
+    *panels, heat_map = figure.axes
+    assert len(panels) == 5
+    rows = [text.get_text() for text in heat_map.get_yticklabels()]
+    assert [row.partition(" [")[0] for row in rows] == [f"Method {i}" for i in range(5)]
+    assert [text.get_text() for text in heat_map.get_xticklabels()] == list(OPS)
+    assert [text.get_text() for text in heat_map.texts] == ["0.0", "6.0", "0.0", "0.0", "0.0"] * 5
+    figure.draw_without_rendering()
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert boxes[-1].x0 >= 0
+    assert boxes[-1].y1 <= figure.bbox.y1
