@@ -104,10 +104,16 @@ def _from_npz(path: Path) -> tuple[_Part, _Part, _Part, int, str]:
         raise NbevalError(f"{path}: the images of x_train and x_test have different sizes")
     classes = int(max(whole[1].max(), test[1].max())) + 1
     (train, valid), split = stratified_parts(path.stem, whole[1], (0.8, 0.2))
-    return _at(whole, train), _at(whole, valid), test, classes, f"test as given; of the training images a {split}"
+    return (
+        _subset(whole, train),
+        _subset(whole, valid),
+        test,
+        classes,
+        f"test as given; of the training images a {split}",
+    )
 
 
-def _at(part: _Part, which: npt.NDArray[np.int64]) -> _Part:
+def _subset(part: _Part, which: npt.NDArray[np.int64]) -> _Part:
     return part[0][which], part[1][which]
 
 

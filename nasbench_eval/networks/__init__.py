@@ -1,1 +1,1 @@
-"""Networks of the NAS-Bench-201 space: the supernet, the stand-alone network, and many of these side by side."""
+"""Networks of the NAS-Bench-201 space: the supernet, and stand-alone networks, singly or many side by side."""

@@ -1,4 +1,4 @@
-"""The weight-sharing cell as a module; see ``nasbench_eval.networks.fused_cell_function`` for how it is evaluated."""
+"""The weight-sharing cell as a module; ``nasbench_eval.networks.fused_cell_function`` describes how it is evaluated."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def _name(source: int, op: int) -> str:
 
 
 def draw_default(tensor: Tensor, fan_in: int, generator: torch.Generator) -> None:
-    """Fill a kernel or bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), torch's default for these layers."""
+    """Draw a kernel or bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), torch's default for these layers."""
     nn.init.uniform_(tensor, -(fan_in**-0.5), fan_in**-0.5, generator=generator)
 
 
 class FusedCell(nn.Module):
     """The weight-sharing cell: six edges, each with the five candidate operations, mixed by edge weights.
 
-    Convolutions that leave the same node are stored as one wide kernel, blocks in the order of ``OUTGOING``. A
-    convolution has a bias, for its BatchNorm has no affine parameters (NAS-Bench-201's ``ReLUConvBN``); on batch
-    statistics the bias cancels, so it is left out there, and its gradient is zero.
+    Convolutions that leave the same node are stored as one wide kernel, with blocks in the order of ``OUTGOING``. Every
+    convolution has a bias, because its BatchNorm has no affine parameters (``ReLUConvBN`` in the released code of
+    NAS-Bench-201). With batch statistics the bias cancels, so it is left out, and its gradient is zero.
 
     Args:
         channels: Channels of every node.
-        track_running_stats: Whether BatchNorm keeps running statistics and evaluates with them.
+        track_running_stats: Whether BatchNorm keeps running statistics and uses them in evaluation.
     """
 
     def __init__(self, channels: int, *, track_running_stats: bool) -> None:
@@ -81,9 +81,9 @@ class FusedCell(nn.Module):
         Args:
             x: Feature map (B, C, H, W), channels-last.
             weights: Edge weights (6, 5).
-            active: Per edge, the operations to evaluate; all others count as weight zero and cost nothing.
+            active: Per edge, the operations to evaluate; all others have weight zero and cost nothing.
             offsets: Per edge (6,), a number added to every value of its output (the GDAS weight term).
-            edges: Per edge (6,), a factor of its output (PC-DARTS's edge normalisation).
+            edges: Per edge (6,), a factor of its output (the edge normalisation of PC-DARTS).
 
         Returns:
             The last node, (B, C, H, W), channels-last.
@@ -106,7 +106,7 @@ class FusedCell(nn.Module):
         return out
 
     def _rows(self, values: Any, source: int, op: int, edges: tuple[int, ...], prefix: str = "") -> Tensor | None:
-        """The channel blocks of some edges of a wide kernel, bias or statistic; None for no edge."""
+        """Return the channel blocks of some edges from a wide kernel, bias or statistic; None if there are no edges."""
         if not edges:
             return None
         wide: Tensor = values[prefix + _name(source, op)]
@@ -120,7 +120,7 @@ class FusedCell(nn.Module):
     def _track(
         self, statistics: dict[tuple[int, int], tuple[Tensor, Tensor]], plan: tuple[Source, ...], n: int
     ) -> None:
-        """Move the running statistics of what was evaluated, as BatchNorm does: unbiased variance, mean with bias."""
+        """Update the running statistics as BatchNorm does: unbiased variance, mean including the bias."""
         for (source, op), (mean, var) in statistics.items():
             edges, name = plan[source].convs(op), _name(source, op)
             bias = self._rows(self.biases, source, op, edges)
@@ -132,7 +132,7 @@ class FusedCell(nn.Module):
                     running[OUTGOING[source].index(edge)].lerp_(value, BN_MOMENTUM)
 
     def _on_running_statistics(self, x: Tensor, weights: Tensor, plan: tuple[Source, ...]) -> Tensor:
-        """Evaluation: BatchNorm is a fixed scale and shift, so it folds into the kernels altogether."""
+        """Evaluate with running statistics: BatchNorm is a fixed scale and shift, and folds into the kernels."""
         buffers, values = dict(self.named_buffers(recurse=False)), scalars(weights)
         nodes = [x]
         sums: list[list[Tensor]] = [[] for _ in range(SOURCES)]

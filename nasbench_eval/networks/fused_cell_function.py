@@ -1,13 +1,13 @@
-"""One search cell, all candidate operations of all edges evaluated together.
+"""The weight-sharing cell as one function: all candidate operations of all edges evaluated together.
 
-The plain form evaluates five operations on each of six edges. This one evaluates the same function with far fewer and
-larger pieces of work:
+The plain form evaluates five operations on each of six edges. This function computes the same with far fewer and larger
+kernels:
 
-- ReLU and average pooling depend on the source node only: once a node instead of once an edge.
+- ReLU and average pooling depend only on the source node: they are computed once per node, not once per edge.
 - The 3x3 convolutions that leave a node are one wide convolution.
-- BatchNorm without affine parameters, then the edge weight, is one scale and shift per channel.
-- A 1x1 convolution is linear, so the batch statistics of its output follow from its input's mean and covariance, which
-  all edges that leave a node share; scale and edge weight fold into its kernel, and its output is never stored.
+- BatchNorm without affine parameters and the edge weight together are one scale and shift per channel.
+- A 1x1 convolution is linear, so the batch statistics of its output follow from the mean and covariance of its input,
+  which are computed once per node. Scale and edge weight fold into its kernel, and its output is never stored.
 
 Tensors are in channels-last layout: a feature map is a matrix of (images x pixels, channels).
 """
@@ -39,12 +39,12 @@ BN_EPS = 1e-5
 SOURCES = NODES - 1
 
 Active = tuple[tuple[int, ...], ...]
-"""For each edge, the operations that can have a weight other than zero; known without looking at the device."""
+"""For each edge, the operations whose weight can differ from zero; known without reading from the device."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The edges that leave one node, by the operation that is active on them."""
+    """The edges that leave one node, by the operations that are active on them."""
 
     conv1: tuple[int, ...]
     conv3: tuple[int, ...]
@@ -52,13 +52,13 @@ class Source:
     pool: tuple[int, ...]
 
     def convs(self, op: int) -> tuple[int, ...]:
-        """Return the edges with a convolution, 1x1 or 3x3."""
+        """Return the edges on which a convolution, 1x1 or 3x3, is active."""
         return self.conv1 if op == NOR_CONV_1X1 else self.conv3
 
 
 @cache
 def plan_of(active: Active) -> tuple[Source, ...]:
-    """Return, for nodes 0 to 2, what their outgoing edges evaluate."""
+    """Return, for nodes 0 to 2, the active operations of their outgoing edges."""
 
     def having(node: int, op: int) -> tuple[int, ...]:
         return tuple(e for e in OUTGOING[node] if op in active[e])
@@ -75,24 +75,24 @@ def _matrix(x: Tensor) -> Tensor:
 
 
 def _map(x: Tensor, like: Tensor) -> Tensor:
-    """The reverse of ``_matrix``; the number of channels may differ from ``like``'s."""
+    """Undo ``_matrix``; the number of channels may differ from that of ``like``."""
     batch, _, height, width = like.shape
     return x.view(batch, height, width, x.shape[1]).permute(0, 3, 1, 2)
 
 
 def scalars(weights: Tensor) -> list[tuple[Tensor, ...]]:
-    """Take a matrix of edge weights apart into [edge][operation] scalars, without waiting for the device."""
+    """Split a matrix of edge weights into scalars [edge][operation], without synchronising with the device."""
     return [row.unbind() for row in weights.unbind()]
 
 
 def per_channel(values: Sequence[tuple[Tensor, ...]], edges: tuple[int, ...], op: int, channels: int) -> Tensor:
     """Return the weights of one operation on some edges, each repeated for its channels: (len(edges) * channels,)."""
-    # Contiguous: BatchNorm's backward reads its weight as a plain array whatever the strides.
+    # Contiguous: the backward pass of BatchNorm ignores the strides of its weight.
     return torch.stack([values[e][op] for e in edges]).unsqueeze(1).expand(-1, channels).contiguous().view(-1)
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance per channel of a feature map."""
+    """Return the mean and the biased variance per channel of a feature map."""
     if x.device.type == "cpu":
         # var_mean over three axes is ten times slower on a CPU.
         mean, var = torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0)
@@ -102,7 +102,7 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pool(x: Tensor) -> Tensor:
-    """Average over 3x3 neighbours that lie inside the map."""
+    """Average over the 3x3 neighbours inside the map."""
     return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
@@ -112,7 +112,7 @@ def _pool_backward(grad: Tensor, x: Tensor) -> Tensor:
 
 
 def _blocks(edges: tuple[int, ...], *wide: Tensor) -> Iterator[tuple[Any, ...]]:
-    """Cut tensors whose first axis holds the channels of some edges; yield (target node, block of each tensor)."""
+    """Split tensors whose first axis holds the channels of some edges; yield (target node, block of each tensor)."""
     for edge, *blocks in zip(edges, *(values.chunk(len(edges)) for values in wide), strict=True):
         yield EDGES[edge][0], *blocks
 
@@ -138,7 +138,7 @@ class _Conv1:
         self.shift = -self.scale * self.mean
 
     def backward(self, grad: Tensor, relu: Tensor, d_relu: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Add the gradient of the input to ``d_relu`` and return those of the weight and of the edge weights."""
+        """Add the gradient of the input to ``d_relu``; return the gradients of the weight and of the edge weights."""
         d_kernel = grad.t().mm(relu)
         d_shift = grad.sum(0)
         d_scale = (d_kernel * self.weight).sum(1) - d_shift * self.mean
@@ -156,7 +156,7 @@ class _Conv1:
 
 @dataclass
 class _Saved:
-    """What the forward pass keeps of one source node for the backward pass."""
+    """What the forward pass saves for the backward pass of one source node."""
 
     node: Tensor
     relu: Any = None
@@ -166,7 +166,7 @@ class _Saved:
 
 
 class CellFunction(torch.autograd.Function):
-    """The cell on batch statistics, with a backward pass that computes only what is asked for."""
+    """The cell with batch statistics; its backward pass computes only the gradients that are needed."""
 
     @staticmethod
     def forward(
@@ -181,21 +181,21 @@ class CellFunction(torch.autograd.Function):
         """Evaluate the cell.
 
         Args:
-            ctx: Autograd's.
+            ctx: The context of autograd.
             x: Feature map (B, C, H, W), channels-last.
             weights: Edge weights (6, 5).
             offsets: Per edge (6,), a number added to its output, or None.
             plan: ``plan_of`` the active operations.
             statistics: Filled with the batch mean and biased variance per (source, operation).
             kernels: Per source the wide 1x1 kernel (k*C, C) and the wide 3x3 kernel (k*C, C, 3, 3) of the k edges in
-                the plan; None for none.
+                the plan, None if k is zero.
 
         Returns:
             The last node, (B, C, H, W).
         """
         channels, values = x.shape[1], scalars(weights)
         nodes = [x]
-        # Nodes 1 to 3 grow in place while their sources are worked off; constants are gathered apart, added once.
+        # Nodes 1 to 3 are summed in place, source by source; constants are collected separately and added once.
         sums = [torch.zeros_like(_matrix(x)) for _ in range(SOURCES)]
         shifts = [x.new_zeros(channels) for _ in range(SOURCES)]
         if offsets is not None:
@@ -242,7 +242,7 @@ class CellFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> Any:
-        """Return the gradients of what ``forward`` took, as far as they are needed."""
+        """Return the gradients of the inputs of ``forward``, as far as they are needed."""
         plan, kernels, values = ctx.plan, ctx.kernels, ctx.values
         need_x, need_weights, need_offsets = ctx.needs_input_grad[:3]
         channels = grad_out.shape[1]

@@ -1,6 +1,6 @@
 """The weight-sharing cell with partial channel connections.
 
-Source: PC-DARTS (Xu et al., ICLR 2020), section 3.2, on this cell space as in the released code of DrNAS
+Source: PC-DARTS (Xu et al., ICLR 2020), section 3.2; on this cell space as in the released code of DrNAS
 (``NAS201SearchCell_PartialChannel``).
 """
 
@@ -16,15 +16,15 @@ from nasbench_eval.networks.fused_cell_function import BN_EPS, Active, pool, sca
 
 
 class PartialCell(nn.Module):
-    """Six edges, on each the candidate operations on one K-th of the channels; the other channels pass by.
+    """Six edges; on each, the candidate operations act on 1/K of the channels, and the others bypass them.
 
-    An edge's output is shuffled among the channels, so that others are worked on in the next node. Written edge by edge
-    in plain torch: on a K-th of the channels there is little to gain from fusing.
+    The output channels of an edge are shuffled, so that the next node works on others. This is plain torch, edge by
+    edge: on 1/K of the channels, fusing gains little.
 
     Args:
         channels: Channels of every node.
         partial: K.
-        track_running_stats: Whether BatchNorm keeps running statistics and evaluates with them.
+        track_running_stats: Whether BatchNorm keeps running statistics and uses them in evaluation.
     """
 
     def __init__(self, channels: int, partial: int, *, track_running_stats: bool) -> None:
@@ -56,7 +56,7 @@ class PartialCell(nn.Module):
         offsets: Tensor | None = None,
         edges: Tensor | None = None,
     ) -> Tensor:
-        """Evaluate the cell; the arguments are those of ``Supernet.forward``, with a feature map for images."""
+        """Evaluate the cell; the arguments are as in ``FusedCell.forward``."""
         values = scalars(weights)
         edge_values = [x.new_ones(())] * N_EDGES if edges is None else list(edges.unbind())
         offset_values = None if offsets is None else offsets.unbind()

@@ -1,8 +1,8 @@
 """The NAS-Bench-201 network skeleton, shared by the supernet and the stand-alone network.
 
-Source: NAS-Bench-201 (ICLR 2020), figure 1 and section 2: stem, three stages of N cells with C, 2C, 4C channels, a
-residual block of stride 2 between stages, global average pooling, a linear classifier. A data set may ask for a
-plainer reduction between stages (``REDUCTIONS``).
+Source: NAS-Bench-201 (ICLR 2020), figure 1 and section 2: a stem, three stages of N cells with C, 2C and 4C channels, a
+residual block of stride 2 between stages, global average pooling, a linear classifier. A data set may ask for a simpler
+reduction between stages (``REDUCTIONS``).
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ class ResidualReduction(nn.Module):
 
 
 class PoolingReduction(nn.Module):
-    """The shortcut of ``ResidualReduction`` by itself: average pooling and a 1x1 convolution, both linear.
+    """Only the shortcut of ``ResidualReduction``: average pooling and a 1x1 convolution, both linear.
 
-    All that is not linear but stem and classifier is then the cells': for images so easy that five layers read them.
+    Everything nonlinear between stem and classifier is then in the cells. It is meant for images so easy that the five
+    layers of the residual network would classify them without the cells.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:
@@ -54,7 +55,7 @@ REDUCTIONS: dict[Reduction, type[nn.Module]] = {"residual": ResidualReduction, "
 
 
 class Skeleton(nn.Module):
-    """Everything but the cells. ``stages`` holds the cells of each stage."""
+    """The whole network around the cells; ``stages`` holds the cells of each stage."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Skeleton(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _initialise(self, generator: torch.Generator) -> None:
-        """Draw all weights from torch's default distributions for these layers, but from the run's own generator."""
+        """Draw all weights from torch's default distributions for these layers, with the run's own generator."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 draw_default(module.weight, module.weight[0].numel(), generator)

@@ -1,9 +1,9 @@
-"""The networks of several cells, trained side by side: ``StandaloneNet``'s function, K times in one set of tensors.
+"""The networks of several cells, trained side by side: K times ``StandaloneNet`` in one set of tensors.
 
-One network of this size keeps a core busy with overhead, the more the smaller the batch. K networks whose cells hold
-the same convolutions on the same edges, and may differ in everything else, run as one: their feature maps lie side by
-side in the channel axis, every convolution is a grouped one, and skip connections and poolings are weighed with zeros
-and ones. The networks share the images of a batch and nothing else.
+A single network of this size keeps a core busy with overhead, especially with small batches. K networks whose cells
+have the same convolutions on the same edges, but may differ in everything else, run as one: their feature maps are
+concatenated along the channels, every convolution is a grouped one, and skip connections and pooling are masked with
+zeros and ones. The networks share the images of a batch and nothing else.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class GroupNet:
     """K networks of one cell each.
 
     Args:
-        cells: The cell of each network; ``convolutions`` is the same of all.
+        cells: The cell of each network; all have the same ``convolutions``.
         channels: C, the channels of the first stage.
-        repeats: N, how often a cell is repeated in a stage.
+        repeats: N, the number of cells per stage.
         classes: Number of classes.
-        reduction: What is between stages: ``ImageData.reduction``.
-        generators: One for the initial weights of each network.
+        reduction: The reduction between stages: ``ImageData.reduction``.
+        generators: One generator per network, for its initial weights.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class GroupNet:
         self.repeats = repeats
         self.convs = convolutions(cells[0])
         if any(convolutions(cell) != self.convs for cell in cells):
-            raise ValueError("cells of one group hold the same convolutions on the same edges")
+            raise ValueError("the cells of a group must have the same convolutions on the same edges")
         self._masks = {
             (edge, op): torch.tensor([float(cell.ops[edge] == op) for cell in cells])
             for edge in range(len(EDGES))
@@ -72,7 +72,7 @@ class GroupNet:
         }
 
     def _declare(self, classes: int) -> None:
-        """Name the parameters of one network, and their shapes, in the order they are drawn."""
+        """Declare the names and shapes of the parameters of one network, in the order in which they are drawn."""
 
         def conv(name: str, c_in: int, c_out: int, size: int, *, norm: bool = True) -> None:
             self._shapes[name] = (c_out, c_in, size, size)
@@ -99,7 +99,7 @@ class GroupNet:
         self._shapes[f"{name}.weight"] = self._shapes[f"{name}.bias"] = (width,)
 
     def _views(self, flat: Tensor) -> dict[str, Tensor]:
-        """Cut a vector into kernels (K*out, in, h, w), vectors (K*width,), and the classifier's (K, ...)."""
+        """Return views of a flat vector: kernels (K*out, in, h, w), vectors (K*width,), classifier (K, ...)."""
         views, at = {}, 0
         for name, shape in self._shapes.items():
             size = self.size * torch.Size(shape).numel()
@@ -127,8 +127,8 @@ class GroupNet:
                     draw_default(block, block[0].numel(), generator)
 
     def __call__(self, images: Tensor, *, training: bool) -> Tensor:
-        """Map images (B, 3, H, W), channels-last, to logits (K, B, classes), on batch or on running statistics."""
-        # The stem sees the same images in all networks: an ordinary, wide convolution.
+        """Map images (B, 3, H, W), channels-last, to logits (K, B, classes), with batch or running statistics."""
+        # The stems of all networks have the same input: together they are one ordinary, wide convolution.
         x = self._norm_of(F.conv2d(images, self.parameters["stem"], padding=1), "stem.bn", training)
         for stage in range(STAGES):
             for n in range(self.repeats):
@@ -197,7 +197,7 @@ class GroupNet:
 
 
 class _Pool(torch.autograd.Function):
-    """3x3 average pooling of stride 1 over the neighbours inside the map, as shifted sums along each axis."""
+    """3x3 average pooling of stride 1 over the neighbours inside the map, by shifted sums along each axis."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
@@ -210,7 +210,7 @@ class _Pool(torch.autograd.Function):
 
 
 def _shifted_sums(x: Tensor) -> Tensor:
-    """Sum over the 3x3 neighbours inside the map, of (B, H, W, C)."""
+    """Sum over the 3x3 neighbours inside the map, for (B, H, W, C)."""
     rows = x.clone()
     rows[:, 1:] += x[:, :-1]
     rows[:, :-1] += x[:, 1:]
@@ -228,5 +228,5 @@ def _inverse_counts(height: int, width: int) -> Tensor:
 
 
 def pool(x: Tensor) -> Tensor:
-    """Average over the 3x3 neighbours that lie inside a channels-last map (B, C, H, W)."""
+    """Average over the 3x3 neighbours inside a channels-last map (B, C, H, W)."""
     return _Pool.apply(x)  # type: ignore[no-untyped-call, no-any-return]

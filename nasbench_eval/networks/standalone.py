@@ -1,4 +1,4 @@
-"""The network that the benchmark trains for one cell: the network skeleton with weights of its own.
+"""The stand-alone network, which the benchmark trains for every cell: the skeleton with one cell and its own weights.
 
 Source: NAS-Bench-201 (ICLR 2020), section 2; ``InferCell`` and ``TinyNetwork`` in the released code.
 """
@@ -50,15 +50,15 @@ class _StandaloneCell(nn.Module):
 
 
 class StandaloneNet(Skeleton):
-    """The network that the benchmark trains for one cell, with weights of its own.
+    """The network of one cell, with its own weights.
 
     Args:
-        cell: The cell, repeated N times a stage.
+        cell: The cell, repeated N times per stage.
         channels: C, the channels of the first stage (16 in the benchmark).
-        cells: N, the cells a stage (5 in the benchmark).
+        cells: N, the number of cells per stage (5 in the benchmark).
         classes: Number of classes.
-        generator: For the initial weights.
-        reduction: What is between stages: ``ImageData.reduction``.
+        generator: Generator of the initial weights.
+        reduction: The reduction between stages: ``ImageData.reduction``.
     """
 
     def __init__(

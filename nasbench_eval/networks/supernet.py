@@ -18,12 +18,12 @@ ALL_OPS: Active = (tuple(op for op in range(N_OPS) if op != NONE),) * N_EDGES
 
 
 def active_of(cell: Cell) -> Active:
-    """Return the active operations of one-hot weights that stand for a cell."""
+    """Return the active operations of the one-hot weights of a cell."""
     return tuple(() if op == NONE else (op,) for op in cell.ops)
 
 
 def one_hot(cell: Cell, *, device: torch.device | str = "cpu") -> Tensor:
-    """Return the edge weights (6, 5) that are one on the cell's operations and zero elsewhere."""
+    """Return the edge weights (6, 5) that are one on the operations of a cell and zero elsewhere."""
     return F.one_hot(torch.tensor(cell.ops), N_OPS).float().to(device, non_blocking=True)
 
 
@@ -32,12 +32,12 @@ class Supernet(Skeleton):
 
     Args:
         channels: C, the channels of the first stage.
-        cells: N, the cells a stage.
+        cells: N, the number of cells per stage.
         classes: Number of classes.
-        generator: For the initial weights.
-        track_running_stats: Whether the cells' BatchNorm keeps running statistics and evaluates with them.
-        partial_channels: K: one K-th of the channels goes through the operations, the rest passes by.
-        reduction: What is between stages: ``ImageData.reduction``.
+        generator: Generator of the initial weights.
+        track_running_stats: Whether BatchNorm in the cells keeps running statistics and uses them in evaluation.
+        partial_channels: K: 1/K of the channels goes through the operations, the rest bypasses them.
+        reduction: The reduction between stages: ``ImageData.reduction``.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Supernet(Skeleton):
         Args:
             images: (B, 3, H, W).
             weights: Edge weights (6, 5), used by every cell.
-            active: Per edge, the operations to evaluate; others count as weight zero and cost nothing.
+            active: Per edge, the operations to evaluate; all others have weight zero and cost nothing.
             offsets: Per edge (6,), a number added to every value of its output.
             edges: Per edge (6,), a factor of its output.
 

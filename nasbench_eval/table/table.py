@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _META_KEY = b"nbeval"
-_SOURCE_OF_ARCH = "arch"
+_ARCH = "arch"
 
 
 class Table:
@@ -83,10 +83,10 @@ class Table:
         names = sorted(self.keys, key=str)
         arrays = [pa.array(all_archs())]
         arrays += [pa.array(self._columns[key], type=pa.float32()) for key in names]
-        table = pa.table(arrays, names=[_SOURCE_OF_ARCH, *map(str, names)])
+        table = pa.table(arrays, names=[_ARCH, *map(str, names)])
         table = table.replace_schema_metadata({_META_KEY: self.metadata.to_json()})
         with atomic_write(Path(path)) as temporary:
-            pq.write_table(table, temporary, compression="zstd", use_dictionary=[_SOURCE_OF_ARCH])
+            pq.write_table(table, temporary, compression="zstd", use_dictionary=[_ARCH])
         return Table.open(path)
 
     def _list(self, key: Key) -> list[float]:
@@ -309,7 +309,7 @@ class Table:
         import pandas as pd
 
         frame = pd.DataFrame({str(key): self._columns[key] for key in sorted(self.keys, key=str)})
-        frame.insert(0, _SOURCE_OF_ARCH, list(all_archs()))
+        frame.insert(0, _ARCH, list(all_archs()))
         return frame.rename_axis("index")
 
     def _missing(self, key: Key) -> NbevalError:
@@ -346,7 +346,7 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
         self.metadata = Metadata.from_json(metadata)
         if self._file.metadata.num_rows != N_CELLS:
             raise NbevalError(f"{path} has {self._file.metadata.num_rows} rows, expected {N_CELLS}")
-        names = [name for name in self._file.schema_arrow.names if name != _SOURCE_OF_ARCH]
+        names = [name for name in self._file.schema_arrow.names if name != _ARCH]
         self._names = {Key.parse(name): name for name in names}
         self._read: dict[Key, np.ndarray] = {}
 
@@ -358,7 +358,7 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
 
     def archs(self) -> list[str]:
         """The column of architecture strings."""
-        texts: list[str] = self._file.read(columns=[_SOURCE_OF_ARCH], use_threads=False).column(0).to_pylist()
+        texts: list[str] = self._file.read(columns=[_ARCH], use_threads=False).column(0).to_pylist()
         return texts
 
     def __iter__(self) -> Any:

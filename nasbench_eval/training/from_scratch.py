@@ -1,7 +1,7 @@
-"""The true accuracy of a cell where no table knows it: trained from scratch, as the benchmark trains.
+"""Train a cell from scratch as the benchmark does: its true accuracy where no table has it.
 
-Source: NAS-Bench-201 (ICLR 2020), table 1: SGD with Nesterov momentum 0.9, learning rate 0.1 to 0 by a cosine over 200
-epochs, weight decay 5e-4, batch 256, random flip and crop.
+Source: NAS-Bench-201 (ICLR 2020), table 1: SGD with Nesterov momentum 0.9, learning rate 0.1 decayed to 0 by a cosine
+over 200 epochs, weight decay 5e-4, batch size 256, random flip and crop.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from nasbench_eval.utils.rng import Streams
 def train_from_scratch(
     cell: Cell, data: ImageData, settings: TrainingSettings, streams: Streams, *, device: str = "cpu"
 ) -> float:
-    """Train a network of one cell on the train part and return its accuracy on the test part, in percent.
+    """Train the network of one cell on the train part and return its accuracy on the test part, in percent.
 
-    Batches are of equal size but for the last, which is left out if a single image would remain, for BatchNorm needs
-    two.
+    The last batch may be smaller; it is left out if it has a single image, because BatchNorm needs two.
     """
     where = torch.device(device)
     net = StandaloneNet(

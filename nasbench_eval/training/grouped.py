@@ -1,4 +1,4 @@
-"""How the cells of a trained table are trained: a short, fixed schedule, several networks at a time."""
+"""Train the cells of a custom table: several networks at a time, with a short, fixed schedule."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from nasbench_eval.utils.rng import Streams
 
 MOMENTUM = 0.9
 GROUP = 4
-"""The most networks trained side by side."""
+"""Maximum number of networks trained side by side."""
 
 _EVAL_BATCH = 128
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one training of one cell gave; accuracies in percent, losses in nats.
+    """The result of training one cell once; accuracies in percent, losses in nats.
 
     Attributes:
-        train: Accuracy and loss on the batches of the last epoch, while it was trained on them.
+        train: Accuracy and loss on the batches of the last epoch, measured during training.
         valid: Accuracy and loss after each epoch.
         test: Accuracy and loss at the end.
     """
@@ -41,14 +41,14 @@ class Outcome:
 
 
 def groups_of(indices: Sequence[int], most: int = GROUP) -> list[tuple[int, ...]]:
-    """Part cells into groups that can be trained side by side.
+    """Divide cells into groups that can be trained side by side.
 
     Args:
-        indices: Official indices of cells, one for each function: ``representatives``.
-        most: The most cells of a group.
+        indices: Official indices of the cells, one for each function: ``representatives``.
+        most: Maximum number of cells in a group.
 
     Returns:
-        Groups of nearly equal size where cells share their live convolutions; cheap and expensive ones mixed.
+        Groups of cells that share their live convolutions, of nearly equal size, cheap and expensive ones mixed.
     """
     alike: dict[tuple[tuple[int, int], ...], list[int]] = defaultdict(list)
     for index in sorted(indices):
@@ -57,28 +57,28 @@ def groups_of(indices: Sequence[int], most: int = GROUP) -> list[tuple[int, ...]
     for members in alike.values():
         count = -(-len(members) // most)
         groups += [tuple(members[i::count]) for i in range(count)]
-    # By lowest official index, which is a shuffled order: an estimate of the time left is good from the start.
+    # Sorting by official index is a random order: the estimate of the time left is good from the start.
     return sorted(groups)
 
 
 def distinct_cells() -> tuple[int, ...]:
-    """Return the official indices of the cells that are trained: one for each function."""
+    """Return the official indices of the cells to train: one for each function."""
     return tuple(sorted(set(representatives())))
 
 
 def train_group(cells: Sequence[Cell], data: ImageData, schedule: Schedule, trial: int) -> tuple[list[Outcome], float]:
-    """Train the networks of some cells with the same live convolutions, on the CPU.
+    """Train the networks of cells with the same live convolutions, on the CPU.
 
-    The initial weights of a cell come from (trial, cell), the order of the images from the trial alone: what a cell
-    trains on does not depend on the group it is in, and neither does the result, to the last bit.
+    The initial weights of a cell depend on (trial, cell), the order of the images only on the trial. The result of a
+    cell therefore does not depend on its group, to the last bit.
 
     Returns:
-        One outcome a cell, and the processor seconds of it all.
+        One outcome per cell, and the processor seconds of the whole group.
     """
     start = time.process_time()
     streams = Streams(trial)
     if len(cells) == 1:
-        # A convolution of one group takes another way through the library and rounds otherwise: two keep to one way.
+        # torch computes a convolution with one group differently and rounds differently; with two it does not.
         outcomes, _ = train_group([*cells, *cells], data, schedule, trial)
         return outcomes[:1], time.process_time() - start
     size = len(cells)
@@ -92,7 +92,7 @@ def train_group(cells: Sequence[Cell], data: ImageData, schedule: Schedule, tria
     )
     augment, train = Augment.for_data(data), data.train
     velocity = torch.zeros_like(net.flat)
-    # Batches of one size: the images left over sit out this epoch.
+    # Batches of equal size: the remaining images are left out of this epoch.
     batches = max(len(train) // schedule.batch_size, 1)
     steps, step = batches * schedule.epochs, 0
     valid = []
@@ -126,14 +126,14 @@ def train_group(cells: Sequence[Cell], data: ImageData, schedule: Schedule, tria
 
 
 def _rate(schedule: Schedule, done: float) -> float:
-    """The learning rate at a share of all steps."""
+    """Return the learning rate after a fraction of all steps."""
     if done < schedule.warmup:
         return schedule.lr * done / schedule.warmup
     return schedule.lr * (1 - done) / (1 - schedule.warmup)
 
 
 def _descend(net: GroupNet, velocity: Tensor, schedule: Schedule, rate: float) -> None:
-    """One step of SGD with Nesterov momentum and weight decay, over all parameters of all networks."""
+    """Take one step of SGD with Nesterov momentum and weight decay on all parameters of all networks."""
     grad = net.flat_grad.add_(net.flat, alpha=schedule.weight_decay)
     velocity.mul_(MOMENTUM).add_(grad)
     net.flat.sub_(grad.add_(velocity, alpha=MOMENTUM), alpha=rate)
@@ -146,7 +146,7 @@ def _prepared(augment: Augment, pixels: Tensor, choices: Tensor) -> Tensor:
 
 
 def _measure(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return loss and hit (K, B) of logits (K, B, classes)."""
+    """Return losses and hits, each (K, B), for logits (K, B, classes)."""
     size, batch, classes = logits.shape
     losses = F.cross_entropy(logits.view(-1, classes), labels.repeat(size), reduction="none").view(size, batch)
     return losses, logits.argmax(2) == labels
@@ -154,7 +154,7 @@ def _measure(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _evaluate(net: GroupNet, augment: Augment, images: Images) -> list[tuple[float, float]]:
-    """Return accuracy in percent and loss of each network."""
+    """Return the accuracy in percent and the loss of each network."""
     hits, losses = torch.zeros(net.size), torch.zeros(net.size)
     for pixels, labels in zip(
         *(torch.split(part, _EVAL_BATCH) for part in (images.pixels, images.labels)), strict=True

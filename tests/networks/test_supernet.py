@@ -55,7 +55,7 @@ def test_equals_the_plain_form_in_training(case: str, track: bool, reduction: Re
     assert difference(ours, theirs) < 1e-10
     F.cross_entropy(ours, labels).backward()
     F.cross_entropy(theirs, labels).backward()
-    # Gradients of the edge weights exist for what was evaluated; `none` outputs zero, so its gradient is zero.
+    # Edge weights have a gradient where the operation was evaluated; `none` outputs zero, so its gradient is zero.
     expected = theirs_w.grad if theirs_w.grad is not None else torch.zeros_like(theirs_w)
     assert torch.allclose(ours_w.grad, expected, atol=1e-12)
     compared = 0
@@ -80,7 +80,7 @@ def test_equals_the_plain_form_in_evaluation(case: str, track: bool) -> None:
     fused, plain = both(track=track)
     images, _ = batch()
     weights = mixed() if cell is None else one_hot(cell).double()
-    for _ in range(3):  # move the running statistics away from where they start
+    for _ in range(3):  # move the running statistics away from their initial values
         fused(images * 1.5 + 0.2, mixed(), ALL_OPS)
         plain(images * 1.5 + 0.2, mixed())
     fused.eval()
@@ -88,7 +88,7 @@ def test_equals_the_plain_form_in_evaluation(case: str, track: bool) -> None:
     assert difference(fused(images, weights, active), plain(images, weights, sampled=cell is not None)) < 1e-10
 
 
-def test_float32_difference_is_float_noise() -> None:
+def test_the_difference_in_float32_is_rounding_noise() -> None:
     fused, plain = both()
     fused, plain = fused.float(), plain.float()
     images, labels = (batch()[0].float(), batch()[1])
@@ -108,13 +108,13 @@ def test_zero_weight_and_inactive_are_the_same_function() -> None:
     assert difference(fused(images, one_hot(cell).double(), active_of(cell)), dense) < 1e-10
 
 
-def test_offsets_add_a_number_to_every_value_of_an_edge() -> None:
+def test_offsets_are_added_to_every_value_of_an_edge() -> None:
     fused, _ = both(cells=1)
     images, labels = batch()
     offsets = torch.zeros(6).double().requires_grad_()
     weights = one_hot(CELLS[2]).double()
     F.cross_entropy(fused(images, weights, active_of(CELLS[2]), offsets), labels).backward()
-    # A central difference of the loss, edge by edge.
+    # The central difference of the loss for each edge.
     for edge in range(6):
         losses = []
         for step in (1e-5, -1e-5):
@@ -124,7 +124,7 @@ def test_offsets_add_a_number_to_every_value_of_an_edge() -> None:
         assert offsets.grad[edge].item() == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-4, abs=1e-8)
 
 
-def test_architecture_step_computes_architecture_gradients_only() -> None:
+def test_an_architecture_step_computes_only_architecture_gradients() -> None:
     fused, _ = both()
     images, _ = batch()
     weights = mixed().requires_grad_()

@@ -354,6 +354,7 @@ from runners.cli.table import table
 for words in (["info"], ["query", "3"], ["best"], ["verify"]):
     CliRunner().invoke(table, [*words, "--table", {str(saved.path)!r}])
 import nasbench_eval.table.sources.build, nasbench_eval.table.sources.flat, nasbench_eval.table.sources.official
+import nasbench_eval.table.sources.trained, nasbench_eval.training.records
 assert "torch" not in sys.modules
 assert "pandas" not in sys.modules
 print("done")

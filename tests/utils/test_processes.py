@@ -30,8 +30,8 @@ def test_a_killed_worker_is_reported_while_the_others_work(tmp_path: Path) -> No
 
     threading.Thread(target=kill, daemon=True).start()
     jobs = [(str(tmp_path), number) for number in (0, 1)]
-    with pytest.raises(NbevalError, match="a worker process was killed"):
-        next(run_jobs(_wait_a_minute, jobs, workers=2, context=mp_context()))
+    with pytest.raises(NbevalError, match="a worker process was killed, possibly out of memory: use fewer workers"):
+        next(run_jobs(_wait_a_minute, jobs, workers=2, context=mp_context(), if_killed="use fewer workers"))
 
 
 def _first_waits(folder: str, number: int) -> None:

@@ -229,8 +229,8 @@ def _write_curves(parts: _Parts, numbers: Sequence[int], path: Path, content_has
         pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer,
     ):
         for number in tqdm(range(N_CELLS // ROWS), desc="curves", unit="part", disable=None):
-            part = {}
+            columns = dict.fromkeys(names, nothing)
             if number in numbers:
-                there = [name for name in pq.read_schema(parts.path(number)).names if name in names]
-                part = {name: pq.read_table(parts.path(number), columns=[name]).column(0) for name in there}
-            writer.write_table(pa.table([part.get(name, nothing) for name in names], schema=schema))
+                part = pq.read_table(parts.path(number))
+                columns |= {name: part.column(name) for name in part.column_names if name in columns}
+            writer.write_table(pa.table(list(columns.values()), schema=schema))

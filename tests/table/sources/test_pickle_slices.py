@@ -156,7 +156,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
     block, module._BLOCK = module._BLOCK, 1 << 16
     try:
-        small, large = peak(200), peak(2000)
+        small, large = peak(100), peak(800)
     finally:
         module._BLOCK = block
     size = (tmp_path / "p").stat().st_size
