@@ -29,7 +29,7 @@ def search_in_parallel(jobs: Sequence[Job], inputs: Inputs, reporter: Reporter) 
     Raises:
         NbevalError: What a search raises, or that a worker was killed.
     """
-    processes = mp_context(["nasbench_eval.methods.weight_sharing"])
+    processes = mp_context(["nasbench_eval.methods.weight_sharing", "torch._dynamo"])  # which every optimizer imports
     slots, lock = processes.SimpleQueue(), processes.RLock()
     for slot in range(1, inputs.workers + 1):
         slots.put(slot)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run, RunRecord
 
 if TYPE_CHECKING:
@@ -109,15 +110,43 @@ def reductions_text(reduced: Iterable[tuple[str, str]], names: Iterable[str]) ->
     return "; ".join([*shared, *rest])
 
 
-def reduced_notes(frame: pd.DataFrame) -> list[str]:
-    """Return a sentence for captions about what was reduced, or nothing.
+def divergence_notes(failures: Iterable[Failure], runs: Iterable[Run]) -> list[str]:
+    """Return a sentence for each variant of which runs diverged: how many of how many, and why.
 
     Args:
-        frame: A frame with the columns ``label``, ``reduced`` and ``reductions``.
+        failures: Runs that diverged.
+        runs: Complete runs; one that is complete does not count as diverged.
+    """
+    complete: dict[str, set[int]] = {}
+    for run in runs:
+        complete.setdefault(run.record.variant_id, set()).add(run.record.seed)
+    groups: dict[str, dict[int, Failure]] = {}
+    for failure in failures:
+        if failure.seed not in complete.get(failure.variant_id, ()):
+            groups.setdefault(failure.variant_id, {})[failure.seed] = failure
+    notes = []
+    for variant, group in groups.items():
+        first, total = next(iter(group.values())), len(group) + len(complete.get(variant, ()))
+        scale = "" if first.scale == "full" else f" [{first.scale}]"
+        causes = ", ".join(dict.fromkeys(each.cause for each in group.values()))
+        notes.append(
+            f"{len(group)} of {total} runs of {first.title}{scale} on {first.search_dataset} "
+            f"diverged and are no results ({causes})"
+        )
+    return notes
+
+
+def caption_notes(frame: pd.DataFrame) -> list[str]:
+    """Return sentences for captions about what was reduced and what diverged.
+
+    Args:
+        frame: A frame with the columns ``label``, ``reduced`` and ``reductions``; ``frame.attrs["notes"]`` has further
+            sentences.
     """
     reduced = frame[frame["reduced"].astype(bool)]
     words = reductions_text(zip(reduced["label"], reduced["reductions"], strict=True), frame["label"])
-    return [f"REDUCED runs, smaller than the published setting: {words}."] if words else []
+    said = [f"REDUCED runs, smaller than the published setting: {words}."] if words else []
+    return [*said, *(f"{note}." for note in frame.attrs.get("notes", ()))]
 
 
 def panel_titles(frame: pd.DataFrame) -> dict[str, str]:

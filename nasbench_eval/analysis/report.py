@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from nasbench_eval.analysis.comparison import comparison, references, table_names
-from nasbench_eval.analysis.labels import brief, distinct_runs, is_reduced, labels, reductions_text
+from nasbench_eval.analysis.labels import brief, distinct_runs, divergence_notes, is_reduced, labels, reductions_text
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run, RunRecord
 
 
@@ -29,11 +30,19 @@ class Report:
     notes: tuple[str, ...]
 
 
-def report(runs: Sequence[Run], *, ddof: int = 1, datasets: Sequence[str] = (), protocol: str | None = None) -> Report:
+def report(
+    runs: Sequence[Run],
+    *,
+    failures: Sequence[Failure] = (),
+    ddof: int = 1,
+    datasets: Sequence[str] = (),
+    protocol: str | None = None,
+) -> Report:
     """Compare runs.
 
     Args:
         runs: Runs as they were read; if a variant and seed is found twice only one counts, and a note says so.
+        failures: Runs that diverged; a note says how many.
         ddof: 1 for the sample standard deviation over seeds, 0 for the population's as GAEA reports it.
         datasets: Evaluated data sets to show; empty for all.
         protocol: Show only ``transfer`` or ``direct``.
@@ -55,7 +64,8 @@ def report(runs: Sequence[Run], *, ddof: int = 1, datasets: Sequence[str] = (), 
     shown = set(frame["variant_id"])
     kept = [run for run in kept if run.record.variant_id in shown]
     tables = references(kept, datasets or dataset_order(frame["dataset"]))
-    return Report(frame, tables, (*_meaning(frame, tables, ddof), *_differences(kept, frame), *dropped))
+    diverged = divergence_notes(failures, runs)
+    return Report(frame, tables, (*_meaning(frame, tables, ddof), *_differences(kept, frame), *diverged, *dropped))
 
 
 def _meaning(frame: pd.DataFrame, tables: pd.DataFrame, ddof: int) -> list[str]:

@@ -94,13 +94,15 @@ def compare(
     """
     from nasbench_eval.analysis.report import report
     from nasbench_eval.analysis.tables import render, write_text
+    from nasbench_eval.runs.failures import load_failures
     from nasbench_eval.runs.store import load_runs
 
     folders = folders or (RESULTS,)
-    runs = load_runs(folders)
+    runs, failures = load_runs(folders), load_failures(folders)
     if not runs:
-        raise NbevalError(f"{_nothing_in(folders)}: run `nbeval run` first")
-    text = render(report(runs, ddof=ddof, datasets=names(datasets), protocol=protocol), form)
+        diverged = f" ({len(failures)} runs diverged)" if failures else ""
+        raise NbevalError(f"{_nothing_in(folders)}{diverged}: run `nbeval run` first")
+    text = render(report(runs, failures=failures, ddof=ddof, datasets=names(datasets), protocol=protocol), form)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -146,21 +148,25 @@ def plot(
     wanted = picture_formats(formats)
 
     from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw_figure
-    from nasbench_eval.analysis.labels import distinct_runs
+    from nasbench_eval.analysis.labels import distinct_runs, divergence_notes
+    from nasbench_eval.runs.failures import load_failures
     from nasbench_eval.runs.store import load_runs
 
     for name in figures:
         if name not in FIGURES:
             raise unknown("figure", name, list(FIGURES))
     # Without results the published numbers alone make a figure, but a folder given with --results must exist.
-    runs, notes = distinct_runs(load_runs(folders or ((RESULTS,) if RESULTS.is_dir() else ())))
+    places = folders or ((RESULTS,) if RESULTS.is_dir() else ())
+    runs, notes = distinct_runs(load_runs(places))
+    diverged = divergence_notes(load_failures(places), runs)
+    notes += diverged
     if not runs:
         notes.append(f"{_nothing_in(folders or (RESULTS,))}: published numbers only")
     for note in notes:
         click.echo(f"nbeval: {note}", err=True)
     for name in figures or FIGURES:
         try:
-            for path in draw_figure(name, runs, folder, wanted, names(datasets)):
+            for path in draw_figure(name, runs, folder, wanted, names(datasets), diverged):
                 click.echo(str(path))
         except NothingToDraw as error:
             if figures:

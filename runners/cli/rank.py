@@ -91,7 +91,7 @@ def _table(frame: pd.DataFrame) -> str:
 
     from tabulate import tabulate
 
-    from nasbench_eval.analysis.labels import reduced_notes
+    from nasbench_eval.analysis.labels import caption_notes
     from nasbench_eval.analysis.rank_notes import rank_notes, statistic_text
     from nasbench_eval.analysis.tables import WIDTH
 
@@ -108,5 +108,5 @@ def _table(frame: pd.DataFrame) -> str:
         rows.append([label, seed, *correlations, f"{row['first_acc']:.2f}", f"{row['regret']:.2f}{spread}"])
     header = ["method", "seed", "tau", "rho", f"top {variants['k'].iloc[0]}", "first", "regret"]
     table = tabulate(rows, header, tablefmt="simple", disable_numparse=True)
-    said = [*rank_notes(frame), *reduced_notes(variants)]
+    said = [*rank_notes(frame), *caption_notes(variants)]
     return "\n".join([table, "", *(textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in said), ""])

@@ -108,7 +108,7 @@ def run(
     if not runs:
         pass
     elif any(found.test_acc for found in runs):
-        click.echo(render(report(runs), "text"))
+        click.echo(render(report(runs, failures=failures), "text"))
     else:
         click.echo("no true accuracy is known; the cells found:")
         for found in runs:

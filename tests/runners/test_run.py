@@ -19,12 +19,14 @@ from tables import synthetic_table
 
 from nasbench_eval.analysis.published import published
 from nasbench_eval.cell import Cell
-from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.errors import Diverged, NbevalError, UsageError
 from nasbench_eval.images import load_images
-from nasbench_eval.runs.failures import load_failures
+from nasbench_eval.runs.failures import load_failures, write_failure
+from nasbench_eval.runs.store import load_runs
 from nasbench_eval.table import Table
 from nasbench_eval.utils.files import atomic_write
 from runners.presets import load_preset, load_scale, preset_names, scale_names, scaled
+from runners.record import make_failure
 from runners.spec import RunSpec, parse_overrides, parse_seeds
 
 
@@ -110,6 +112,24 @@ def test_a_search_that_diverges_is_recorded_as_failed_and_the_others_go_on(
     assert capsys.readouterr().out.count("diverged before") == 2
     assert search(*arguments) == 0
     assert sorted(runs()) == ["darts 0", "rs_ws 0"]
+
+
+def test_tables_and_figures_say_how_many_runs_diverged(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--method", "rs_ws", "--table", str(table_file)]
+    assert search(*arguments, "--seeds", "2", epochs=1) == 0
+    [one, _] = load_runs([Path("results/runs")])
+    spec = RunSpec("rs_ws", "digits", 7, overrides=one.record.settings)
+    write_failure(Path("results"), make_failure(spec, Diverged(3, "train_loss is inf")))
+    capsys.readouterr()
+    words = "1 of 3 runs of RS-WS on digits diverged and are no results (train_loss is inf)"
+    assert call("compare") == 0
+    assert words in " ".join(capsys.readouterr().out.split())
+    assert call("plot", "curves", "--format", "svg") == 0
+    assert words in capsys.readouterr().err
+    picture = Path("plots/curves.svg").read_text()
+    assert "diverged" in picture
 
 
 @pytest.fixture

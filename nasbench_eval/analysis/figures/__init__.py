@@ -54,7 +54,12 @@ FIGURES: dict[str, FigureModule] = {
 
 
 def draw_figure(
-    name: str, runs: Sequence[Run], folder: Path, formats: Sequence[str], datasets: Sequence[str] = ()
+    name: str,
+    runs: Sequence[Run],
+    folder: Path,
+    formats: Sequence[str],
+    datasets: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> list[Path]:
     """Write a figure in each format, and its numbers as csv, and return the paths.
 
@@ -64,6 +69,7 @@ def draw_figure(
         folder: The folder to write to.
         formats: Picture formats, such as ``png``.
         datasets: Data sets to show; empty for all.
+        notes: Sentences to add to the caption.
 
     Raises:
         NothingToDraw: If the runs do not have what the figure shows.
@@ -75,6 +81,7 @@ def draw_figure(
     if frame.empty:
         where = f" on {', '.join(datasets)}" if datasets else ""
         raise NothingToDraw(f"the runs{where} have no data for {name}")
+    frame.attrs["notes"] = tuple(notes)
     paths = [folder / f"{name}.{suffix}" for suffix in formats]
     with rc_context(_style.RC):  # type: ignore[arg-type]  # the stub lists every key as a literal
         figure = figure_module.draw(frame)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, lines_height, place, text_width, wrap
-from nasbench_eval.analysis.labels import reduced_notes
+from nasbench_eval.analysis.labels import caption_notes
 from nasbench_eval.analysis.order import dataset_order
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def dataset_grid(
     key_width = 0.55 + max(text_width(label, style.SMALL_SIZE) for label in styles)
     key_columns = max(int((width - 2 * MARGIN) / key_width), 1)
     key_rows = -(-len(styles) // key_columns)
-    text = " ".join([text, f"Searched on {', '.join(searched)}.", *reduced_notes(frame)])
+    text = " ".join([text, f"Searched on {', '.join(searched)}.", *caption_notes(frame)])
     text = wrap(text, width - 2 * MARGIN, style.SMALL_SIZE)
     legend_bottom = MARGIN + lines_height(text, style.SMALL_SIZE) + 0.1
     below = legend_bottom + _LEGEND_ROW * key_rows + 0.1

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._grid import dataset_grid, panel_title, variant_grid
-from nasbench_eval.analysis.labels import panel_titles, reduced_notes
+from nasbench_eval.analysis.labels import caption_notes, panel_titles
 from nasbench_eval.analysis.order import dataset_order
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _variant_panels(frame: pd.DataFrame, ylabel: str, text: str, symlog: bool) -
             panels.append((full_title, partial(_one_variant, part=part, limits=limits[dataset], symlog=symlog)))
     # The data sets of a variant are side by side; if they are few, two variants share a row.
     columns = _COLUMNS if diagonal else len(evaluated) * max(_MAX_COLUMNS // len(evaluated), 1)
-    text = " ".join([text, f"Searched on {', '.join(searched)}.", *reduced_notes(frame)])
+    text = " ".join([text, f"Searched on {', '.join(searched)}.", *caption_notes(frame)])
     return variant_grid(panels, columns, ylabel, text)
 
 

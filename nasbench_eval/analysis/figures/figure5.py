@@ -11,7 +11,7 @@ import pandas as pd
 from nasbench_eval.analysis.comparison import COLUMNS, comparison, references, table_names
 from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, lines_height, place, text_width, wrap
-from nasbench_eval.analysis.labels import reduced_notes
+from nasbench_eval.analysis.labels import caption_notes
 from nasbench_eval.analysis.order import DATASETS, dataset_order, sort_rows
 from nasbench_eval.analysis.published import published_instead
 from nasbench_eval.analysis.tables import number_text, section_title
@@ -317,7 +317,7 @@ def _caption(frame: pd.DataFrame) -> str:
     if not published.empty:
         papers = " | ".join(dict.fromkeys(published["published_source"]))
         parts.append(f"Hatched, in italics: not measured here but published in {papers}.")
-    parts += reduced_notes(measured)
+    parts += caption_notes(measured)
     protocols = set(bars["protocol"])
     if "direct" in protocols:
         parts.append("Direct: one search per data set.")

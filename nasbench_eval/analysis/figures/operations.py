@@ -12,7 +12,7 @@ import pandas as pd
 from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._grid import panel_title, variant_grid
 from nasbench_eval.analysis.figures._layout import MARGIN, place, text_width
-from nasbench_eval.analysis.labels import panel_titles, reduced_notes
+from nasbench_eval.analysis.labels import caption_notes, panel_titles
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.analysis.steps import per_step
 from nasbench_eval.cell import N_EDGES, OPS
@@ -83,7 +83,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     heat_map = len(panels) > _PANEL_COLUMNS
     above = _HEAT_TITLE + _HEAT_CELL[1] * len(last) + 0.2 if heat_map else 0.0
     handles = [Patch(color=style.OPERATIONS[op], label=op) for op in OPS]
-    text = " ".join([text, *reduced_notes(frame)])
+    text = " ".join([text, *caption_notes(frame)])
     figure = variant_grid(panels, _PANEL_COLUMNS, "edges", text, handles, above)
     if heat_map:
         _draw_heat_map(figure, pd.DataFrame(last).T)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, lines_height, place, wrap
-from nasbench_eval.analysis.labels import panel_titles, reduced_notes
+from nasbench_eval.analysis.labels import caption_notes, panel_titles
 from nasbench_eval.analysis.rank_correlation import rank_frame
 from nasbench_eval.analysis.rank_notes import rank_notes, statistic_text
 from nasbench_eval.runs.store import Run
@@ -169,6 +169,6 @@ def _caption(frame: pd.DataFrame, several: bool) -> str:
             f"accuracy (as Khodak & Li 2020, Figure 2, measured).{where}",
             *rank_notes(frame),
             *(["Points on the lower edge of a panel are below its range."] if _some_below(frame) else []),
-            *reduced_notes(variants),
+            *caption_notes(variants),
         ]
     )
