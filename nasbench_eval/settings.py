@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses whose fields declare what they mean, built from plain values with checks."""
+"""Settings: frozen dataclasses whose fields document themselves, built from plain values and checked."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ def setting(
     only_with: Mapping[str, tuple[str, ...]] | None = None,
     later: bool = False,
 ) -> Any:
-    """Declare a field of a settings class: all that is known of a setting is said here, once.
+    """Declare a field of a settings class; this is the only place that describes a setting.
 
     Args:
-        help: What it means, one sentence, with its unit.
-        default: Its value where a preset does not set it; without a default every preset must set it.
-        choices: The strings allowed.
-        at_least: The smallest number allowed.
-        reduces: Whether a smaller value than the preset's makes a run a reduced one.
-        only_with: Other settings and the values they need for this one to have any effect.
-        later: Whether the setting was added after results existed: at its default it does not change a run's identity.
+        help: What the setting means, in one sentence, with its unit.
+        default: The value if a preset sets none; without a default every preset must set one.
+        choices: The allowed strings.
+        at_least: The smallest allowed number.
+        reduces: Whether a value below the preset's makes the run a reduced one.
+        only_with: Other settings, each with the values under which this setting has an effect.
+        later: Whether the setting was added when results already existed. At its default it then leaves the identity of
+            a run unchanged.
     """
     metadata = {
         "help": help,
@@ -46,13 +47,13 @@ def setting(
 
 
 def has_effect(field: dataclasses.Field[Any], values: Mapping[str, Any]) -> bool:
-    """Return whether a setting has any effect beside the values of the others."""
+    """Return whether a setting has an effect, given the values of the others."""
     needed: Mapping[str, tuple[str, ...]] = field.metadata.get("only_with", {})
     return all(name not in values or values[name] in allowed for name, allowed in needed.items())
 
 
 def identity(settings: Any) -> dict[str, Any]:
-    """Return the values that distinguish one search from another."""
+    """Return the values that identify a search: all but later settings at their default."""
     return {
         field.name: value
         for field in dataclasses.fields(settings)
@@ -61,16 +62,16 @@ def identity(settings: Any) -> dict[str, Any]:
 
 
 def build_settings(cls: type[T], values: Mapping[str, Any], *, owner: str) -> T:
-    """Make a settings object from plain values.
+    """Build a settings object from plain values.
 
     Args:
         cls: The dataclass.
-        values: Its fields, as a TOML file gives them.
-        owner: Which method or command these settings belong to, for messages.
+        values: Values by field name, as read from TOML.
+        owner: The method or command that the settings belong to, for messages.
 
     Raises:
-        UsageError: If a key is unknown (the message names the nearest known one), a field without a default is
-            missing, or a value has the wrong type or range.
+        UsageError: If a key is unknown (the message suggests the closest known one), a field without a default is
+            missing, or a value has the wrong type or is out of range.
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
@@ -93,16 +94,16 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner
     if kind is float and type(value) is int:
         value = float(value)
     if kind is str and type(value) is int:
-        value = str(value)  # a word that looks like a number, such as the fidelity 200
+        value = str(value)  # a string that looks like a number, such as the fidelity 200
     if type(value) is not kind:
-        # TOML and the command line have no other types than these.
-        raise UsageError(f"{owner}: {key} is {KINDS[kind]}; got {value!r}")
+        # TOML and the command line know no types but those in KINDS.
+        raise UsageError(f"{owner}: {key} must be {KINDS[kind]}; got {value!r}")
     if metadata["choices"] and value not in metadata["choices"]:
-        raise UsageError(f"{owner}: {key} is one of {', '.join(metadata['choices'])}; got {value!r}")
+        raise UsageError(f"{owner}: {key} must be one of {', '.join(metadata['choices'])}; got {value!r}")
     if metadata["at_least"] is not None and not value >= metadata["at_least"]:
-        raise UsageError(f"{owner}: {key} is at least {metadata['at_least']}; got {value!r}")
+        raise UsageError(f"{owner}: {key} must be at least {metadata['at_least']}; got {value!r}")
     return value
 
 
-KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
-"""The types that a setting can have, in words."""
+KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
+"""The types that a setting can have, as messages name them."""

@@ -1,4 +1,4 @@
-"""The search methods: ``METHODS`` lists every implementation, the presets in ``runners/presets`` set them."""
+"""The search methods: ``METHODS`` lists the implementations; the presets in ``runners/presets`` configure them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ METHODS: dict[str, str] = {
     "local_search": "nasbench_eval.methods.tabular.local_search:LocalSearch",
     "asha": "nasbench_eval.methods.tabular.hyperband:Asha",
 }
-"""Implementations by name, as ``module:class`` so that a method loads only what it needs."""
+"""Implementations by name, as ``module:class``, so that loading one imports only what it needs."""
 
 
 def load_method(name: str) -> type[SearchMethod]:
-    """Return the class of an implementation: a key of ``METHODS``, or a user's own as ``module:Class``.
+    """Return the class of an implementation: a key of ``METHODS``, or a custom class as ``module:Class``.
 
     Raises:
-        UsageError: If there is none of that name, or it is no complete method.
+        UsageError: If there is no such implementation, or the class is not a complete method.
     """
     if ":" in name:
         return load_class(name)

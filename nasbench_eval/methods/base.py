@@ -1,4 +1,4 @@
-"""What a search method is. Needs no torch, so that methods on the table never load it."""
+"""The interface of a search method. Imports no torch, so tabular methods never load it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ CostKind = Literal["measured", "simulated"]
 
 @dataclass(frozen=True)
 class StepInfo:
-    """What one step of a search cost and showed.
+    """The cost and the observations of one step of a search.
 
     Attributes:
-        seconds: Cost of this step: measured wall time, or simulated seconds from the table (``cost_kind`` says which).
-        metrics: What the method observed, by the field's words: ``train_loss``, ``train_acc``, ``valid_loss``,
-            ``valid_acc`` (percent, of the supernet or of the queried cell), ``entropy`` (nats, mean over edges).
-            A quantity that a method does not have is left out.
+        seconds: Cost of the step, of the method's :attr:`SearchMethod.cost_kind`.
+        metrics: Observations: ``train_loss``, ``train_acc``, ``valid_loss``, ``valid_acc`` (in percent, of the supernet
+            or of the queried cell), ``entropy`` (nats, mean over edges). A method leaves out those it does not have.
     """
 
     seconds: float
@@ -33,47 +32,47 @@ class StepInfo:
 
 @dataclass(frozen=True)
 class Budget:
-    """When a search ends: after ``steps`` steps, or before the step that would take the cost past ``seconds``."""
+    """When a search ends: after ``steps`` steps, or before the step that would exceed ``seconds`` of cost."""
 
     steps: int | None = None
     seconds: float | None = None
 
 
 class Objective(Protocol):
-    """All that a method on the table sees: never a test accuracy.
+    """All that a tabular method sees of the benchmark: validation accuracies and costs, never a test accuracy.
 
-    A fidelity is ``"12"`` or ``"200"``, one of the benchmark's training schedules, or ``"4/12"``: the schedule of 12
-    epochs, stopped after 4.
+    A fidelity is a training schedule of the benchmark, ``"12"`` or ``"200"``, or a part of one: ``"4/12"`` is the
+    schedule of 12 epochs, stopped after 4.
     """
 
     def evaluate(self, cell: Cell, fidelity: str, draw: float | None = None) -> tuple[float, float]:
-        """Return a cell's validation accuracy in percent and the simulated seconds that finding it out cost.
+        """Return the validation accuracy of a cell in percent, and the cost of the query in simulated seconds.
 
         Args:
             cell: The cell.
-            fidelity: How long it is trained.
-            draw: None for the mean over the trials; a number in [0, 1) picks one of them.
+            fidelity: How long the cell is trained.
+            draw: None for the mean over trials; a number in [0, 1) picks one trial.
         """
         ...
 
     def describe(self, fidelities: Sequence[str], *, single_trials: bool = False) -> str:
-        """Say in words what rewards and costs at these fidelities are made of.
+        """Describe what the rewards and costs at these fidelities consist of.
 
         Raises:
-            NbevalError: If one of them is not known; the message says what is missing.
+            NbevalError: If one of them is unknown; the message says what is missing.
         """
         ...
 
 
 @dataclass(frozen=True)
 class SearchContext:
-    """What the runner hands a method.
+    """What the runner passes to a method.
 
     Attributes:
         dataset: The data set that the search trains on or queries.
-        streams: The run's random generators.
-        images: Its images, for methods whose ``needs`` is ``"images"``.
-        objective: The table as an objective, for methods whose ``needs`` is ``"table"``.
+        streams: The random generators of the run.
+        images: The images of the data set, for methods that need ``"images"``.
+        objective: The objective, for methods that need the ``"table"``.
         device: A torch device, such as ``cpu`` or ``cuda:0``.
     """
 
@@ -85,22 +84,26 @@ class SearchContext:
 
 
 class SearchMethod(abc.ABC):
-    """A search: the one extension point.
+    """A search; the one class to derive from to add a method.
 
-    A concrete class is final, takes ``(settings, context)``, and names its frozen dataclass of settings in
-    ``Settings``; each field's metadata has ``help``. The runner asks for steps until the budget ends and looks up the
-    truth itself; a method never sees a test accuracy.
+    A concrete class is constructed with ``(settings, context)``. The runner calls :meth:`step` until the budget ends
+    and looks up the true accuracy of every incumbent itself: a method never sees a test accuracy.
     """
 
     Settings: ClassVar[type[Any]]
+    """The frozen dataclass of the method's settings; its fields are declared with ``setting``."""
+
     needs: ClassVar[Literal["images", "table"]]
+    """What the method searches with: ``"images"`` to train on, or the ``"table"``, queried through an objective."""
+
     cost_kind: ClassVar[CostKind]
+    """What ``StepInfo.seconds`` are: ``"measured"`` wall time, or ``"simulated"`` seconds from the table."""
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What a result row must say of the search beyond its settings, in words: ``split``, ``batch_norm``.
+        """What a result row must say about the search beyond its settings: ``split`` and ``batch_norm``.
 
-        A method with an :meth:`artifact` also says ``scored_on``: which images :meth:`score_cells` counts on.
+        A method with an :meth:`artifact` adds ``scored_on``, the images that :meth:`score_cells` uses.
         """
         return {}
 
@@ -111,32 +114,32 @@ class SearchMethod(abc.ABC):
 
     @abc.abstractmethod
     def step(self) -> StepInfo:
-        """Do one epoch, or one query of the table."""
+        """Train for one epoch, or query the table once."""
 
     @abc.abstractmethod
     def incumbent(self) -> Cell:
-        """Return the cell that the method would return now."""
+        """Return the cell that the method would return if the search ended now."""
 
     @abc.abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Return all that is needed to go on: tensors and plain Python values only."""
+        """Return everything needed to continue the search: tensors and plain Python values only."""
 
     @abc.abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state that ``state_dict`` of the same spec returned."""
+        """Continue from a state that :meth:`state_dict` returned under the same settings and seed."""
 
     def artifact(self) -> dict[str, Any] | None:
-        """Return what a finished search keeps for ``nbeval rank``: tensors and plain values; None for nothing.
+        """Return what a finished search saves for ``nbeval rank``, tensors and plain values; None for nothing.
 
-        It is written after the last step, before the run's file. A method with an artifact has :meth:`score_cells` too.
+        It is saved after the last step, before the run file. A method with an artifact also needs :meth:`score_cells`.
         """
         return None
 
     def score_cells(self, artifact: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
-        """Yield the loss and the accuracy in percent that shared weights give each cell on the whole valid part.
+        """Yield, for each cell in order, its shared-weight loss and accuracy in percent on the whole valid part.
 
         Args:
-            artifact: What :meth:`artifact` of a run with the same settings returned.
-            cells: The cells, in this order.
+            artifact: What :meth:`artifact` returned in a run with the same settings.
+            cells: The cells.
         """
-        raise NotImplementedError(f"{type(self).__name__} has an artifact, so it needs score_cells as well")
+        raise NotImplementedError(f"{type(self).__name__} has an artifact, so it also needs score_cells")

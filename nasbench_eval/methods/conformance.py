@@ -1,4 +1,4 @@
-"""The rules that every search method keeps, checked on a tiny problem: our own methods in the tests, and a user's."""
+"""The rules that every search method must follow, checked on a tiny problem; custom methods use it too."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from nasbench_eval.images import ImageData, Images
 
 TINY = {
-    "channels": 4, "cells": 1, "epochs": 3, "batch_size": 32, "train_images": 80, "valid_images": 48,
-    "valid_batch_size": 16, "select_cells": 4, "lr_epochs": 4, "controller_steps": 2, "controller_samples": 3,
+    "channels": 4, "cells": 1, "epochs": 3, "batch_size": 16, "train_images": 24, "valid_images": 20,
+    "valid_batch_size": 8, "select_cells": 4, "lr_epochs": 4, "controller_steps": 2, "controller_samples": 3,
     "arch_warmup_epochs": 0,
 }  # fmt: skip
-"""Sizes at which a search that trains takes a second."""
+"""Sizes at which an epoch of a weight-sharing search takes a fraction of a second."""
 
 Make = Callable[[SearchContext], SearchMethod]
-"""Makes a method, always with the same settings."""
+"""Makes a method from a context, always with the same settings."""
 
 
 def shrunk(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with every size that ``TINY`` names made at most as large as there."""
+    """Return settings with every size reduced to at most its value in ``TINY``."""
     cut = {key: TINY[key] if value is None else min(value, TINY[key]) for key, value in settings.items() if key in TINY}
     return {**settings, **cut}
 
 
 def violations(make: Make, needs: Literal["images", "table"], steps: int) -> list[str]:
-    """Return the rules that a method breaks, each in a sentence; none if it keeps them all.
+    """Return the rules that a method breaks, one sentence each; an empty list if it follows them all.
 
     Args:
         make: Makes the method.
-        needs: What it needs.
-        steps: How many steps are taken, at least 2. Its budget has to allow them.
+        needs: What the method needs.
+        steps: Number of steps to take, at least 2; the budget of the method must allow them.
     """
     first = make(tiny_context(needs, 0))
     if wrong := _misfits(first):
@@ -48,26 +48,26 @@ def violations(make: Make, needs: Literal["images", "table"], steps: int) -> lis
     whole = trajectory(make(tiny_context(needs, 0)), steps)
     found = []
     if trajectory(make(tiny_context(needs, 0)), steps) != whole:
-        found.append("seed 0 gave two different searches: draw every random number from context.streams")
+        found.append("two searches with seed 0 differ: draw every random number from context.streams")
     if trajectory(make(tiny_context(needs, 1)), steps) == whole:
-        found.append("seeds 0 and 1 gave the same search: draw random numbers from context.streams")
+        found.append("seeds 0 and 1 give the same search: draw random numbers from context.streams")
     for stop in sorted({1, steps // 2}):
         stopped = make(tiny_context(needs, 0))
         trajectory(stopped, stop)
         state = stopped.state_dict()
         if alien := _alien(state, "state_dict()"):
-            return [*found, f"{alien}: a state holds tensors, numbers, words, None, and lists and dicts of them"]
+            return [*found, f"{alien}: a state may hold tensors, numbers, strings, None, and lists and dicts of them"]
         resumed = make(tiny_context(needs, 0))
         resumed.load_state_dict(_stored(state, needs))
         if trajectory(resumed, steps - stop) != whole[stop:]:
-            found.append(f"resumed from its state after step {stop} it does not go on as if never stopped")
+            found.append(f"resumed from its state after step {stop}, it does not continue as if never stopped")
     if needs == "images" and trajectory(make(tiny_context(needs, 0, other_test=True)), steps) != whole:
-        found.append("with other test images it searches differently: a search may use train and valid only")
+        found.append("with other test images it searches differently: a search may use the train and valid parts only")
     return found
 
 
 def trajectory(method: SearchMethod, steps: int) -> list[str]:
-    """Return what each of the next steps showed, measured seconds left out."""
+    """Take steps and return what each showed, without measured seconds."""
     shown = []
     for _ in range(steps):
         info = method.step()
@@ -77,27 +77,27 @@ def trajectory(method: SearchMethod, steps: int) -> list[str]:
 
 
 def _misfits(method: SearchMethod) -> list[str]:
-    """Take one step and return what a runner could not handle."""
+    """Take one step and return everything about it that a runner could not handle."""
     budget, found = method.budget, []
     if budget.steps is None and budget.seconds is None:
-        found.append("its budget never ends: give Budget steps or seconds")
+        found.append("its budget never ends: give Budget either steps or seconds")
     info = method.step()
     if not isinstance(info, StepInfo):
-        return [*found, f"step() returns a StepInfo; got a {type(info).__name__}"]
+        return [*found, f"step() must return a StepInfo; got a {type(info).__name__}"]
     if not info.seconds >= 0:
         found.append(f"a step cost {info.seconds} seconds")
     if not isinstance(method.incumbent(), Cell):
-        found.append(f"incumbent() returns a Cell; got a {type(method.incumbent()).__name__}")
+        found.append(f"incumbent() must return a Cell; got a {type(method.incumbent()).__name__}")
     for name, value in info.metrics.items():
         if name in ("step", "cell", "seconds", "total_seconds") or name.startswith(("test_acc", "n_")):
             found.append(f"the metric {name} has the name of a column that the runner fills")
         if not isinstance(value, (int, float)):
-            found.append(f"the metric {name} is a number; got a {type(value).__name__}")
+            found.append(f"the metric {name} must be a number; got a {type(value).__name__}")
     return found
 
 
 def _alien(value: Any, where: str) -> str | None:
-    """Say where a state holds what a checkpoint cannot."""
+    """Say where a state holds a value that a checkpoint cannot; None if nowhere."""
     torch = sys.modules.get("torch")
     if value is None or type(value) in (bool, int, float, str) or (torch and isinstance(value, torch.Tensor)):
         return None
@@ -111,7 +111,7 @@ def _alien(value: Any, where: str) -> str | None:
 
 
 def _stored(state: dict[str, Any], needs: str) -> dict[str, Any]:
-    """Return a state as it comes back from a file."""
+    """Return a state as it is read back from a file."""
     loaded: dict[str, Any]
     if needs == "table":
         loaded = json.loads(json.dumps(state))
@@ -126,15 +126,15 @@ def _stored(state: dict[str, Any], needs: str) -> dict[str, Any]:
 
 
 def tiny_context(needs: Literal["images", "table"], seed: int, *, other_test: bool = False) -> SearchContext:
-    """Return a problem that a method solves in seconds.
+    """Return a problem that is small enough to search in seconds.
 
     Args:
-        needs: 96 + 64 images of digits, or a made-up table in which every query costs 10 simulated seconds.
+        needs: ``"images"`` for 96 + 64 images of digits, ``"table"`` for a :class:`RandomObjective`.
         seed: The seed of the search.
-        other_test: Whether the images of the test part are others.
+        other_test: Whether to replace the images of the test part.
     """
     if needs == "table":
-        return SearchContext("cifar10", Streams(seed), objective=MadeUp())
+        return SearchContext("cifar10", Streams(seed), objective=RandomObjective())
     images = _few_images()
     if other_test:
         test = dataclasses.replace(images.test, pixels=255 - images.test.pixels, labels=images.test.labels.flip(0))
@@ -156,16 +156,16 @@ def _few_images() -> ImageData:
     return dataclasses.replace(data, train=few(data.train, 96), valid=few(data.valid, 64), test=few(data.test, 64))
 
 
-class MadeUp:
-    """An objective of random rewards, 40 to 90 percent; every query costs 10 seconds. It has nothing to give away."""
+class RandomObjective:
+    """An objective with random rewards between 40 and 90 percent, in which every query costs 10 simulated seconds."""
 
     def __init__(self) -> None:
         self._rewards = Streams(0).numpy("made-up rewards").uniform(40, 90, N_CELLS).tolist()
 
     def evaluate(self, cell: Cell, fidelity: str, draw: float | None = None) -> tuple[float, float]:
-        """Return a cell's reward and the query's seconds."""
+        """Return the reward of a cell and the cost of the query."""
         return self._rewards[cell.index], 10.0
 
     def describe(self, fidelities: Sequence[str], *, single_trials: bool = False) -> str:
-        """Say that it is made up."""
-        return "made up"
+        """Describe the rewards and costs."""
+        return "reward: random; cost of a query: 10 seconds"

@@ -1,4 +1,4 @@
-"""Methods in files of a user's own: found by ``module:Class``, checked, and told apart when their source is edited."""
+"""Custom methods: loaded as ``module:Class``, checked for completeness, and identified by a hash of their source."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.methods.base import SearchMethod
 from nasbench_eval.settings import KINDS
 
-OURS = ("nasbench_eval", "runners", "nbeval")
-"""Packages whose changes our own versions tell."""
+NBEVAL_PACKAGES = ("nasbench_eval", "runners", "nbeval")
+"""The packages of nbeval itself, whose version identifies their source."""
 
 _registered: dict[str, type[SearchMethod]] = {}
 
 
 def path_of(cls: type) -> str:
-    """Return a class as ``module:Class``; one of a script that is being run as if the script were imported."""
+    """Return the path ``module:Class`` of a class; for a running script, as if the script had been imported."""
     module = cls.__module__
     file = getattr(sys.modules.get(module), "__file__", None)
     if module == "__main__" and file is not None:
@@ -35,14 +35,14 @@ def path_of(cls: type) -> str:
 
 
 def remember(cls: type[SearchMethod]) -> str:
-    """Check a class, have :func:`load_class` find it without an import, and return its path.
+    """Check a class, let :func:`load_class` find it without an import, and return its path.
 
     Raises:
-        UsageError: If it is no complete method.
+        UsageError: If the class is not a complete method.
     """
     path = path_of(cls)
     _check(cls, path)
-    source_hash(cls)  # of the source that was imported, not of what it is edited to later
+    source_hash(cls)  # cached now: the source may be edited after the import
     _registered[path] = cls
     return path
 
@@ -51,13 +51,13 @@ def load_class(path: str) -> type[SearchMethod]:
     """Return the class that ``module:Class`` names; the current folder is searched first, as ``python -m`` does.
 
     Raises:
-        UsageError: If there is no such module or class, it cannot be imported, or it is no complete method.
+        UsageError: If the module or class does not exist, cannot be imported, or is not a complete method.
     """
     if path in _registered:
         return _registered[path]
     name, _, attribute = path.partition(":")
     if not all(part.isidentifier() for part in (*name.split("."), attribute)):
-        raise UsageError(f"a method of your own is named module:Class, such as my_method:MyMethod; got {path!r}")
+        raise UsageError(f"a custom method is named module:Class, such as my_method:MyMethod; got {path!r}")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -65,12 +65,12 @@ def load_class(path: str) -> type[SearchMethod]:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise UsageError(f"{path}: there is no module {error.name} in {here}, nor is it installed") from None
+            raise UsageError(f"{path}: there is no module {error.name} in {here}, and none is installed") from None
         raise UsageError(f"{path}: {name} cannot be imported: {error}") from None
     except (ImportError, SyntaxError, ValueError) as error:
         raise UsageError(f"{path}: {name} cannot be imported: {type(error).__name__}: {error}") from None
     if path in _registered:
-        return _registered[path]  # the module registered it
+        return _registered[path]  # importing the module registered the class
     found = getattr(module, attribute, None)
     if found is None:
         there = [key for key, value in vars(module).items() if _is_method(value) and value.__module__ == name]
@@ -86,16 +86,16 @@ def _is_method(value: Any) -> bool:
 
 def _check(cls: Any, path: str) -> None:
     if not _is_method(cls):
-        raise UsageError(f"{path} is not a SearchMethod: derive the class from nbeval.api.SearchMethod")
+        raise UsageError(f"{path} is not a SearchMethod: derive it from nbeval.api.SearchMethod")
     if inspect.isabstract(cls):
-        raise UsageError(f"{path} is not complete: it lacks {', '.join(sorted(cls.__abstractmethods__))}")
+        raise UsageError(f"{path} is incomplete: it lacks {', '.join(sorted(cls.__abstractmethods__))}")
     for name, allowed in (("needs", ("images", "table")), ("cost_kind", ("measured", "simulated"))):
         if getattr(cls, name, None) not in allowed:
-            raise UsageError(f"{path} says in its class attribute `{name}` one of {', '.join(allowed)}")
+            raise UsageError(f"{path} must set its class attribute `{name}` to one of {', '.join(allowed)}")
     settings = getattr(cls, "Settings", None)
     frozen = dataclasses.is_dataclass(settings) and getattr(settings, "__dataclass_params__").frozen  # noqa: B009
     if not (isinstance(settings, type) and frozen):
-        raise UsageError(f"{path} names in its class attribute `Settings` a frozen dataclass, if need be an empty one")
+        raise UsageError(f"{path} must set its class attribute `Settings` to a frozen dataclass; it may be empty")
     hints = typing.get_type_hints(settings)
     for field in dataclasses.fields(settings):
         if "help" not in field.metadata:
@@ -103,18 +103,20 @@ def _check(cls: Any, path: str) -> None:
         hint = hints[field.name]
         options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         if [option for option in options if option is not types.NoneType and option not in KINDS]:
-            raise UsageError(f"{path}: the setting {field.name} is an int, float, bool or str, or one of them | None")
+            raise UsageError(
+                f"{path}: the setting {field.name} must be an int, float, bool or str, or one of them | None"
+            )
 
 
 @cache
 def source_hash(cls: type[SearchMethod]) -> str:
-    """Hash the source files that a class is made of: runs of an edited method are other runs.
+    """Hash the source files of a class, so that runs of an edited method count as different runs.
 
-    These are the files of the class and of its bases, and all that they import, except for what is installed: the
-    standard library, other packages, and nbeval itself. Of a class that has no file (a notebook's) it is its own text.
+    These are the files of the class and its bases and everything they import, except installed code: the standard
+    library, other packages, and nbeval itself. For a class without a file (in a notebook) it is the class's own text.
 
     Raises:
-        UsageError: If there is neither file nor text.
+        UsageError: If the source cannot be read.
     """
     files: dict[str, Path] = {}
     for base in cls.__mro__:
@@ -125,7 +127,7 @@ def source_hash(cls: type[SearchMethod]) -> str:
         try:
             parts = [("", inspect.getsource(cls).encode())]
         except (OSError, TypeError):
-            raise UsageError(f"the source of {path_of(cls)} cannot be read: put the class into a file") from None
+            raise UsageError(f"the source of {path_of(cls)} cannot be read: put the class in a file") from None
     digest = hashlib.sha256()
     for name, content in parts:
         digest.update(f"{name} {len(content)} ".encode() + content)
@@ -133,9 +135,9 @@ def source_hash(cls: type[SearchMethod]) -> str:
 
 
 def _collect(module: str, home: str, files: dict[str, Path]) -> None:
-    """Add the file of a module and of those it imports; ``home`` is a top-level package that counts if installed."""
+    """Add the files of a module and its imports; the top-level package ``home`` counts even if it is installed."""
     top = module.partition(".")[0]
-    if module in files or top in OURS or top in sys.stdlib_module_names:
+    if module in files or top in NBEVAL_PACKAGES or top in sys.stdlib_module_names:
         return
     path = _file_of(module)
     if path is None or (top != home and {"site-packages", "dist-packages"} & set(path.parts)):
@@ -158,7 +160,7 @@ def _collect(module: str, home: str, files: dict[str, Path]) -> None:
 
 
 def _file_of(module: str) -> Path | None:
-    """Return where a module's source lies; None where there is no such module or it has no file."""
+    """Return the source file of a module; None if the module does not exist or has no file."""
     loaded = sys.modules.get(module)
     if loaded is not None:
         file = getattr(loaded, "__file__", None)

@@ -1,4 +1,4 @@
-"""Methods of a user's own that break one rule each, for the tests of ``nbeval.api``."""
+"""Custom methods that each break one rule, for the tests of ``nbeval.api``."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class NoNeeds(SearchMethod):
     Settings = TabularSettings
     budget = step = incumbent = state_dict = load_state_dict = None
 """
-"""A module of classes that are no complete methods."""
+"""A module of classes that are not complete methods."""
 
 
 class Greedy(api.TabularMethod):
-    """Asks for a random cell each time, and remembers none."""
+    """Proposes random cells and remembers none."""
 
     Settings = api.TabularSettings
 

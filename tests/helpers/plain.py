@@ -1,7 +1,7 @@
-"""The supernet the plain way, operation by operation and edge by edge: the oracle, and the reference of benchmarks.
+"""A plain supernet, operation by operation and edge by edge: the oracle of the tests and the benchmarks' reference.
 
-It follows the description in NAS-Bench-201 (ICLR 2020), appendix A, as DARTS-like codes do it: every edge holds five
-operation modules, each evaluated on its own; an edge's output is their weighted sum.
+It follows the description in NAS-Bench-201 (ICLR 2020), appendix A, as DARTS-like codes implement it: every edge holds
+five operation modules, each evaluated on its own, and its output is their weighted sum.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PlainCell(nn.Module):
             for edge in INCOMING[node]:
                 source = nodes[EDGES[edge][1]]
                 for op, module in enumerate(self.edges[edge]):
-                    # Sampled weights are one-hot: the published codes evaluate the sampled operation only.
+                    # Sampled weights are one-hot, and the published codes evaluate only the sampled operation.
                     if not sampled or weights[edge, op] != 0:
                         total = total + weights[edge, op] * module(source)
             nodes.append(total)

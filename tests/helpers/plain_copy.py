@@ -1,4 +1,4 @@
-"""Copy the parameters and statistics of a ``Supernet`` into its plain form, and gradients back for comparison."""
+"""Pair the parameters and statistics of a ``Supernet`` with those of its plain form, and copy them into it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nasbench_eval.networks.supernet import Supernet
 
 
 def pairs(fused: Supernet, plain: PlainSupernet) -> Iterator[tuple[str, Tensor, Tensor, slice | None]]:
-    """Yield (name, fused tensor, plain tensor, rows of the fused tensor) of every parameter and statistic."""
+    """Yield (name, fused tensor, plain tensor, rows of the fused tensor) for every parameter and statistic."""
     for name in ("stem", "classifier"):
         yield from _same(name, getattr(fused, name), getattr(plain, name))
     yield from _same("last_bn", fused.last_bn, plain.lastact[0])

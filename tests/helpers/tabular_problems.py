@@ -1,4 +1,4 @@
-"""Problems for the searches in the table: made up, with known answers; no file, no test accuracy."""
+"""Synthetic problems with known answers for the tabular methods."""
 
 from __future__ import annotations
 
@@ -16,17 +16,25 @@ from nasbench_eval.utils.rng import Streams
 from runners.presets import load_preset, preset_names
 from runners.spec import RunSpec
 
-# Not by `load_method(...).needs`: that would load torch for the others.
+# Not selected by `load_method(...).needs`, which would import torch.
 TABULAR = [name for name in preset_names() if "weight_sharing" not in METHODS[load_preset(name).implementation]]
+
+LONG = 60
+"""Steps that take every method past its first phase: REA's population, BOHB's random cells, ASHA's promotions."""
 
 
 def planted(cell: Cell) -> float:
-    """Best, 90 percent, where the first edge is a 3x3 convolution and the last a 1x1 one: 625 of the cells."""
+    """90 percent, the best, if the first edge is a 3x3 convolution and the last a 1x1 one: in 625 of the cells."""
     return 50.0 + 20 * (cell.ops[0] == 3) + 20 * (cell.ops[5] == 2)
 
 
+def hill(cell: Cell) -> float:
+    """A single optimum, the cell (3, 3, 3, 3, 3, 3), and no local ones."""
+    return 40.0 + 5 * sum(op == 3 for op in cell.ops)
+
+
 class Problem:
-    """An objective that is a function; every query costs 10 seconds. It has nothing else to give away."""
+    """An objective given by a function of the cell, in which every query costs 10 seconds."""
 
     def __init__(self, reward: Callable[[Cell], float] = planted) -> None:
         self.reward = reward
@@ -49,7 +57,7 @@ def make(name: str, seed: int = 0, problem: Any = None, **changes: Any) -> Tabul
 
 
 def steps(method: TabularMethod, count: int) -> list[list[Any]]:
-    """What each of the next steps showed."""
+    """Take steps and return what each showed."""
     found = []
     for _ in range(count):
         info = method.step()
@@ -58,7 +66,7 @@ def steps(method: TabularMethod, count: int) -> list[list[Any]]:
 
 
 def columns(dataset: str = "cifar10", *, seed: int = 0, seconds: float = 120.0) -> dict[Key, np.ndarray]:
-    """A table's columns for one data set: 12 epochs cost ``seconds`` to ``seconds + 60``."""
+    """Columns of a table for one data set, in which 12 epochs cost ``seconds`` to ``seconds + 60``."""
     rng = np.random.default_rng(seed)
     made = {
         Key(dataset, 12, "valid", "accuracy"): rng.uniform(40, 80, N_CELLS),

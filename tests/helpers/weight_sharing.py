@@ -1,12 +1,13 @@
-"""Weight-sharing searches of every preset on tiny problems."""
+"""Weight-sharing searches of every preset on a tiny problem."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
 
-from nasbench_eval.images import load_images
+from nasbench_eval.images import ImageData, load_images
 from nasbench_eval.methods import SearchContext
 from nasbench_eval.methods.conformance import TINY
 from nasbench_eval.methods.weight_sharing import WeightSharing
@@ -16,15 +17,24 @@ from runners.spec import RunSpec
 
 WEIGHT_SHARING = [name for name in preset_names() if load_preset(name).implementation == "weight_sharing"]
 ONE_OF_EACH = list({load_preset(name).settings["parametrisation"]: name for name in WEIGHT_SHARING}.values())
+"""One preset per parametrisation."""
+
+Trajectory = list[tuple[str, dict[str, float]]]
+"""The incumbent and the metrics after each epoch."""
+
+
+@cache
+def digits() -> ImageData:
+    return load_images("digits")
 
 
 def make(name: str, seed: int = 0, *, images: Any = None, device: str = "cpu", **changes: Any) -> WeightSharing:
     spec = RunSpec(name, "digits", seed, overrides={**TINY, **changes})
-    context = SearchContext("digits", Streams(seed), images or load_images("digits"), device=device)
+    context = SearchContext("digits", Streams(seed), images or digits(), device=device)
     return WeightSharing(spec.settings, context)
 
 
-def trajectory(method: WeightSharing, epochs: int = 3) -> list[tuple[str, dict[str, float]]]:
+def trajectory(method: WeightSharing, epochs: int = 3) -> Trajectory:
     found = []
     for _ in range(epochs):
         info = method.step()
@@ -32,8 +42,15 @@ def trajectory(method: WeightSharing, epochs: int = 3) -> list[tuple[str, dict[s
     return found
 
 
+@cache
+def shown(name: str, epochs: int, **changes: Any) -> Trajectory:
+    """What the first epochs of a search show; searched once per process."""
+    return trajectory(make(name, **changes), epochs)
+
+
 def first_epochs(threads: int = 1) -> dict[str, list[Any]]:
-    """What the first epoch of every preset shows; with several threads, of one preset a parametrisation."""
+    """What the first epoch of every preset shows; with several threads, of one preset per parametrisation."""
     torch.set_num_threads(threads)
     names = WEIGHT_SHARING if threads == 1 else ONE_OF_EACH
-    return {name: list(trajectory(make(name, train_images=64, valid_images=32), 1)[0]) for name in names}
+    # Searched again for each number of threads, so not by `shown`.
+    return {name: list(trajectory(make(name), 1)[0]) for name in names}

@@ -198,9 +198,9 @@ def test_a_damaged_checkpoint_is_named(home: Path, capsys: pytest.CaptureFixture
     [
         (["--method", "gaea_dart"], 2, "unknown method 'gaea_dart': did you mean 'gaea_darts'?"),
         (["--method", "darts", "--set", "chanels=4"], 2, "did you mean 'channels'?"),
-        (["--method", "darts", "--set", "channels=many"], 2, "channels is a whole number; got 'many'"),
-        (["--method", "darts", "--set", "channels=0"], 2, "channels is at least 1; got 0"),
-        (["--method", "darts", "--set", "objective=both"], 2, "objective is one of bilevel, erm"),
+        (["--method", "darts", "--set", "channels=many"], 2, "channels must be an integer; got 'many'"),
+        (["--method", "darts", "--set", "channels=0"], 2, "channels must be at least 1; got 0"),
+        (["--method", "darts", "--set", "objective=both"], 2, "objective must be one of bilevel, erm"),
         (["--method", "darts", "--set", "channels"], 2, "--set takes key=value"),
         (["--method", "darts", "--seeds", "four"], 2, "--seeds takes a number of seeds"),
         (["--method", "darts", "--seeds", "0"], 2, "--seeds 0 asks for no run"),

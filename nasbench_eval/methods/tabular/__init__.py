@@ -1,1 +1,1 @@
-"""Tabular searches: methods whose every step queries the benchmark table. Needs no torch."""
+"""Tabular methods: searches that query the benchmark table instead of training."""

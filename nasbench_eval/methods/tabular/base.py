@@ -1,4 +1,4 @@
-"""What searches in the table share: one query a step, the best cell by reward, a state of plain values. No torch."""
+"""What the tabular methods share: one query per step, the best cell by reward, a state of plain values. No torch."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from nasbench_eval.settings import setting
 
 @dataclass(frozen=True, kw_only=True)
 class TabularSettings:
-    """What every search in the table is told."""
+    """The settings of every tabular method."""
 
     budget_seconds: float = setting(
-        "simulated seconds of the search; the query that would overrun them does not count", at_least=0, reduces=True
+        "simulated seconds of the search; the query that would exceed them is not made", at_least=0, reduces=True
     )
     fidelity: str = setting(
-        "epochs of a query's training: a schedule (12, 200) or an epoch of it (4/12); several for the methods that "
-        "use several, lowest first (1/12,4/12,12)",
+        "epochs for which a query trains: a schedule (12, 200) or a part of one (4/12); methods with several "
+        "fidelities take a list, lowest first (1/12,4/12,12)",
         default="12",
     )
     reward: str = setting(
-        "mean: validation accuracy, mean over the trials; random_trial: of one, drawn anew for every query",
+        "validation accuracy; mean: the mean over trials; random_trial: one trial, drawn again for every query",
         choices=("mean", "random_trial"),
         default="mean",
     )
     validation_pass: str = setting(
-        "charged: a query also costs one validation pass; if_known: where the table knows its seconds; free: never",
+        "charged: a query also costs one validation pass; if_known: only if the table has its seconds; free: never",
         choices=("charged", "if_known", "free"),
         default="if_known",
     )
 
 
 class TabularMethod(SearchMethod):
-    """A search whose step is one query. A method says which cell comes next and learns what it brought.
+    """A search whose step is one query: a subclass proposes a cell, then observes its reward.
 
-    The incumbent is the cell with the highest reward so far, the first of equals; one known at a higher fidelity comes
-    before any known at a lower one only.
+    The incumbent is the cell with the highest reward at the highest fidelity queried so far; in a tie, the first one.
 
     Args:
-        settings: The choices.
-        context: The objective and the run's random generators.
+        settings: The hyperparameters.
+        context: The objective and the random generators of the run.
 
     Raises:
-        NbevalError: If the table does not know what the settings ask for.
+        NbevalError: If the table lacks what the settings ask for.
+        UsageError: If the method trains at one fidelity and the settings give several.
     """
 
     needs = "table"
@@ -63,7 +63,7 @@ class TabularMethod(SearchMethod):
         self.rng = context.streams.numpy("search")
         self.fidelities = parse_fidelities(settings.fidelity)
         if len(self.fidelities) > 1 and not self.many_fidelities:
-            raise UsageError(f"this method trains at one fidelity; got {settings.fidelity!r}")
+            raise UsageError(f"this method uses one fidelity; got {settings.fidelity!r}")
         self._single = settings.reward == "random_trial"
         self._split = self._objective.describe(self.fidelities, single_trials=self._single)
         self._best: tuple[int, float] = (-1, 0.0)
@@ -71,16 +71,16 @@ class TabularMethod(SearchMethod):
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What rewards and costs are made of."""
+        """What the rewards and costs consist of."""
         return {"split": self._split}
 
     @property
     def budget(self) -> Budget:
-        """The simulated seconds."""
+        """The simulated seconds of the search."""
         return self._budget
 
     def step(self) -> StepInfo:
-        """Query one cell. Metrics: ``valid_acc``, its reward in percent, and ``queried``, its official index."""
+        """Query one cell. Metrics: ``valid_acc``, its reward in percent, and ``queried``, its index."""
         cell, rung = self.propose()
         draw = self.rng.random() if self._single else None
         reward, seconds = self._objective.evaluate(cell, self.fidelities[rung], draw)
@@ -91,20 +91,20 @@ class TabularMethod(SearchMethod):
 
     @abc.abstractmethod
     def propose(self) -> tuple[Cell, int]:
-        """Return the cell to query next, and the number of the fidelity, 0 for the lowest."""
+        """Return the cell to query next and the index of the fidelity, 0 for the lowest."""
 
     @abc.abstractmethod
     def observe(self, cell: Cell, rung: int, reward: float) -> None:
-        """Learn the reward, in percent, of the cell just proposed."""
+        """Learn from the reward, in percent, of the cell just proposed."""
 
     def incumbent(self) -> Cell:
-        """Return the cell with the best reward so far."""
+        """Return the best cell so far."""
         if self._incumbent is None:
-            raise UsageError("there is no incumbent before the first query")
+            raise UsageError("there is no incumbent before the first step")
         return self._incumbent
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that is needed to go on, as JSON knows it."""
+        """Return everything needed to continue, as JSON values."""
         return {
             "rng": self.rng.bit_generator.state,
             "best": list(self._best),
@@ -113,7 +113,7 @@ class TabularMethod(SearchMethod):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Continue from a state."""
         self.rng.bit_generator.state = state["rng"]
         rung, reward = state["best"]
         self._best = (rung, reward)
@@ -122,11 +122,11 @@ class TabularMethod(SearchMethod):
 
     @abc.abstractmethod
     def own_state(self) -> dict[str, Any]:
-        """Return what the method has learnt, as JSON knows it."""
+        """Return the state of the method itself, as JSON values."""
 
     @abc.abstractmethod
     def load_own_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``own_state`` returned."""
+        """Restore what :meth:`own_state` returned."""
 
 
 def cell_of(ops: Any) -> Cell:

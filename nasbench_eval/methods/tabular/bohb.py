@@ -1,14 +1,21 @@
 """BOHB: Hyperband whose new cells come from a kernel density model (Falkner et al., ICML 2018).
 
-Ours, in numpy. ``hpbandster``, its authors' library, is no longer developed and schedules its workers in real time, not
-on a simulated clock. Optuna and SMAC are kept up, but their models are others (another TPE, random forests), and a
-run could not be stopped and resumed exactly from plain values. And the model is small: two densities over six
-categories, of the good cells and of the others; the candidate with the highest ratio of the two is queried.
+The algorithm, and the code below:
 
-The kernel is Aitchison and Aitken's: weight 1 - h where operations agree, h / (c - 1) where they do not, c operations.
-``hpbandster`` takes h from a rule for numbers, 1.06 std n^(-1/(4 + 6)), applied to the operations' indices. That h is
-usually above (c - 1) / c, from where on the kernel prefers cells that disagree, and often above 1, where it is
-no density. Our default caps h at (c - 1) / c, the uniform distribution; ``bandwidth = hpbandster`` leaves it as it is.
+1. Hyperband says whether to promote a cell or to start a new one: ``hyperband.Brackets``.
+2. A new cell is drawn uniformly, or from the model: two kernel densities over cells, one of the best results and one of
+   the others, at the highest fidelity with enough results: :meth:`Bohb._model`.
+3. Candidates are drawn near good cells; the one with the highest ratio of the two densities is queried: :func:`choose`.
+
+This is a numpy implementation. ``hpbandster``, the authors' library, is no longer developed and schedules workers in
+real time, not on a simulated clock. Optuna and SMAC use different models (another TPE, random forests), and their runs
+cannot be resumed exactly from plain values.
+
+The kernel is that of Aitchison and Aitken: weight 1 - h where the operations agree and h / (c - 1) where they differ,
+for c operations. ``hpbandster`` computes h by a rule for real numbers, 1.06 std n^(-1/(4 + 6)), on the indices of the
+operations. This h is usually above (c - 1) / c, where the kernel prefers cells that differ, and often above 1, where it
+is not a density. By default h is capped at (c - 1) / c, the uniform distribution; ``bandwidth = hpbandster`` does not
+cap it.
 """
 
 from __future__ import annotations
@@ -26,25 +33,25 @@ from nasbench_eval.methods.tabular.hyperband import Brackets
 from nasbench_eval.settings import setting
 
 FEWEST = N_EDGES + 1
-"""Cells that a density needs at least (dimensions + 1, Falkner et al. section 4.1)."""
+"""The smallest number of cells of a density: dimensions + 1 (Falkner et al., section 4.1)."""
 TOP_PERCENT = 15
-"""Share of good cells, in percent (Falkner et al., appendix; ``hpbandster``'s default)."""
+"""Percentage of cells that count as good (Falkner et al., appendix; the default of ``hpbandster``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BohbSettings(TabularSettings):
-    """The choices of BOHB, and of Hyperband and successive halving, which are BOHB without a model."""
+    """The settings of BOHB, and of Hyperband and successive halving, which are BOHB without a model."""
 
-    eta: int = setting("one in so many cells goes on to the next fidelity", at_least=2)
+    eta: int = setting("one in eta cells is promoted to the next fidelity", at_least=2)
     brackets: str = setting(
-        "all: Hyperband's brackets in turn; first: only the one that starts at the lowest fidelity",
+        "all: the brackets of Hyperband in turn; first: only the one that starts at the lowest fidelity",
         choices=("all", "first"),
     )
-    random_fraction: float = setting("share of new cells drawn uniformly; 1: no model", at_least=0)
-    samples: int = setting("candidates drawn for a new cell", at_least=1)
+    random_fraction: float = setting("fraction of new cells drawn uniformly; 1: no model", at_least=0)
+    samples: int = setting("candidates drawn per new cell", at_least=1)
     min_bandwidth: float = setting("smallest bandwidth of the kernels", at_least=0)
     bandwidth: str = setting(
-        "capped: at most the uniform distribution; hpbandster: not capped, and only operations seen count as levels",
+        "capped: at most that of the uniform distribution; hpbandster: not capped, levels are the observed operations",
         choices=("capped", "hpbandster"),
         default="capped",
     )
@@ -66,7 +73,7 @@ class Density(NamedTuple):
 
 
 def fit(data: np.ndarray, min_bandwidth: float, bandwidth: str) -> Density:
-    """Return the density of cells (n, 6), its bandwidths by the normal reference rule on the operations' indices."""
+    """Return the density of cells (n, 6), with bandwidths by the normal reference rule on the operations' indices."""
     h = 1.06 * data.std(axis=0) * len(data) ** (-1 / (4 + N_EDGES))
     if bandwidth == "hpbandster":
         levels = np.array([len(np.unique(column)) for column in data.T])
@@ -75,10 +82,10 @@ def fit(data: np.ndarray, min_bandwidth: float, bandwidth: str) -> Density:
 
 
 def choose(good: np.ndarray, bad: np.ndarray) -> int | None:
-    """Return the number of the candidate with the highest good / bad, (m,) each; None where no density is finite.
+    """Return the index of the candidate with the highest good / bad, (m,) each; None if no density is finite.
 
-    Uncapped bandwidths make densities infinite or not a number: then, as in ``hpbandster``, the first candidate whose
-    good density alone is finite is taken.
+    Uncapped bandwidths can make densities infinite or NaN. As in ``hpbandster``, the first candidate whose ratio is not
+    finite but whose good density is then wins.
     """
     with np.errstate(invalid="ignore"):
         ratio = np.maximum(bad, 1e-32) / np.maximum(good, 1e-32)
@@ -91,9 +98,9 @@ def choose(good: np.ndarray, bad: np.ndarray) -> int | None:
 
 @final
 class Bohb(TabularMethod):
-    """Hyperband's brackets; a new cell is drawn near good ones of the highest fidelity that has enough results.
+    """Hyperband with new cells drawn near the good cells of the highest fidelity that has enough results.
 
-    A promoted cell is trained from scratch, and paid in full, as in ``hpbandster``.
+    A promoted cell is trained from scratch and its full cost is charged, as in ``hpbandster``.
     """
 
     Settings = BohbSettings
@@ -111,7 +118,7 @@ class Bohb(TabularMethod):
         return self._new_cell() if cell is None else cell, rung
 
     def observe(self, cell: Cell, rung: int, reward: float) -> None:
-        """Enter the result in its bracket, and in the model's data."""
+        """Record the result in the bracket and in the data of the model."""
         self.brackets.add(cell, reward)
         self.results[rung].append((cell, reward))
 
@@ -129,7 +136,7 @@ class Bohb(TabularMethod):
         return Cell.random(self.rng) if number is None else cell_of(candidates[number].tolist())
 
     def _model(self) -> tuple[Density, Density] | None:
-        """Fit the densities of good and other cells at the highest fidelity with enough results."""
+        """Fit the densities of good and other cells at the highest fidelity with enough results; None if none has."""
         for results in reversed(self.results):
             count = max(FEWEST, TOP_PERCENT * len(results) // 100)
             if len(results) - count < FEWEST:
@@ -146,6 +153,6 @@ class Bohb(TabularMethod):
         return {"brackets": self.brackets.state(), "results": results}
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
-        """Take over the bracket and the results of every fidelity."""
+        """Restore the bracket and the results of every fidelity."""
         self.brackets.load(state["brackets"])
         self.results = [[(cell_of(ops), reward) for ops, reward in rung] for rung in state["results"]]

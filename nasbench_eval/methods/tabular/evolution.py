@@ -1,4 +1,12 @@
-"""Regularised evolution: tournaments in a population whose oldest member dies (Real et al., AAAI 2019, algorithm 1)."""
+"""Regularised evolution: tournaments in a population whose oldest member dies (Real et al., AAAI 2019).
+
+Algorithm 1 of the paper, and the code below:
+
+1. Fill the population with random cells: :meth:`RegularisedEvolution.propose`.
+2. Draw a sample of the population; its best member is the parent: also there.
+3. Mutate one operation of the parent: :func:`mutate`.
+4. Add the child to the population and drop the oldest member: :meth:`RegularisedEvolution.observe`.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +25,13 @@ from nasbench_eval.settings import setting
 
 @dataclass(frozen=True, kw_only=True)
 class EvolutionSettings(TabularSettings):
-    """The choices of regularised evolution."""
+    """The settings of regularised evolution."""
 
-    population: int = setting("cells alive", at_least=1)
-    sample: int = setting("cells of a tournament, drawn with replacement", at_least=1)
+    population: int = setting("cells in the population", at_least=1)
+    sample: int = setting("cells in a tournament, drawn with replacement", at_least=1)
     mutation: str = setting(
-        "edge: every edge is as likely to change; node_first: a node is drawn, then one of its edges, so that the only "
-        "edge of the first node changes three times as often as each of the last node's",
+        "edge: draw one of the six edges; node_first: draw a node, then one of its edges, so that the only edge of the "
+        "first node changes three times as often as each edge of the last",
         choices=("edge", "node_first"),
         default="edge",
     )
@@ -31,7 +39,7 @@ class EvolutionSettings(TabularSettings):
 
 @final
 class RegularisedEvolution(TabularMethod):
-    """A random population first, then one mutated tournament winner a step."""
+    """A random population first, then one mutated tournament winner per step."""
 
     Settings = EvolutionSettings
 
@@ -41,7 +49,7 @@ class RegularisedEvolution(TabularMethod):
         self.population: deque[tuple[Cell, float]] = deque(maxlen=settings.population)
 
     def propose(self) -> tuple[Cell, int]:
-        """Return a random cell while the population grows, then a child of a tournament's winner."""
+        """Return a random cell until the population is full, then a child of the winner of a tournament."""
         size = self.settings.population
         if len(self.population) < size:
             return Cell.random(self.rng), 0
@@ -50,7 +58,7 @@ class RegularisedEvolution(TabularMethod):
         return mutate(parent, self.rng, node_first=self.settings.mutation == "node_first"), 0
 
     def observe(self, cell: Cell, rung: int, reward: float) -> None:
-        """Let the cell live; the oldest dies once the population is full."""
+        """Add the cell; a full population drops its oldest member."""
         self.population.append((cell, reward))
 
     def own_state(self) -> dict[str, Any]:
@@ -58,13 +66,13 @@ class RegularisedEvolution(TabularMethod):
         return {"population": [[list(cell.ops), reward] for cell, reward in self.population]}
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
-        """Take over a population."""
+        """Restore the population."""
         self.population.clear()
         self.population.extend((cell_of(ops), reward) for ops, reward in state["population"])
 
 
 def mutate(parent: Cell, rng: np.random.Generator, *, node_first: bool = False) -> Cell:
-    """Return a cell that differs on exactly one edge, its new operation drawn uniformly from the four others."""
+    """Return a cell that differs on exactly one edge; the new operation is drawn uniformly from the other four."""
     if node_first:
         edges = INCOMING[1 + int(rng.integers(NODES - 1))]
         edge = edges[int(rng.integers(len(edges)))]

@@ -1,7 +1,7 @@
-"""Successive halving: many cells at a low fidelity, the best of them at the next.
+"""Successive halving: evaluate many cells at a low fidelity, and promote the best of them to the next.
 
-``Brackets`` is the synchronous form of Hyperband (Li et al., JMLR 2018), one query at a time; ``Asha`` the asynchronous
-one (Li et al., MLSys 2020) with a single worker.
+:class:`Brackets` is the synchronous form, Hyperband (Li et al., JMLR 2018), one query at a time; ``bohb.Bohb`` runs it.
+:class:`Asha` is the asynchronous form (Li et al., MLSys 2020) with a single worker.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from nasbench_eval.settings import setting
 
 
 def bracket_sizes(rungs: int, eta: int, number: int) -> list[int]:
-    """Return how many cells a Hyperband bracket has at each of its fidelities, the last being the highest one.
+    """Return the number of cells of a Hyperband bracket at each of its fidelities, lowest first.
 
     Args:
         rungs: Number of fidelities R.
-        eta: One in so many cells goes on.
-        number: Number of the bracket; brackets 0 to R - 1 start at fidelity 0 to R - 1, then they repeat.
+        eta: One in eta cells is promoted.
+        number: Index of the bracket; brackets 0 to R - 1 start at fidelities 0 to R - 1, then they repeat.
 
     Returns:
-        The sizes, as ``hpbandster`` has them: floor(R / (s + 1)) * eta^s cells at first, s = R - 1 - number mod R.
+        The sizes, as in ``hpbandster``: first floor(R / (s + 1)) * eta^s cells, where s = R - 1 - number mod R.
     """
     s = rungs - 1 - number % rungs
     first = rungs // (s + 1) * eta**s
@@ -33,7 +33,7 @@ def bracket_sizes(rungs: int, eta: int, number: int) -> list[int]:
 
 
 class Brackets:
-    """Says for each query whether it needs a new cell, or which cell it repeats at the next fidelity."""
+    """Decides for each query whether to start a new cell or which cell to promote to the next fidelity."""
 
     def __init__(self, rungs: int, eta: int, *, only_first: bool) -> None:
         self.rungs, self.eta, self.only_first = rungs, eta, only_first
@@ -48,7 +48,7 @@ class Brackets:
         return bracket_sizes(self.rungs, self.eta, 0 if self.only_first else self.number)
 
     def next(self) -> tuple[Cell | None, int]:
-        """Return the cell, None for a new one, and the number of the fidelity."""
+        """Return the cell to promote, or None for a new one, and the index of the fidelity."""
         sizes = self.sizes
         if len(self.results) == sizes[self.stage]:
             ranked = sorted(self.results, key=lambda result: -result[1])
@@ -62,11 +62,11 @@ class Brackets:
         return cell, self.rungs - len(sizes) + self.stage
 
     def add(self, cell: Cell, reward: float) -> None:
-        """Enter the result of the query."""
+        """Record the result of the query."""
         self.results.append((cell, reward))
 
     def state(self) -> dict[str, Any]:
-        """Return where the bracket stands."""
+        """Return the state of the current bracket."""
         return {
             "number": self.number,
             "stage": self.stage,
@@ -75,7 +75,7 @@ class Brackets:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take over where a bracket stood."""
+        """Restore the state of a bracket."""
         self.number, self.stage = state["number"], state["stage"]
         self.waiting = [cell_of(ops) for ops in state["waiting"]]
         self.results = [(cell_of(ops), reward) for ops, reward in state["results"]]
@@ -83,16 +83,18 @@ class Brackets:
 
 @dataclass(frozen=True, kw_only=True)
 class AshaSettings(TabularSettings):
-    """The choices of ASHA."""
+    """The settings of ASHA."""
 
-    eta: int = setting("one in so many cells goes on to the next fidelity", at_least=2)
+    eta: int = setting("one in eta cells is promoted to the next fidelity", at_least=2)
 
 
 @final
 class Asha(TabularMethod):
-    """A cell goes on as soon as it is in the best 1/eta of its fidelity; otherwise a random cell starts at the lowest.
+    """Asynchronous successive halving with one worker.
 
-    A promoted cell is trained from scratch, and paid in full: the benchmark's schedules are separate trainings.
+    A cell is promoted as soon as it is among the best 1/eta of its fidelity; if there is none, a random cell starts at
+    the lowest fidelity. A promoted cell is trained from scratch and its full cost is charged, because the schedules of
+    the benchmark are separate trainings.
     """
 
     Settings = AshaSettings
@@ -105,7 +107,7 @@ class Asha(TabularMethod):
         self.promoted: list[list[int]] = [[] for _ in self.fidelities]
 
     def propose(self) -> tuple[Cell, int]:
-        """Return the best cell that may be promoted, from the highest fidelity down, or a random one."""
+        """Return the best cell to promote, from the highest fidelity down, or a random cell."""
         for rung in reversed(range(len(self.fidelities) - 1)):
             results = self.results[rung]
             ranked = sorted(range(len(results)), key=lambda i: -results[i][1])[: len(results) // self.settings.eta]
@@ -116,17 +118,17 @@ class Asha(TabularMethod):
         return Cell.random(self.rng), 0
 
     def observe(self, cell: Cell, rung: int, reward: float) -> None:
-        """Enter the result at its fidelity."""
+        """Record the result at its fidelity."""
         self.results[rung].append((cell, reward))
 
     def own_state(self) -> dict[str, Any]:
-        """Return the results of every fidelity and which of them went on."""
+        """Return the results at every fidelity and which of them were promoted."""
         return {
             "results": [[[list(cell.ops), reward] for cell, reward in rung] for rung in self.results],
             "promoted": [list(rung) for rung in self.promoted],
         }
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
-        """Take over the results of every fidelity and which of them went on."""
+        """Restore the results at every fidelity and which of them were promoted."""
         self.results = [[(cell_of(ops), reward) for ops, reward in rung] for rung in state["results"]]
         self.promoted = [list(rung) for rung in state["promoted"]]

@@ -1,4 +1,4 @@
-"""Local search: move to a better neighbour until there is none, then start anew (White et al., UAI 2021)."""
+"""Local search: move to a better neighbour until there is none, then restart (White et al., UAI 2021, algorithm 1)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from nasbench_eval.settings import setting
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSearchSettings(TabularSettings):
-    """The choices of local search."""
+    """The settings of local search."""
 
     move: str = setting(
-        "best: query all 24 neighbours, then move to the best; first: move as soon as one is better",
+        "best: query all 24 neighbours, then move to the best; first: move to the first better neighbour",
         choices=("best", "first"),
     )
 
 
 @final
 class LocalSearch(TabularMethod):
-    """Hill climbing from random starts. A cell's reward is remembered: no neighbour is queried twice.
+    """Hill climbing from random starts; known rewards are remembered, so no neighbour is queried twice.
 
-    A start that was seen before is queried, and paid, again, so that every step is a query.
+    A random start that is already known is queried and charged again, so that every step is a query.
     """
 
     Settings = LocalSearchSettings
@@ -39,7 +39,7 @@ class LocalSearch(TabularMethod):
         self.waiting: list[Cell] = []
 
     def propose(self) -> tuple[Cell, int]:
-        """Return a neighbour of the centre in random order, or a random start."""
+        """Return the next neighbour of the centre, in random order, or a random start."""
         while not self.waiting and self.centre is not None:
             better = self._better(self.centre.neighbours())
             if better is None:
@@ -49,7 +49,7 @@ class LocalSearch(TabularMethod):
         return (self.waiting[-1] if self.waiting else Cell.random(self.rng)), 0
 
     def observe(self, cell: Cell, rung: int, reward: float) -> None:
-        """Remember the reward; move where that is due."""
+        """Remember the reward, and move if it is time to."""
         self.rewards[cell] = reward
         if self.centre is None:
             self._move(cell)
@@ -70,7 +70,7 @@ class LocalSearch(TabularMethod):
         self.waiting = [around[i] for i in order if around[i] not in self.rewards]
 
     def own_state(self) -> dict[str, Any]:
-        """Return the rewards known, the centre and the neighbours to come."""
+        """Return the known rewards, the centre, and the neighbours still to be queried."""
         return {
             "rewards": [[list(cell.ops), reward] for cell, reward in self.rewards.items()],
             "centre": None if self.centre is None else list(self.centre.ops),
@@ -78,7 +78,7 @@ class LocalSearch(TabularMethod):
         }
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
-        """Take over the rewards known, the centre and the neighbours to come."""
+        """Restore the known rewards, the centre, and the neighbours still to be queried."""
         self.rewards = {cell_of(ops): reward for ops, reward in state["rewards"]}
         self.centre = None if state["centre"] is None else cell_of(state["centre"])
         self.waiting = [cell_of(ops) for ops in state["waiting"]]

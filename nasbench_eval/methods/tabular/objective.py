@@ -1,4 +1,4 @@
-"""The benchmark table as the objective of a search: validation accuracies as rewards, simulated seconds as costs."""
+"""The benchmark table as an objective: validation accuracies are rewards, simulated seconds are costs."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ VALID = "valid"
 
 
 class TableObjective:
-    """Rewards and costs of one data set. Reads validation accuracies and times only.
+    """Rewards and costs on one data set; only validation accuracies and times are read.
 
-    A query costs the training of its fidelity from scratch and one validation pass. A query asked for twice costs
-    twice, as in the released code of NAS-Bench-201.
+    A query costs training from scratch at its fidelity and one validation pass. Repeating a query costs as much again,
+    as in the released code of NAS-Bench-201.
 
     Args:
         table: The benchmark table.
-        dataset: The data set searched on.
-        validation_pass: ``charged``: an error where the table does not know its seconds; ``if_known``: charged where it
-            does; ``free``: never charged.
+        dataset: The data set to search on.
+        validation_pass: ``charged`` to charge it, an error if the table lacks its seconds; ``if_known`` to charge it if
+            the table has them; ``free`` never to charge it.
     """
 
     def __init__(self, table: Table, dataset: str, validation_pass: str = "if_known") -> None:
@@ -37,15 +37,15 @@ class TableObjective:
         self._trials: dict[str, list[list[float]]] = {}
 
     def evaluate(self, cell: Cell, fidelity: str, draw: float | None = None) -> tuple[float, float]:
-        """Return a cell's validation accuracy in percent and the query's simulated seconds.
+        """Return the validation accuracy of a cell in percent, and the cost of the query in simulated seconds.
 
         Args:
             cell: The cell.
-            fidelity: How long it is trained.
-            draw: None for the mean over the trials; a number in [0, 1) picks one of those that were run.
+            fidelity: How long the cell is trained.
+            draw: None for the mean over trials; a number in [0, 1) picks one of the trials that were run.
 
         Raises:
-            NbevalError: If the table does not know one of them.
+            NbevalError: If the table lacks the accuracy or the seconds.
         """
         accuracies, seconds = self._mean_of(fidelity)
         index = cell.index
@@ -56,13 +56,13 @@ class TableObjective:
             accuracy = run[int(draw * len(run))] if run else accuracy
         if accuracy != accuracy or not cost > 0:
             raise NbevalError(
-                f"the table does not know the {self._dataset} validation accuracy and seconds of cell {index} at "
-                f"fidelity {fidelity} ({accuracy} percent, {cost} s): `nbeval table verify` says what it lacks"
+                f"the table lacks the {self._dataset} validation accuracy or seconds of cell {index} at fidelity "
+                f"{fidelity} ({accuracy} percent, {cost} s): `nbeval table verify` lists what is missing"
             )
         return accuracy, cost
 
     def describe(self, fidelities: Sequence[str], *, single_trials: bool = False) -> str:
-        """Say what rewards and costs at these fidelities are made of; raise where the table lacks a column."""
+        """Describe what the rewards and costs at these fidelities consist of; raise if the table lacks a column."""
         for fidelity in fidelities:
             self._mean_of(fidelity)
             if single_trials:
@@ -78,7 +78,7 @@ class TableObjective:
         return f"reward: {whose} validation accuracy at {_words(fidelities)} epochs; cost of a query: {told}"
 
     def _mean_of(self, fidelity: str) -> tuple[list[float], list[float]]:
-        """Return accuracies and seconds of all cells in official order."""
+        """Return the accuracies and seconds of all cells, in the order of their indices."""
         if fidelity in self._means:
             return self._means[fidelity]
         epochs, schedule = _parse(fidelity)
@@ -92,14 +92,14 @@ class TableObjective:
         return self._means[fidelity]
 
     def _trials_of(self, fidelity: str) -> list[list[float]]:
-        """Return each trial's accuracies of all cells in official order."""
+        """Return the accuracies of all cells in each trial, in the order of their indices."""
         if fidelity in self._trials:
             return self._trials[fidelity]
         schedule = _parse(fidelity)[1]
         seeds = self._table.trials(self._dataset, VALID, epochs=schedule)
         if not seeds:
             raise NbevalError(
-                f"the table has no single trials of {self._dataset}/{schedule}/{VALID}/accuracy, only their mean: use "
+                f"the table has only the mean of {self._dataset}/{schedule}/{VALID}/accuracy, no single trials: use "
                 "a table built from the official files (`nbeval table build`), or --set reward=mean"
             )
         self._trials[fidelity] = [self._accuracies(fidelity, seed) for seed in seeds]
@@ -121,16 +121,16 @@ class TableObjective:
         if self._validation_pass == "charged" and key not in self._table.keys:
             raise NbevalError(
                 f"the table has no column {key}, the seconds of a validation pass: use a table built from the "
-                "official files (`nbeval table build`), or leave them out with --set validation_pass=free"
+                "official files (`nbeval table build`), or do not charge it with --set validation_pass=free"
             )
         return self._validation_pass != "free" and key in self._table.keys
 
 
 def parse_fidelities(text: str) -> tuple[str, ...]:
-    """Read a list of fidelities such as ``1/12,4/12,12``, lowest first.
+    """Parse a list of fidelities such as ``1/12,4/12,12``, lowest first.
 
     Raises:
-        UsageError: If one is not a fidelity.
+        UsageError: If an entry is not a fidelity.
     """
     found = tuple(part.strip() for part in text.split(","))
     for part in found:
@@ -143,7 +143,7 @@ def _parse(fidelity: str) -> tuple[int, int]:
     epochs, schedule = (int(match[1] or match[2]), int(match[2])) if match else (1, 0)
     if epochs > schedule:
         raise UsageError(
-            f"a fidelity is a schedule's length (12, 200) or an epoch of it (4/12: after 4 of 12); got {fidelity!r}"
+            f"a fidelity is a schedule (12, 200) or a part of one (4/12: stopped after 4 of 12); got {fidelity!r}"
         )
     return epochs, schedule
 

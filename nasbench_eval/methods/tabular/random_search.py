@@ -1,4 +1,4 @@
-"""Random search: every query a cell drawn uniformly from all, with replacement (Bergstra & Bengio, JMLR 2012)."""
+"""Random search: each query draws a cell uniformly, with replacement (Bergstra & Bengio, JMLR 2012)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class RandomSearch(TabularMethod):
         return Cell.random(self.rng), 0
 
     def observe(self, cell: Cell, rung: int, reward: float) -> None:
-        """Learn nothing."""
+        """Ignore the reward; the base class keeps the best cell."""
 
     def own_state(self) -> dict[str, Any]:
-        """Return nothing: there is none."""
+        """Return an empty state."""
         return {}
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
-        """Take over nothing."""
+        """Restore nothing."""

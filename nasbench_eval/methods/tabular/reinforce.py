@@ -1,7 +1,13 @@
-"""REINFORCE: a policy of independent softmax distributions, one an edge, pushed towards what was rewarded.
+"""REINFORCE: policy gradient on one independent softmax distribution per edge (Williams, Machine Learning, 1992).
 
-Williams (Machine Learning, 1992), with the moving-average baseline and Adam of NAS-Bench-201's ``reinforce.py``. The
-policy has 30 logits and a gradient of one line: plain numpy is clearer than a network library, and needs no torch.
+The algorithm, and the code below:
+
+1. Sample a cell from the policy: :meth:`Reinforce.propose`.
+2. Query its reward and update the baseline, a moving average of the rewards: :meth:`Reinforce.observe`.
+3. Take an Adam step on ``-(reward - baseline) * log probability(cell)``: :func:`loss_gradient`.
+
+The baseline and Adam follow NAS-Bench-201's ``reinforce.py``. The policy has 30 logits and its gradient is one line, so
+numpy is enough and no torch is needed.
 """
 
 from __future__ import annotations
@@ -18,20 +24,20 @@ from nasbench_eval.methods.tabular.base import TabularMethod, TabularSettings, c
 from nasbench_eval.settings import setting
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-"""Adam's own defaults (Kingma & Ba, ICLR 2015), as in the released code."""
+"""The defaults of Adam (Kingma & Ba, ICLR 2015), as in the released code."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReinforceSettings(TabularSettings):
-    """The choices of REINFORCE."""
+    """The settings of REINFORCE."""
 
-    lr: float = setting("Adam's learning rate", at_least=0)
-    baseline_momentum: float = setting("momentum of the rewards' moving average, the baseline", at_least=0)
+    lr: float = setting("learning rate of Adam", at_least=0)
+    baseline_momentum: float = setting("momentum of the baseline, a moving average of the rewards", at_least=0)
 
 
 @final
 class Reinforce(TabularMethod):
-    """One cell drawn from the policy and one Adam step, a query. Rewards are in percent."""
+    """Each query samples one cell from the policy and takes one Adam step; rewards are in percent."""
 
     Settings = ReinforceSettings
 
@@ -44,12 +50,12 @@ class Reinforce(TabularMethod):
         self.average = 0.0
 
     def propose(self) -> tuple[Cell, int]:
-        """Draw a cell from the policy."""
+        """Sample a cell from the policy."""
         below = np.cumsum(policy(self.logits), axis=1)[:, :-1]
         return cell_of((self.rng.random((N_EDGES, 1)) >= below).sum(axis=1).tolist()), 0
 
     def observe(self, cell: Cell, rung: int, reward: float) -> None:
-        """Move the baseline, which already holds this reward as in the released code, then the logits."""
+        """Update the baseline, which includes this reward as in the released code, then the logits."""
         self.steps += 1
         momentum = self.settings.baseline_momentum
         self.average = momentum * self.average + (1 - momentum) * reward
@@ -61,7 +67,7 @@ class Reinforce(TabularMethod):
         self.logits = self.logits - self.settings.lr * mean / (np.sqrt(square) + EPSILON)
 
     def own_state(self) -> dict[str, Any]:
-        """Return policy, optimiser and baseline."""
+        """Return the policy, the optimiser and the baseline."""
         return {
             "logits": self.logits.tolist(),
             "adam": self.adam.tolist(),
@@ -70,23 +76,23 @@ class Reinforce(TabularMethod):
         }
 
     def load_own_state(self, state: Mapping[str, Any]) -> None:
-        """Take over policy, optimiser and baseline."""
+        """Restore the policy, the optimiser and the baseline."""
         self.logits, self.adam = np.array(state["logits"]), np.array(state["adam"])
         self.steps, self.average = state["steps"], state["average"]
 
 
 def policy(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities of the operations, (6, 5), each row a softmax."""
+    """Return the probabilities of the operations (6, 5), the softmax of each row of the logits."""
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def loss(logits: np.ndarray, cell: Cell, advantage: float) -> float:
-    """Return what a step descends: minus the log-probability of the cell times its advantage over the baseline."""
+    """Return the loss of a step: the negative log-probability of the cell times its advantage over the baseline."""
     chosen = policy(logits)[np.arange(N_EDGES), list(cell.ops)]
     return float(-advantage * np.log(chosen).sum())
 
 
 def loss_gradient(logits: np.ndarray, cell: Cell, advantage: float) -> np.ndarray:
-    """Return the gradient of :func:`loss` by the logits, (6, 5)."""
+    """Return the gradient of :func:`loss` with respect to the logits, (6, 5)."""
     return advantage * (policy(logits) - np.eye(N_OPS)[list(cell.ops)])

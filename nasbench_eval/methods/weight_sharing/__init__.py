@@ -1,4 +1,4 @@
-"""Weight-sharing searches: one supernet, trained side by side with a distribution over cells."""
+"""Weight-sharing searches: one supernet, trained together with a distribution over cells."""
 
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, Distribution, EdgeWeights
 from nasbench_eval.methods.weight_sharing.darts import Logits, Mixture

@@ -1,6 +1,8 @@
-"""What all weight-sharing searches share: distributions over cells, what a batch evaluates, which images train what.
+"""What the weight-sharing searches share: the interfaces that each paper's parts implement.
 
-Each paper's own parts are in its own file beside this one; ``parts.py`` lists them all.
+A :class:`Distribution` holds learned probabilities, :class:`ArchParameters` says what a batch evaluates,
+:class:`SimplexOptimizer` moves parameters on the simplex, and :class:`Roles` says which images train what. ``parts.py``
+lists the implementations.
 """
 
 from __future__ import annotations
@@ -19,11 +21,18 @@ from nasbench_eval.images import Images
 from nasbench_eval.networks.fused_cell_function import Active
 
 Score = Callable[[list[Cell]], list[float]]
-"""Scores cells with the shared weights, each on another batch: validation accuracies in 0..1."""
+"""Scores cells with the shared weights, each on a different batch: validation accuracies in 0..1."""
 
 
 class EdgeWeights(NamedTuple):
-    """What a supernet needs for one batch; see ``Supernet.forward``."""
+    """The edge weights of one batch, as ``Supernet.forward`` takes them.
+
+    Attributes:
+        values: (6, 5), the weights of all operations on all edges.
+        active: The operations to evaluate on each edge.
+        offsets: (6,), added to the outputs of the edges; None for nothing.
+        edges: (6,), the weights of the edges themselves; None without edge normalisation.
+    """
 
     values: Tensor
     active: Active
@@ -36,7 +45,7 @@ class Distribution(nn.Module, abc.ABC):
 
     Args:
         ops: The candidate operations.
-        edge_normalisation: Whether the edges that enter a node have weights that sum to one, too (PC-DARTS).
+        edge_normalisation: Whether the edges that enter a node also have weights, which sum to one (PC-DARTS).
     """
 
     def __init__(self, ops: tuple[int, ...], *, edge_normalisation: bool = False) -> None:
@@ -46,21 +55,25 @@ class Distribution(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def probabilities(self) -> Tensor:
-        """Return (6, len(ops)); rows sum to one."""
+        """Return the probabilities of the operations, (6, len(ops)); rows sum to one."""
 
     @abc.abstractmethod
     def edge_weights(self) -> Tensor | None:
-        """Return (6,), summing to one over the edges that enter a node; None without edge normalisation."""
+        """Return the weights of the edges (6,), which sum to one at each node; None without edge normalisation."""
 
 
 class ArchParameters(nn.Module, abc.ABC):
-    """What a search knows of the architecture: a distribution, if it learns one, and what a batch evaluates.
+    """The architecture parameters of a search, and the rule for what a batch evaluates.
 
-    The random numbers of an epoch are drawn ahead, on the CPU, by ``begin_epoch``; ``sample`` uses them up in turn.
+    ``begin_epoch`` draws the random numbers of an epoch in advance, on the CPU; each ``sample`` takes the next ones.
+
+    Args:
+        ops: The candidate operations.
+        distribution: The learned distribution; None if the search learns none.
     """
 
     stays_on_cpu: ClassVar[bool] = False
-    """Whether the parameters stay on the CPU whatever the device of the search."""
+    """Whether the parameters stay on the CPU even if the search runs on another device."""
 
     def __init__(self, ops: tuple[int, ...], distribution: Distribution | None) -> None:
         super().__init__()
@@ -68,54 +81,54 @@ class ArchParameters(nn.Module, abc.ABC):
         self.distribution = distribution
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
-        """Draw the random numbers of ``samples`` samples; a deterministic rule draws none."""
+        """Draw the random numbers for ``samples`` samples; a deterministic rule draws none."""
 
     @abc.abstractmethod
     def sample(self) -> EdgeWeights:
         """Return the edge weights for the next batch of the weights step."""
 
     def architecture_sample(self) -> EdgeWeights:
-        """Return the edge weights for the next batch of the architecture step: mostly the same rule."""
+        """Return the edge weights for the next batch of the architecture step; by default the same rule."""
         return self.sample()
 
     def probabilities(self) -> Tensor | None:
-        """Return (6, len(ops)) probabilities per edge, or None where no such are learned."""
+        """Return the learned probabilities of the operations, (6, len(ops)); None if none are learned."""
         return None if self.distribution is None else self.distribution.probabilities()
 
     def edge_weights(self) -> Tensor | None:
-        """Return the learned edge weights (6,) that a discretised cell keeps; None where none are learned."""
+        """Return the learned edge weights (6,), which a discretised cell keeps; None if none are learned."""
         edges = None if self.distribution is None else self.distribution.edge_weights()
         return None if edges is None else edges.detach()
 
     def entropy(self) -> Tensor | None:
-        """Return the entropy of the edges' distributions in nats, mean over edges."""
+        """Return the mean entropy of the edges' distributions in nats; None if none are learned."""
         p = self.probabilities()
         return None if p is None else torch.special.entr(p.detach()).sum(-1).mean()
 
     def cell(self) -> Cell:
-        """Return the most probable cell: the argmax on every edge; on a tie the first operation.
+        """Return the most probable cell: the argmax on every edge, the first operation in a tie.
 
         Raises:
-            TypeError: If nothing is learned.
+            TypeError: If no distribution is learned.
         """
         p = self.probabilities()
         if p is None:
-            raise TypeError("this search has no most probable cell")
+            raise TypeError("this search learns no distribution, so it has no most probable cell")
         return self._cell_of(p.argmax(-1))
 
     def candidates(self, n: int, generator: torch.Generator) -> list[Cell] | None:
-        """Return cells to choose from by their shared-weight accuracy; None: the most probable cell is the choice."""
+        """Return ``n`` cells to choose from by shared-weight accuracy; None to take the most probable cell."""
         return None
 
     def learn(self, score: Score, generator: torch.Generator) -> dict[str, float]:
-        """Learn from scored cells after an epoch, and return what was observed; most methods do not."""
+        """Learn from scored cells after an epoch and return metrics; by default do nothing."""
         return {}
 
     def _cell_of(self, choice: Tensor) -> Cell:
         return Cell(tuple(self.ops[i] for i in choice.tolist()))
 
     def _full(self, values: Tensor) -> Tensor:
-        """Widen (6, len(ops)) to (6, 5): operations left out have weight zero. Only ``none`` can be left out."""
+        """Widen (6, len(ops)) to (6, 5): if ``none`` is no candidate, its weight is zero."""
         return F.pad(values, (N_OPS - len(self.ops), 0))
 
     def _mixture(self, values: Tensor) -> EdgeWeights:
@@ -125,11 +138,11 @@ class ArchParameters(nn.Module, abc.ABC):
 
 
 class SimplexOptimizer(torch.optim.Optimizer):
-    """What moves parameters whose last axis is a distribution: one ``update`` a step of each that has a gradient."""
+    """An optimiser of parameters whose last axis is a distribution; subclasses implement :meth:`update`."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Do one update of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -142,18 +155,18 @@ class SimplexOptimizer(torch.optim.Optimizer):
 
     @abc.abstractmethod
     def update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
-        """Move one parameter in place, by its gradient and its group's options."""
+        """Update one parameter in place, given its gradient and the options of its group."""
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Which images train what.
+    """The images of the two steps.
 
     Attributes:
         weights: The images of the weights step.
         architecture: The images of the architecture step.
         valid_is_held_out: Whether the weights never train on the valid part.
-        words: The same in words, for a result row.
+        words: A description for the result row.
     """
 
     weights: Images

@@ -1,18 +1,24 @@
 """DARTS (Liu et al., ICLR 2019): a softmax mixture of all operations, trained on two levels.
 
-The algorithm, and the code below it:
+Algorithm 1 of the paper, and the code of each line:
 
-- Every edge outputs the mixture of all candidate operations, weighted by the softmax of its logits (equation 2):
-  :class:`Logits` holds the logits, :class:`Mixture` hands the probabilities to the supernet.
-- The weights descend the loss on the train part, the logits the loss on the valid part (equations 3 and 4):
-  :func:`bilevel`. The logits' optimiser is Adam (section 3.1.1): :func:`adam`.
-- First order: the gradient of the valid loss at the present weights. Second order: the gradient through one step of
-  the weights (equations 6 to 8): :func:`unrolled_gradient`.
-- The final cell takes the most probable operation of every edge: ``ArchParameters.cell``.
+- Create the mixture: every edge outputs the sum of all candidate operations, weighted by the softmax of its logits
+  (equation 2). :class:`Logits` holds the logits; :class:`Mixture` hands their softmax to the supernet.
+- Until the last epoch, for every batch:
 
-The size of the initial logits and Adam's settings follow NAS-Bench-201's ``DARTS-V1.py`` and ``DARTS-V2.py``. PC-DARTS
-(Xu et al., ICLR 2020) adds weights of edges (section 3.3), which :class:`Logits` can hold too; its partial channels are
-in ``networks/partial_cell.py``.
+  1. Update the logits by descending the valid loss: ``WeightSharing._architecture_step``, with Adam (:func:`adam`). The
+     first order takes the gradient at the current weights. The second order takes it after one step of the weights
+     (equations 6 to 8): :func:`unrolled_gradient`.
+  2. Update the weights by descending the train loss: ``WeightSharing._weights_step``.
+
+- Keep the most probable operation of every edge: ``ArchParameters.cell``.
+
+The two levels (equations 3 and 4) are the train part for the weights and the valid part for the logits:
+:func:`bilevel`. The initial logits, Adam's settings and the order of the two steps follow NAS-Bench-201's
+``DARTS-V1.py`` (first order, weights first) and ``DARTS-V2.py`` (second order). There the argmax includes ``none``.
+
+PC-DARTS (Xu et al., ICLR 2020) adds two parts: weights of the edges that enter a node (section 3.3), which
+:class:`Logits` and ``gaea.Simplex`` hold, and partial channel connections, which are in ``networks/partial_cell.py``.
 """
 
 from __future__ import annotations
@@ -32,11 +38,12 @@ if TYPE_CHECKING:
 
 
 Loss = Callable[[], Tensor]
+"""Computes a loss at the current parameters."""
 
 
 @final
 class Logits(Distribution):
-    """The softmax of logits, which start at 1e-3 * N(0, 1) as in NAS-Bench-201's code."""
+    """The softmax of logits, which are drawn from 1e-3 * N(0, 1) at the start, as in NAS-Bench-201's code."""
 
     def __init__(self, ops: tuple[int, ...], generator: torch.Generator, *, edge_normalisation: bool = False) -> None:
         super().__init__(ops, edge_normalisation=edge_normalisation)
@@ -45,11 +52,11 @@ class Logits(Distribution):
             self.edge_logits = nn.Parameter(1e-3 * torch.randn(N_EDGES, generator=generator))
 
     def probabilities(self) -> Tensor:
-        """Return the softmax of each row."""
+        """Return the softmax of each row, (6, len(ops))."""
         return self.logits.softmax(-1)
 
     def edge_weights(self) -> Tensor | None:
-        """Return the softmax over the edges that enter a node."""
+        """Return the softmax over the edges that enter each node, (6,); None without edge normalisation."""
         if not self.edge_normalisation:
             return None
         parts = torch.split(self.edge_logits, [len(INCOMING[node]) for node in range(1, NODES)])
@@ -58,19 +65,19 @@ class Logits(Distribution):
 
 @final
 class Mixture(ArchParameters):
-    """Every batch evaluates all operations, weighted by their probabilities (DARTS equation 2; GAEA)."""
+    """Every batch evaluates all operations, weighted by their probabilities (equation 2)."""
 
     def __init__(self, distribution: Distribution) -> None:
         super().__init__(distribution.ops, distribution)
         self._learned = distribution
 
     def sample(self) -> EdgeWeights:
-        """Return the probabilities; the same for every batch."""
+        """Return the probabilities as edge weights; nothing is drawn."""
         return self._mixture(self._learned.probabilities())
 
 
 def bilevel(train: Images, valid: Images, data: ImageData, settings: WeightSharingSettings) -> Roles:
-    """Return the images of the two levels: the weights train on the train part, the architecture on the valid part."""
+    """Return the images of the two levels: the train part for the weights, the valid part for the architecture."""
     words = f"weights on {len(train):,} train images, architecture on {len(valid):,} valid images"
     return Roles(train, valid, True, words)
 
@@ -94,21 +101,25 @@ def unrolled_gradient(
     architecture: Sequence[Tensor],
     optimizer: torch.optim.Optimizer,
 ) -> list[Tensor]:
-    """Return the gradients of the validation loss at the weights after one more training step.
+    """Return the architecture gradients of the valid loss after one more step of the weights (equations 6 to 8).
 
-    As NAS-Bench-201's ``DARTS-V2.py``: the step takes momentum and weight decay into account; the product with the
-    Hessian is a central difference of width 0.01 / norm. The weights are the same before and after.
+    As in NAS-Bench-201's ``DARTS-V2.py``, the step includes momentum and weight decay, and the Hessian-vector product
+    is a central difference of width 0.01 / norm. The weights are restored.
 
     Args:
-        train_loss: The loss on the batch of the weights step, at the present weights and architecture.
-        valid_loss: The loss on the batch of the architecture step.
-        weights: The network's parameters.
-        architecture: The architecture's parameters.
-        optimizer: The weights' SGD; its first group gives learning rate, momentum and weight decay.
+        train_loss: Computes the loss on the batch of the weights step, at the current weights and architecture.
+        valid_loss: Computes the loss on the batch of the architecture step.
+        weights: The parameters of the network.
+        architecture: The architecture parameters.
+        optimizer: The SGD of the weights; its first group gives learning rate, momentum and weight decay.
+
+    Returns:
+        One gradient per architecture parameter, of the same shape.
     """
     group = optimizer.param_groups[0]
     lr = group["lr"]
     here = [w.detach().clone() for w in weights]
+    # The step of the weights: w' = w - lr * grad_w train_loss(w, a).
     gradients = torch.autograd.grad(train_loss(), weights, allow_unused=True)
     with torch.no_grad():
         for w, gradient in zip(weights, gradients, strict=True):
@@ -119,9 +130,11 @@ def unrolled_gradient(
             if momentum is not None:
                 step = step + group["momentum"] * momentum
             w.sub_(lr * step)
+    # Equation 7: the gradient at w' in a, and in w', the direction of the Hessian-vector product.
     both = torch.autograd.grad(valid_loss(), [*architecture, *weights], allow_unused=True)
     direct, direction = both[: len(architecture)], both[len(architecture) :]
     norm = torch.sqrt(sum((d**2).sum() for d in direction if d is not None))  # type: ignore[arg-type]
+    # Equation 8: the product as a difference of the train gradients at w + width * direction and w - width * direction.
     width = 0.01 / norm.clamp_min(1e-12)
     sides = []
     for sign in (1.0, -1.0):

@@ -1,7 +1,14 @@
-"""ENAS: a recurrent controller that proposes cells and learns from their shared-weight accuracy (REINFORCE).
+"""ENAS (Pham et al., ICML 2018): a recurrent controller proposes cells and learns from their shared-weight accuracy.
 
-Sources: Pham et al., ICML 2018; NAS-Bench-201's ``ENAS.py`` and ``search_model_enas_utils.py`` for the controller's
-size and its training.
+The two phases of an epoch (section 2.2), and the code below:
+
+1. Every batch trains one cell that the controller proposes: :meth:`Controller.sample`.
+2. The controller learns by REINFORCE: it proposes cells, scores each with the shared weights on a batch of the valid
+   part, and moves towards those above a moving average of the reward: :meth:`Controller.learn`.
+
+After the epoch the controller proposes ``select_cells`` cells (:meth:`Controller.candidates`); the one with the best
+shared-weight accuracy is kept (``WeightSharing._best``). The size of the controller and its training follow
+NAS-Bench-201's ``ENAS.py`` and ``search_model_enas_utils.py``.
 """
 
 from __future__ import annotations
@@ -19,12 +26,15 @@ if TYPE_CHECKING:
     from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
 
 SIZE, LAYERS = 32, 2
+"""Width and depth of the LSTM (NAS-Bench-201)."""
 TANH, TEMPERATURE = 2.5, 5.0
+"""Logits are ``TANH * tanh(logits / TEMPERATURE)`` (NAS-Bench-201)."""
 CLIP = 5.0
+"""Largest norm of the controller's gradient (NAS-Bench-201)."""
 
 
 class _Policy(nn.Module):
-    """An LSTM that chooses the operations of the six edges one after the other."""
+    """An LSTM that chooses the operations of the six edges one after another."""
 
     def __init__(self, n_ops: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -36,7 +46,7 @@ class _Policy(nn.Module):
             nn.init.uniform_(parameter, -0.1, 0.1, generator=generator)
 
     def forward(self, generator: torch.Generator) -> tuple[list[int], Tensor, Tensor]:
-        """Choose a cell: indices of its operations, and the sums over edges of log-probability and entropy."""
+        """Sample a cell: the indices of its operations, its log-probability, and the sum of the edges' entropies."""
         inputs, state = self.start, None
         choices: list[int] = []
         log_prob = entropy = self.start.new_zeros(())
@@ -54,15 +64,15 @@ class _Policy(nn.Module):
 
 @final
 class Controller(ArchParameters):
-    """Batches train cells that the controller proposes; after each epoch it learns from scored cells.
+    """Every batch trains a cell that the controller proposes; after each epoch the controller learns.
 
-    The controller stays on the CPU whatever the device: its six steps a cell are too small for a GPU. The moving
-    average of the reward goes on over samples and epochs; the released code moves it once an epoch.
+    The controller always stays on the CPU: its six LSTM steps per cell are too small for a GPU. The moving average of
+    the reward is updated at every sample; the released code updates it once per epoch.
 
     Args:
         ops: The candidate operations.
-        settings: Its updates, samples, entropy weight, decay, and Adam's settings.
-        generator: For the initial weights.
+        settings: Number of updates and samples, entropy weight, decay, and Adam's settings.
+        generator: For the initial weights of the controller.
     """
 
     stays_on_cpu = True
@@ -84,7 +94,7 @@ class Controller(ArchParameters):
         self._device = torch.device("cpu")
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
-        """Take the generator for the epoch's cells."""
+        """Keep the generator that draws the cells of the epoch."""
         self._generator, self._device = generator, device
 
     @torch.no_grad()
@@ -105,11 +115,11 @@ class Controller(ArchParameters):
         return Cell(tuple(self.ops[i] for i in choices))  # type: ignore[arg-type]
 
     def entropy(self) -> Tensor:
-        """Return the mean entropy of an edge's choice over the cells of the last phase, in nats."""
+        """Return the entropy of an edge's choice in nats, averaged over the cells of the latest :meth:`learn`."""
         return torch.tensor(self._entropy)
 
     def learn(self, score: Score, generator: torch.Generator) -> dict[str, float]:
-        """Do the controller's updates of an epoch."""
+        """Do the controller's REINFORCE updates of an epoch and return the mean reward."""
         settings, rewards, entropies = self._settings, [], []
         for _ in range(settings.controller_steps):
             proposals = [self.policy(generator) for _ in range(settings.controller_samples)]
@@ -130,10 +140,10 @@ class Controller(ArchParameters):
         return {"reward": sum(rewards) / len(rewards)}
 
     def get_extra_state(self) -> dict[str, object]:
-        """Return the optimiser's state, the moving average and the entropy, for ``state_dict``."""
+        """Return what ``state_dict`` also saves: the optimiser's state, the moving average and the entropy."""
         return {"optimizer": self._optimizer.state_dict(), "baseline": self._baseline, "entropy": self._entropy}
 
     def set_extra_state(self, state: dict[str, object]) -> None:
-        """Take over what ``get_extra_state`` returned."""
+        """Restore what ``get_extra_state`` returned."""
         self._optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
         self._baseline, self._entropy = state["baseline"], state["entropy"]  # type: ignore[assignment]

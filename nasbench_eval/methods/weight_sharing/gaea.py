@@ -1,29 +1,34 @@
-"""GAEA, the geometry-aware exponentiated algorithm (Khodak & Li, 2020; Li et al., ICLR 2021).
+"""GAEA, the geometry-aware exponentiated algorithm (Li, Khodak, Balcan & Talwalkar, ICLR 2021).
 
-The search minimises one loss over the shared weights w and the architecture parameters theta. Every row of theta is
-the distribution over the operations of one edge: a point of the probability simplex. Algorithm 1 of the paper, and
-steps 4.a and 4.b of the post; each line names the code that does it:
+The method of the post "In defense of weight-sharing for neural architecture search" (Khodak & Li, 2020). The search
+minimises a loss over the shared weights w and the architecture parameters theta. Each row of theta is the distribution
+over the operations of one edge, a point on the probability simplex. The algorithm (algorithm 1 of the paper; 4.a and
+4.b as the post numbers them), and the code of each line:
 
-1. Start at weights w and uniform theta: :class:`Simplex`.
-2. Draw a batch for each step: ``WeightSharing.train_epoch``. With ERM both steps draw from the same images
-   (:func:`single_level`), with bilevel the theta step draws from the valid part (``darts.bilevel``).
-3. ``w <- w - eta_w * grad_w loss(w, theta)``: SGD, ``WeightSharing._weights_step``.
-4. Move theta by exponentiated gradient: :class:`ExponentiatedGradient`.
+1. Initialise w at random and theta to the uniform distribution: :class:`Simplex`.
+2. Sample a batch for each of the two steps: ``WeightSharing.train_epoch``.
+3. Update the weights by SGD, ``w <- w - eta_w * grad_w loss(w, theta)``: ``WeightSharing._weights_step``.
+4. Update theta by exponentiated gradient: :meth:`ExponentiatedGradient.update`, called by
+   ``WeightSharing._architecture_step``.
 
-   a. ``theta <- theta * exp(-eta_theta * grad_theta loss(w, theta))``, elementwise: the multiplicative step.
-   b. ``theta <- theta / sum(theta)`` on each edge: back onto the simplex.
+   a. Multiply by the exponential of the negative gradient: ``theta <- theta * exp(-eta_theta * grad_theta loss)``.
+   b. Normalise each row: ``theta <- theta / sum(theta)``.
 
-5. After the last epoch take the most probable operation of every edge: ``ArchParameters.cell``.
+5. After the last epoch keep the most probable operation of every edge: ``ArchParameters.cell``.
 
-ERM (empirical risk minimisation, "single level") means that w and theta descend the same loss on the same training set;
-bilevel, as in DARTS, gives theta a part that w never trains on. The post argues for ERM: nothing is fitted on the
-architecture parameters that a held-out part would have to guard, and both steps have all the data.
+Lines 2 to 4 repeat for every batch. theta enters the network as the edge weights of the mixture, as in DARTS:
+``darts.Mixture``. GAEA GDAS samples one operation per edge from theta instead: ``gdas.Gumbel``.
 
-What the algorithm leaves open follows the released code (``liamcli/gaea_release``):
+**ERM and bilevel.** ERM (empirical risk minimisation, the single level) takes both steps on the same training images
+and so minimises one loss over w and theta: :func:`single_level`. Bilevel, as in DARTS, takes the theta step on the
+valid part, on which w never trains: ``darts.bilevel``.
 
-- The clamp at 1e-5 between 4.a and 4.b (``architect_edarts.py``), which keeps an operation from dying. For GDAS the
-  release normalises first and clamps then (``architect_egdas.py``): ``arch_normalise_first``.
-- The order of an iteration: the theta step comes before the weights step; setting ``order``.
+**What the algorithm leaves open** follows the released code, ``liamcli/gaea_release``:
+
+- Clamp: theta is clamped below at 1e-5 (:data:`FLOOR`) between 4.a and 4.b, as in ``architect_edarts.py``, so that no
+  operation dies. For GDAS, ``architect_egdas.py`` clamps after 4.b: setting ``arch_normalise_first``. The release does
+  not clamp the edge weights of GAEA PC-DARTS; here they are clamped like the operations.
+- Order: the theta step comes before the weights step of an iteration: setting ``order``.
 """
 
 from __future__ import annotations
@@ -42,12 +47,12 @@ if TYPE_CHECKING:
     from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
 
 FLOOR = 1e-5
-"""The smallest probability before normalisation: the released code's clamp."""
+"""The smallest value of theta, as clamped in the released code."""
 
 
 @final
 class Simplex(Distribution):
-    """The probabilities themselves, uniform at the start (GAEA); ``ExponentiatedGradient`` keeps them so."""
+    """Theta, the probabilities themselves: uniform at first, kept normalised by :class:`ExponentiatedGradient`."""
 
     def __init__(self, ops: tuple[int, ...], *, edge_normalisation: bool = False) -> None:
         super().__init__(ops, edge_normalisation=edge_normalisation)
@@ -58,38 +63,40 @@ class Simplex(Distribution):
             )
 
     def probabilities(self) -> Tensor:
-        """Return theta."""
+        """Return theta, (6, len(ops))."""
         return self.theta
 
     def edge_weights(self) -> Tensor | None:
-        """Return the edges' own thetas."""
+        """Return the thetas of the edges (6,), one distribution per node; None without edge normalisation."""
         return torch.cat(list(self.edge_thetas)) if self.edge_normalisation else None
 
 
 class ExponentiatedGradient(SimplexOptimizer):
-    """Exponentiated gradient on the probability simplex: GAEA's update of the architecture parameters.
-
-    ``theta <- theta * exp(-lr * gradient)``, clamped below at ``floor``, then normalised over the last axis, so that
-    every row stays a distribution (GAEA, algorithm 1; the clamp is in the released code).
+    """Exponentiated gradient on the probability simplex: steps 4.a and 4.b.
 
     Args:
         params: Tensors whose last axis is a distribution.
-        lr: Learning rate.
-        floor: The smallest probability before normalisation.
-        normalise_first: Normalise, then clamp (what the released code does for GDAS); rows then sum to one only up
-            to ``floor`` times their length.
+        lr: Learning rate, eta_theta.
+        floor: The value at which theta is clamped below.
+        normalise_first: Whether to clamp after normalising, as the released code does for GDAS, instead of before. The
+            sum of a row then exceeds one by at most ``floor`` times its length.
+
+    Raises:
+        ValueError: If the learning rate is not positive.
     """
 
     def __init__(
         self, params: Iterable[Tensor], lr: float, *, floor: float = FLOOR, normalise_first: bool = False
     ) -> None:
         if lr <= 0:
-            raise ValueError(f"a learning rate is positive; got {lr}")
+            raise ValueError(f"the learning rate must be positive; got {lr}")
         super().__init__(params, {"lr": lr, "floor": floor, "normalise_first": normalise_first})
 
     def update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
-        """Multiply by the exponential of the gradient, clamp and normalise."""
+        """Do steps 4.a and 4.b in place, with the clamp of the released code."""
+        # 4.a: multiply by the exponential of the negative gradient.
         theta.mul_(torch.exp(grad * -group["lr"]))
+        # 4.b: normalise each row.
         if group["normalise_first"]:
             theta.div_(theta.sum(-1, keepdim=True)).clamp_min_(group["floor"])
         else:
@@ -97,10 +104,10 @@ class ExponentiatedGradient(SimplexOptimizer):
 
 
 def single_level(train: Images, valid: Images, data: ImageData, settings: WeightSharingSettings) -> Roles:
-    """Return the images of the single level (ERM): weights and architecture train on the same ones.
+    """Return the images of ERM: both steps train on the same ones.
 
-    With ``erm_images = training_set`` these are the whole official training set, as in GAEA's appendix C.3. That is
-    the train and valid parts together where the valid part is training data (CIFAR-10).
+    With ``erm_images = training_set`` this is the whole official training set (GAEA, appendix C.3): the train and
+    valid parts together on CIFAR-10, where the valid part is a part of the training data.
     """
     held_out = not (settings.erm_images == "training_set" and data.valid_is_training_data)
     if not held_out:
@@ -113,6 +120,6 @@ def single_level(train: Images, valid: Images, data: ImageData, settings: Weight
 def exponentiated_gradient(
     parameters: Sequence[Tensor], settings: WeightSharingSettings, steps: int
 ) -> ExponentiatedGradient:
-    """Return the optimiser of theta."""
+    """Return the optimiser of theta, with the learning rate and the clamp of the settings."""
     assert settings.arch_lr is not None
     return ExponentiatedGradient(parameters, settings.arch_lr, normalise_first=settings.arch_normalise_first)

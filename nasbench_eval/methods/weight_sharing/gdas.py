@@ -1,8 +1,16 @@
-"""GDAS (Dong & Yang, CVPR 2019): one operation on every edge, sampled by straight-through Gumbel-softmax.
+"""GDAS (Dong & Yang, CVPR 2019): one sampled operation per edge, with a straight-through Gumbel-softmax gradient.
 
-Each batch evaluates one sampled cell. The sample is one-hot in the forward pass and has the gradient of the soft
-probabilities in the backward pass (section 3.2): :class:`Gumbel`. The temperature falls linearly over the epochs. What
-the paper leaves open follows NAS-Bench-201's ``search_model_gdas.py``.
+The algorithm (section 3.2), and the code below:
+
+1. Each batch evaluates one cell. Add Gumbel noise to the log-probabilities of every edge, divide by the temperature
+   tau, and take the softmax; the cell is its argmax: :meth:`Gumbel.sample`.
+2. Forward, the weights of an edge are the one-hot argmax; backward, their gradient is that of the softmax.
+3. The weights descend the train loss and the logits the valid loss, each with its own sample: the loop of DARTS.
+4. tau falls linearly over the epochs: :meth:`Gumbel.begin_epoch`.
+5. After the last epoch keep the most probable operation of every edge: ``ArchParameters.cell``.
+
+The probabilities are the softmax of logits (``darts.Logits``), or theta itself in GAEA GDAS (``gaea.Simplex``). What
+the paper leaves open follows NAS-Bench-201's ``GDAS.py`` and ``search_model_gdas.py``.
 """
 
 from __future__ import annotations
@@ -21,15 +29,15 @@ from nasbench_eval.networks.supernet import active_of
 
 @final
 class Gumbel(ArchParameters):
-    """A batch evaluates one operation an edge, drawn by straight-through Gumbel-softmax (GDAS).
+    """Every batch evaluates one operation per edge, sampled by straight-through Gumbel-softmax.
 
     Args:
-        distribution: What is learned.
+        distribution: The learned distribution.
         epochs: Epochs over which tau falls, after the warm-up.
+        tau: Temperature in the first and in the last epoch; linear in between.
+        other_weights: Whether to add the weights of the operations that were not sampled to the output of the edge.
+            They are zero in value but not in gradient, as in the released code.
         warmup_epochs: Epochs at the first temperature.
-        tau: Temperature at the first and at the last epoch; linear between.
-        other_weights: Whether the weights of the operations not sampled are added to the edge's output: zero in value,
-            not in gradient, as the released code does.
     """
 
     def __init__(
@@ -56,7 +64,7 @@ class Gumbel(ArchParameters):
         self._noise = iter(noise.float().to(device).unbind())
 
     def sample(self) -> EdgeWeights:
-        """Return one-hot weights of one sampled operation an edge."""
+        """Return the one-hot weights of one sampled operation per edge."""
         soft = ((self._learned.probabilities().clamp_min(1e-30).log() + next(self._noise)) / self.tau).softmax(-1)
         choice = soft.argmax(-1)
         hard = F.one_hot(choice, len(self.ops)).to(soft.dtype) - soft.detach() + soft
@@ -66,5 +74,5 @@ class Gumbel(ArchParameters):
         return EdgeWeights(self._full(hard), active_of(self._on_host(choice)), offsets)
 
     def _on_host(self, choice: Tensor) -> Cell:
-        """The sampled cell. To evaluate six operations, not thirty, the host must know which: one wait a batch."""
+        """Return the sampled cell. To evaluate only its six operations the host must know it: one wait per batch."""
         return self._cell_of(choice)

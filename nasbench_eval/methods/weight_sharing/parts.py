@@ -1,4 +1,4 @@
-"""What each value of a setting stands for: the one table from names to the parts in the papers' files."""
+"""The one table from the values of settings to the parts that implement them, each in its paper's file."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parametrisation:
-    """One value of the setting ``parametrisation``.
+    """A value of the setting ``parametrisation``.
 
     Attributes:
-        build: Makes the architecture parameters at their start: (candidate operations, settings, generator).
-        optimizers: The values of ``arch_optimizer`` that go with it.
+        build: Builds the initial architecture parameters from (candidate operations, settings, generator).
+        optimizers: The values of ``arch_optimizer`` that can train them.
     """
 
     build: BuildArchitecture
@@ -70,16 +70,19 @@ PARAMETRISATIONS: Mapping[str, Parametrisation] = {
     "uniform": Parametrisation(lambda ops, s, g: Uniform(ops), ("none",)),
     "controller": Parametrisation(Controller, ("reinforce",)),
 }
-"""How the distribution over cells is parametrised, and what a batch evaluates."""
+"""Setting ``parametrisation``: how the distribution over cells is parametrised, and what a batch evaluates."""
 
 OPTIMIZERS: Mapping[str, BuildOptimizer | None] = {
     "adam": darts.adam,
     "eg": gaea.exponentiated_gradient,
     "experts": xnas.experts,
-    "reinforce": None,  # ENAS's controller has its own phase after each epoch
+    "reinforce": None,  # ENAS's controller learns in a phase of its own after each epoch
     "none": None,
 }
-"""What moves the architecture parameters by the gradient of a batch; None where no such gradient does."""
+"""Setting ``arch_optimizer``: builds the optimiser of the architecture step from (parameters, settings, steps in all).
+
+None if there is no architecture step.
+"""
 
 OBJECTIVES: Mapping[str, ChooseImages] = {"bilevel": darts.bilevel, "erm": gaea.single_level}
-"""Which images the two steps of an iteration train on."""
+"""Setting ``objective``: the images of the two steps, from (train part, valid part, data set, settings)."""

@@ -1,7 +1,10 @@
-"""RS-WS, random search with weight sharing (Li & Talwalkar, UAI 2019); RSPS in NAS-Bench-201.
+"""RS-WS, random search with weight sharing (Li & Talwalkar, UAI 2019); called RSPS in NAS-Bench-201.
 
-Nothing is learned about the architecture: every batch trains one cell drawn uniformly (section 4), and after the
-epoch random cells are scored with the shared weights (``scoring.py``); the best of them is the choice.
+No distribution over cells is learned. The algorithm (section 4), and the code below:
+
+1. Every batch trains one cell drawn uniformly: :meth:`Uniform.sample`.
+2. After the epoch, draw ``select_cells`` cells uniformly: :meth:`Uniform.candidates`.
+3. Score them with the shared weights on the valid part and keep the best: ``WeightSharing._best``, ``scoring.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from nasbench_eval.networks.supernet import active_of, one_hot
 
 
 class UniformCells:
-    """Cells drawn uniformly ahead of an epoch; they are known on the host, so no batch waits for the device."""
+    """Cells drawn uniformly before an epoch; the host knows them, so no batch waits for the device."""
 
     def __init__(self, ops: tuple[int, ...]) -> None:
         self._ops = ops
@@ -25,12 +28,12 @@ class UniformCells:
         self._device = torch.device("cpu")
 
     def draw(self, n: int, generator: torch.Generator, device: torch.device) -> None:
-        """Draw the next ``n`` cells."""
+        """Draw the ``n`` cells that :meth:`next` returns one by one."""
         self._cells = iter(self.cells(n, generator))
         self._device = device
 
     def cells(self, n: int, generator: torch.Generator) -> list[Cell]:
-        """Return ``n`` cells."""
+        """Return ``n`` cells drawn uniformly."""
         rows: list[Any] = torch.randint(len(self._ops), (n, N_EDGES), generator=generator).tolist()
         return [Cell(tuple(self._ops[i] for i in row)) for row in rows]
 
@@ -42,14 +45,14 @@ class UniformCells:
 
 @final
 class Uniform(ArchParameters):
-    """Nothing is learned: every batch trains one cell drawn uniformly (RS-WS, Li & Talwalkar, UAI 2019)."""
+    """Every batch trains one cell drawn uniformly; nothing is learned about the architecture."""
 
     def __init__(self, ops: tuple[int, ...]) -> None:
         super().__init__(ops, None)
         self._uniform = UniformCells(ops)
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
-        """Draw the epoch's cells."""
+        """Draw the cells of the epoch."""
         self._uniform.draw(samples, generator, device)
 
     def sample(self) -> EdgeWeights:

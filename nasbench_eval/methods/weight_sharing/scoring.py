@@ -1,4 +1,4 @@
-"""What shared weights say of cells: loss and accuracy of the supernet on the valid part."""
+"""Scores of cells with shared weights: loss and accuracy of the supernet on the valid part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nasbench_eval.methods.weight_sharing.base import EdgeWeights, Score
 from nasbench_eval.networks.supernet import Supernet, active_of, one_hot
 
 _TOGETHER = 32
-"""Cells that are scored on a batch before the next one is prepared."""
+"""Number of cells that are scored on a batch before the next batch is prepared."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class SharedWeights:
 
     Attributes:
         supernet: The network.
-        augment: For the normalisation.
+        augment: Normalises the images.
         images: The images, on the network's device.
-        batch_size: Images of a batch; with BatchNorm on batch statistics it matters.
-        edges: Returns the learned weights (6,) of the edges, if the network was trained with such (PC-DARTS): a cell's
-            operations are rounded, the edges' weights are not.
+        batch_size: Images per batch; it matters if BatchNorm evaluates with batch statistics.
+        edges: Returns the learned edge weights (6,), or None if the network was trained without any. A discretised cell
+            keeps them (PC-DARTS).
     """
 
     supernet: Supernet
@@ -40,14 +40,14 @@ class SharedWeights:
 
     @torch.no_grad()
     def evaluate(self, weights: Callable[[], EdgeWeights]) -> tuple[float, float]:
-        """Return the mean loss and the accuracy in percent over all images; each batch asks for its edge weights."""
+        """Return mean loss and accuracy in percent over all images; ``weights`` is called for each batch."""
         totals = self.totals(weights) / len(self.images)
         loss, correct = totals.tolist()
         return loss, 100 * correct
 
     @torch.no_grad()
     def totals(self, weights: Callable[[], EdgeWeights]) -> Tensor:
-        """Return the sums of loss and hits (2,) over all images, without waiting for the device."""
+        """Return the sums of the loss and of the correct predictions (2,), without waiting for the device."""
         self.supernet.eval()
         sums = self.images.pixels.new_zeros(2, dtype=torch.float32)
         for images, labels in self._batches():
@@ -60,15 +60,15 @@ class SharedWeights:
         return ((self.augment.plain(some), its_labels) for some, its_labels in zip(pixels, labels, strict=True))
 
     def evaluate_cell(self, cell: Cell) -> tuple[float, float]:
-        """Return loss and accuracy of one cell with the shared weights over all images."""
+        """Return loss and accuracy in percent of one cell over all images."""
         weights = self._weights_of(cell)
         return self.evaluate(lambda: weights)
 
     @torch.no_grad()
     def evaluate_cells(self, cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
-        """Yield what ``evaluate_cell`` returns for each cell.
+        """Yield what ``evaluate_cell`` returns, for each cell.
 
-        Many cells are scored together: a batch is prepared once for all of them, and the device is waited for once.
+        Cells are scored in groups: each batch is prepared once per group, and the group waits for the device once.
         """
         remaining = iter(cells)
         while chunk := list(islice(remaining, _TOGETHER)):
@@ -81,13 +81,13 @@ class SharedWeights:
             yield from ((loss, 100 * correct) for loss, correct in (sums / len(self.images)).tolist())
 
     def on_one_batch_each(self, generator: torch.Generator) -> Score:
-        """Return a function that scores cells, each on another batch of shuffled images, over and over.
+        """Return a function that scores cells, each on the next batch of the shuffled images, cyclically.
 
-        The function waits for the device once a call, not once a cell.
+        The function waits for the device once per call, not once per cell.
         """
         size = min(self.batch_size, len(self.images))
         order = torch.randperm(len(self.images), generator=generator)
-        # A last, smaller batch would score its cells more noisily than the others: it is left out.
+        # A smaller last batch would give noisier scores than the others, so it is dropped.
         batches = order[: len(order) // size * size].view(-1, size).to(self.images.pixels.device)
         used = 0
 

@@ -1,7 +1,14 @@
-"""The one loop of all weight-sharing searches: parametrisation x optimiser x objective x selection x supernet option.
+"""The one loop of all weight-sharing searches.
 
-Sources: DARTS (ICLR 2019), GDAS (CVPR 2019), RS-WS (UAI 2019), GAEA (ICLR 2021), and for what they leave open
-NAS-Bench-201's ``exps/NAS-Bench-201-algos``. Which preset sets what, and why, is said in ``runners/presets``.
+Every method alternates two steps over the batches of an epoch (:meth:`WeightSharing.train_epoch`):
+
+- the weights step trains the supernet with SGD: ``w <- w - eta_w * grad_w loss(w, theta)``;
+- the architecture step moves the architecture parameters theta with the method's own optimiser.
+
+After the epoch the method chooses its cell (:meth:`WeightSharing.step`). The methods differ in what a batch evaluates
+(setting ``parametrisation``), in what moves theta (``arch_optimizer``), and in the images of the two steps
+(``objective``). Each paper's parts are in its own file beside this one; ``parts.py`` maps the settings to them, and the
+presets in ``runners/presets`` give every setting its published value and source.
 """
 
 from __future__ import annotations
@@ -10,6 +17,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -28,19 +36,22 @@ from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
 from nasbench_eval.networks.supernet import Supernet
 from nasbench_eval.utils.rng import Streams
 
+Batch = tuple[Tensor, Tensor]
+"""Augmented images (B, 3, H, W) and their labels (B,)."""
+
 
 class WeightSharing(SearchMethod):
-    """One supernet whose weights and architecture parameters are trained side by side.
+    """One supernet whose weights and architecture parameters are trained together.
 
-    A step is one epoch. Its cost is the measured time of the training and, where the method chooses by it, of the
-    evaluation; an evaluation that is only recorded is not charged.
+    A step is one epoch. It costs the measured time of training and, where the method uses it to choose a cell, of
+    evaluation; evaluation that is only recorded is free.
 
-    A user's method may be derived from it: to put its own parts in place of those that the settings name it overrides
-    ``new_architecture``, ``new_arch_optimizer``, or both, and nothing else; ``examples/my_weight_sharing.py`` is one.
+    To write your own method, derive from this class and override ``new_architecture``, ``new_arch_optimizer`` or both,
+    and nothing else; see ``examples/my_weight_sharing.py``.
 
     Args:
-        settings: The choices.
-        context: Data set, random generators, device.
+        settings: The hyperparameters.
+        context: Data set, random generators and device.
 
     Raises:
         UsageError: If the settings contradict each other.
@@ -86,8 +97,8 @@ class WeightSharing(SearchMethod):
         )
         parameters = list(self.supernet.parameters())
         for p in parameters:
-            # An operation that was not sampled has gradient zero, not none: weight decay and momentum go on, as in
-            # the released codes, where the gradients of earlier batches are zeroed and kept.
+            # An operation that is not sampled gets a zero gradient, not None, so that its weight decay and momentum
+            # go on. The released codes do the same: they zero the gradients of earlier batches and keep them.
             p.grad = torch.zeros_like(p)
         self.optimizer = torch.optim.SGD(
             parameters,
@@ -106,20 +117,20 @@ class WeightSharing(SearchMethod):
         self._best_valid = -math.inf
 
     def new_architecture(self, ops: tuple[int, ...], generator: torch.Generator) -> ArchParameters:
-        """Return the distribution over cells at its start; called once, before there is an optimiser.
+        """Return the initial architecture parameters; called once, before the optimisers are built.
 
         Args:
             ops: The candidate operations.
-            generator: For all that starts at random.
+            generator: For random initial values.
         """
         return PARAMETRISATIONS[self.settings.parametrisation].build(ops, self.settings, generator)
 
     def new_arch_optimizer(self, parameters: list[Tensor], steps: int) -> torch.optim.Optimizer | None:
-        """Return the optimiser of the architecture parameters, or None where no gradient moves them; called once.
+        """Return the optimiser of the architecture parameters, or None if no gradient moves them; called once.
 
         Args:
             parameters: The architecture parameters.
-            steps: How many architecture steps the search will do.
+            steps: The number of architecture steps in the whole search.
         """
         build = OPTIMIZERS[self.settings.arch_optimizer]
         return None if build is None else build(parameters, self.settings, steps)
@@ -131,7 +142,7 @@ class WeightSharing(SearchMethod):
 
     @property
     def facts(self) -> dict[str, str]:
-        """The split, the BatchNorm mode, and which images cells are scored on."""
+        """The split, the BatchNorm mode, and the images on which cells are scored."""
         evaluation = "running statistics" if self.settings.track_running_stats else "batch statistics"
         return {
             "split": self._split,
@@ -144,9 +155,10 @@ class WeightSharing(SearchMethod):
     def step(self) -> StepInfo:
         """Train for one epoch, then choose the cell.
 
-        Metrics beside those of ``StepInfo``: loss and accuracy of the supernet on the valid part before and after
-        discretisation, that is with the edge weights it trains with, and with the one-hot weights of the cell chosen
-        (columns ``loss_before_rounding`` and so on). A search that trains on the valid part records no others.
+        Records, beside the metrics named in ``StepInfo``, the supernet's loss and accuracy on the valid part before and
+        after discretisation: with the edge weights it trains with, and with the one-hot weights of the chosen cell
+        (columns ``loss_before_rounding`` and so on). ``valid_loss`` and ``valid_acc`` are left out if the weights train
+        on the valid part.
         """
         start = time.perf_counter()
         self._begin_epoch()
@@ -156,19 +168,12 @@ class WeightSharing(SearchMethod):
         entropy = self.architecture.entropy()
         if entropy is not None:
             metrics["entropy"] = float(entropy)
-        uncharged = -time.perf_counter()
+        trained = time.perf_counter()
         before = self.scoring.evaluate(self.architecture.sample)
-        if self.settings.genotype == "best":
-            uncharged = 0.0  # the search chooses by this evaluation, so it pays for it
-        else:
-            uncharged += time.perf_counter()
-        candidates = self.architecture.candidates(self.settings.select_cells, self.streams.torch("cells", self.epoch))
-        if candidates is not None:
-            self._incumbent, metrics["selected_acc"] = self._best(candidates)
-        elif self.settings.genotype == "last" or before[1] > self._best_valid:
-            self._best_valid = before[1]
-            self._incumbent = self.architecture.cell()
-        seconds = time.perf_counter() - start - uncharged
+        # With genotype=best the search chooses by this evaluation, so it pays for it.
+        free = 0.0 if self.settings.genotype == "best" else time.perf_counter() - trained
+        metrics |= self._choose(valid_acc=before[1])
+        seconds = time.perf_counter() - start - free
         after = self.scoring.evaluate_cell(self.incumbent())
         if self.held_out:
             metrics |= {"valid_loss": before[0], "valid_acc": before[1]}
@@ -177,79 +182,29 @@ class WeightSharing(SearchMethod):
         self.epoch += 1
         return StepInfo(seconds, metrics)
 
-    @property
-    def _batches_per_epoch(self) -> int:
-        return math.ceil(len(self.train) / self.settings.batch_size)
-
-    def _begin_epoch(self) -> None:
-        evaluation = math.ceil(len(self.valid) / self.settings.valid_batch_size)
-        # A weights step and an architecture step a batch; the second-order step asks four times.
-        samples = self._batches_per_epoch * (5 if self.settings.unrolled else 2) + evaluation
-        generator = self.streams.torch("architecture samples", self.epoch)
-        self.architecture.begin_epoch(self.epoch, samples, generator, self.device)
-
-    def _best(self, cells: list[Cell]) -> tuple[Cell, float]:
-        if self.settings.select_on == "whole":
-            scores = [accuracy / 100 for _, accuracy in self.scoring.evaluate_cells(cells)]
-        else:
-            scores = self.scoring.on_one_batch_each(self.streams.torch("selection", self.epoch))(cells)
-        best = max(range(len(cells)), key=scores.__getitem__)
-        return cells[best], 100 * scores[best]
-
-    def _score_for_learning(self) -> Score:
-        return self.scoring.on_one_batch_each(self.streams.torch("controller batches", self.epoch))
-
-    def incumbent(self) -> Cell:
-        """Return the cell chosen after the last epoch."""
-        assert self._incumbent is not None, "no epoch was trained yet"
-        return self._incumbent
-
     def train_epoch(self) -> Tensor:
-        """Train for one epoch without waiting for the device; return the sums of the loss and of the hits (2,)."""
-        settings = self.settings
+        """Train for one epoch; return the sums of the loss and of the correct predictions (2,).
+
+        Never waits for the device, except where sampling an architecture does.
+        """
+        architecture_first = self.settings.order == "architecture_first"
         self._set_lr()
         self.supernet.train()
         totals = torch.zeros(2, device=self.device)
-        batches = self._batches(self.train, "weights batches")
-        if self.arch_optimizer is None:
-            for batch in batches:
-                totals += self._weights_step(*batch)
-            return totals
-        arch_batches = self._batches(self.arch, "architecture batches", like=len(self.train))
-        learns = self.epoch >= settings.arch_warmup_epochs
-        for batch, arch_batch in zip(batches, arch_batches, strict=True):
-            if learns and settings.order == "architecture_first":
+        for batch, arch_batch in self._batch_pairs():
+            if arch_batch is not None and architecture_first:
                 self._architecture_step(arch_batch, batch)
-            totals += self._weights_step(*batch)
-            if learns and settings.order == "weights_first":
+            totals += self._weights_step(batch)
+            if arch_batch is not None and not architecture_first:
                 self._architecture_step(arch_batch, batch)
         return totals
 
-    def _set_lr(self) -> None:
-        s = self.settings
-        turn = self.epoch / (s.lr_epochs or s.epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = s.lr_min + 0.5 * (s.lr - s.lr_min) * (1 + math.cos(math.pi * turn))
-
-    def _batches(self, part: Images, purpose: str, like: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield augmented batches of shuffled passes over a part, as many images as ``like`` (default: one pass)."""
-        n = len(part) if like is None else like
-        generator = self.streams.torch(purpose, self.epoch)
-        passes = [torch.randperm(len(part), generator=generator) for _ in range(math.ceil(n / len(part)))]
-        order = torch.cat(passes).narrow(0, 0, n).to(self.device)
-        choices = self.augment.draw(n, generator).to(self.device)
-        for at in range(0, n, self.settings.batch_size):
-            size = min(self.settings.batch_size, n - at)
-            which = order.narrow(0, at, size)
-            pixels, labels = part.pixels.index_select(0, which), part.labels.index_select(0, which)
-            yield self.augment(pixels, choices.narrow(0, at, size)), labels
-
-    def _loss(self, batch: tuple[Tensor, Tensor], weights: EdgeWeights) -> Tensor:
-        return F.cross_entropy(self.supernet(batch[0], *weights), batch[1])
-
-    def _weights_step(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _weights_step(self, batch: Batch) -> Tensor:
+        """Do one step of SGD on the weights; return the sums of the loss and of the correct predictions (2,)."""
+        images, labels = batch
         self.optimizer.zero_grad(set_to_none=False)
         self.architecture.zero_grad()
+        # The architecture's gradient is needed only if it counts in the clipping norm.
         with torch.set_grad_enabled(self.settings.clip_architecture):
             weights = self.architecture.sample()
         logits = self.supernet(images, *weights)
@@ -261,20 +216,12 @@ class WeightSharing(SearchMethod):
         self.optimizer.step()
         return torch.stack([loss.detach() * len(labels), (logits.detach().argmax(1) == labels).sum()])
 
-    def _architecture_step(self, batch: tuple[Tensor, Tensor], train_batch: tuple[Tensor, Tensor]) -> None:
+    def _architecture_step(self, batch: Batch, train_batch: Batch) -> None:
+        """Do one step of the architecture optimiser on ``batch``; the second order also needs the weights' batch."""
         assert self.arch_optimizer is not None
         self.architecture.zero_grad()
-        parameters = list(self.architecture.parameters())
         if self.settings.unrolled:
-            gradients = unrolled_gradient(
-                lambda: self._loss(train_batch, self.architecture.sample()),
-                lambda: self._loss(batch, self.architecture.architecture_sample()),
-                list(self.supernet.parameters()),
-                parameters,
-                self.optimizer,
-            )
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
+            self._unrolled_backward(batch, train_batch)
         else:
             self.supernet.requires_grad_(False)
             self._loss(batch, self.architecture.architecture_sample()).backward()  # type: ignore[no-untyped-call]
@@ -282,12 +229,96 @@ class WeightSharing(SearchMethod):
         if self.settings.arch_entropy_weight:
             p = self.architecture.probabilities()
             assert p is not None
-            # The distance (KL) of the edges' distributions to the uniform one, up to a constant.
+            # The KL divergence of the edges' distributions from the uniform one, up to a constant.
             (-self.settings.arch_entropy_weight * torch.special.entr(p).sum()).backward()
         self.arch_optimizer.step()
 
+    def _unrolled_backward(self, batch: Batch, train_batch: Batch) -> None:
+        parameters = list(self.architecture.parameters())
+        gradients = unrolled_gradient(
+            lambda: self._loss(train_batch, self.architecture.sample()),
+            lambda: self._loss(batch, self.architecture.architecture_sample()),
+            list(self.supernet.parameters()),
+            parameters,
+            self.optimizer,
+        )
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+
+    def _loss(self, batch: Batch, weights: EdgeWeights) -> Tensor:
+        return F.cross_entropy(self.supernet(batch[0], *weights), batch[1])
+
+    def _choose(self, *, valid_acc: float) -> dict[str, float]:
+        """Set the incumbent after an epoch and return what the choice observed.
+
+        Args:
+            valid_acc: The supernet's accuracy on the valid part, by which ``genotype=best`` chooses the epoch.
+        """
+        candidates = self.architecture.candidates(self.settings.select_cells, self.streams.torch("cells", self.epoch))
+        if candidates is not None:
+            self._incumbent, selected_acc = self._best(candidates)
+            return {"selected_acc": selected_acc}
+        if self.settings.genotype == "last" or valid_acc > self._best_valid:
+            self._best_valid = valid_acc
+            self._incumbent = self.architecture.cell()
+        return {}
+
+    def _best(self, cells: list[Cell]) -> tuple[Cell, float]:
+        """Return the cell with the best shared-weight accuracy, and that accuracy in percent."""
+        if self.settings.select_on == "whole":
+            scores = [accuracy / 100 for _, accuracy in self.scoring.evaluate_cells(cells)]
+        else:
+            scores = self.scoring.on_one_batch_each(self.streams.torch("selection", self.epoch))(cells)
+        best = max(range(len(cells)), key=scores.__getitem__)
+        return cells[best], 100 * scores[best]
+
+    @property
+    def _batches_per_epoch(self) -> int:
+        return math.ceil(len(self.train) / self.settings.batch_size)
+
+    def _begin_epoch(self) -> None:
+        evaluation = math.ceil(len(self.valid) / self.settings.valid_batch_size)
+        # One sample for the weights step and one for the architecture step of each batch; the second order takes four.
+        samples = self._batches_per_epoch * (5 if self.settings.unrolled else 2) + evaluation
+        generator = self.streams.torch("architecture samples", self.epoch)
+        self.architecture.begin_epoch(self.epoch, samples, generator, self.device)
+
+    def _score_for_learning(self) -> Score:
+        return self.scoring.on_one_batch_each(self.streams.torch("controller batches", self.epoch))
+
+    def _set_lr(self) -> None:
+        s = self.settings
+        turn = self.epoch / (s.lr_epochs or s.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = s.lr_min + 0.5 * (s.lr - s.lr_min) * (1 + math.cos(math.pi * turn))
+
+    def _batch_pairs(self) -> Iterator[tuple[Batch, Batch | None]]:
+        """Yield the batches of the two steps of an iteration; None where the architecture takes no step."""
+        batches = self._batches(self.train, "weights batches")
+        if self.arch_optimizer is None or self.epoch < self.settings.arch_warmup_epochs:
+            return zip(batches, repeat(None), strict=False)
+        return zip(batches, self._batches(self.arch, "architecture batches", like=len(self.train)), strict=True)
+
+    def _batches(self, part: Images, purpose: str, like: int | None = None) -> Iterator[Batch]:
+        """Yield augmented batches from shuffled passes over a part, ``like`` images in all (default: one pass)."""
+        n = len(part) if like is None else like
+        generator = self.streams.torch(purpose, self.epoch)
+        passes = [torch.randperm(len(part), generator=generator) for _ in range(math.ceil(n / len(part)))]
+        order = torch.cat(passes).narrow(0, 0, n).to(self.device)
+        choices = self.augment.draw(n, generator).to(self.device)
+        for at in range(0, n, self.settings.batch_size):
+            size = min(self.settings.batch_size, n - at)
+            which = order.narrow(0, at, size)
+            pixels, labels = part.pixels.index_select(0, which), part.labels.index_select(0, which)
+            yield self.augment(pixels, choices.narrow(0, at, size)), labels
+
+    def incumbent(self) -> Cell:
+        """Return the cell chosen after the latest epoch."""
+        assert self._incumbent is not None, "no epoch was trained yet"
+        return self._incumbent
+
     def state_dict(self) -> dict[str, Any]:
-        """Return weights, architecture, both optimisers and the choice so far; random numbers need no state."""
+        """Return weights, architecture, both optimisers and the current choice; random numbers need no state."""
         return {
             "epoch": self.epoch,
             "supernet": self.supernet.state_dict(),
@@ -299,7 +330,7 @@ class WeightSharing(SearchMethod):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on after the epoch that the state was taken at."""
+        """Continue after the epoch at which the state was taken."""
         self.epoch = state["epoch"]
         self.supernet.load_state_dict(state["supernet"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -323,7 +354,7 @@ class WeightSharing(SearchMethod):
 
 
 def _subset(part: Images, limit: int | None) -> Images:
-    """A random subset of a part, the same one for every seed of a search."""
+    """Return a random subset of a part, the same for every seed."""
     if limit is None or limit >= len(part):
         return part
     return part.subset(torch.randperm(len(part), generator=Streams(0).torch("image subset"))[:limit])

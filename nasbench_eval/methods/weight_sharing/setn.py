@@ -1,7 +1,11 @@
-"""SETN (Dong & Yang, ICCV 2019): weights train on uniform cells, the architecture on the mixture.
+"""SETN (Dong & Yang, ICCV 2019): the weights train on uniform cells, the architecture on the mixture.
 
-After an epoch the most probable cells are scored with the shared weights; the best of them is the choice. As
-NAS-Bench-201's ``SETN.py`` does it.
+The algorithm, as NAS-Bench-201's ``SETN.py`` runs it, and the code below:
+
+1. Each weights step trains one cell drawn uniformly: :meth:`Setn.sample`.
+2. Each architecture step descends the valid loss of the mixture of all operations: :meth:`Setn.architecture_sample`.
+3. After the epoch take the ``select_cells`` most probable cells: :meth:`Setn.candidates`.
+4. Score them with the shared weights on the valid part and keep the best: ``WeightSharing._best``.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from nasbench_eval.methods.weight_sharing.rs_ws import UniformCells
 
 @final
 class Setn(ArchParameters):
-    """The weights train on cells drawn uniformly, the architecture on the mixture; the most probable cells compete."""
+    """The weights train on uniform cells, the architecture on the mixture; the most probable cells are candidates."""
 
     def __init__(self, distribution: Distribution) -> None:
         super().__init__(distribution.ops, distribution)
@@ -25,7 +29,7 @@ class Setn(ArchParameters):
         self._uniform = UniformCells(distribution.ops)
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
-        """Draw the epoch's cells."""
+        """Draw the cells of the epoch."""
         self._uniform.draw(samples, generator, device)
 
     def sample(self) -> EdgeWeights:
@@ -33,7 +37,7 @@ class Setn(ArchParameters):
         return self._uniform.next()
 
     def architecture_sample(self) -> EdgeWeights:
-        """Return the probabilities."""
+        """Return the probabilities as edge weights."""
         return self._mixture(self._learned.probabilities())
 
     def candidates(self, n: int, generator: torch.Generator) -> list[Cell]:

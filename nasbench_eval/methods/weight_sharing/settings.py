@@ -1,4 +1,4 @@
-"""Every choice of a weight-sharing search; a preset gives each its published value."""
+"""The settings of the weight-sharing searches; a preset gives each its published value."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ CANDIDATES = {"parametrisation": ("uniform", "setn", "controller")}
 
 @dataclass(frozen=True, kw_only=True)
 class WeightSharingSettings:
-    """Every choice of a weight-sharing search; a preset gives each its published value."""
+    """The settings of a weight-sharing search."""
 
     epochs: int = setting("epochs of the search", at_least=1, reduces=True)
-    batch_size: int = setting("images of a batch", at_least=2)
-    lr: float = setting("learning rate of the weights at the start", at_least=0)
-    lr_min: float = setting("learning rate of the weights at the end of the cosine", at_least=0)
+    batch_size: int = setting("images per batch", at_least=2)
+    lr: float = setting("initial learning rate of the weights", at_least=0)
+    lr_min: float = setting("learning rate of the weights at the end of the cosine schedule", at_least=0)
     lr_epochs: int | None = setting(
-        "epochs over which the cosine falls to lr_min, and after which it rises again; none: those of the search",
+        "epochs in which the cosine falls to lr_min, after which it rises again; none: the epochs of the search",
         at_least=1,
         default=None,
     )
     weight_decay: float = setting("weight decay of the weights", at_least=0)
-    momentum: float = setting("momentum of the weights' SGD", at_least=0, default=0.9)
-    nesterov: bool = setting("whether the weights' SGD uses Nesterov momentum")
-    clip: float | None = setting("largest norm of a gradient; none: no clipping", at_least=0, default=5.0)
+    momentum: float = setting("momentum of the SGD of the weights", at_least=0, default=0.9)
+    nesterov: bool = setting("whether the SGD of the weights uses Nesterov momentum")
+    clip: float | None = setting(
+        "largest gradient norm in the weights step; none: no clipping", at_least=0, default=5.0
+    )
     clip_architecture: bool = setting(
-        "whether the weights step's clipping norm includes the architecture's gradient", default=False
+        "whether the clipping norm of the weights step includes the gradient of the architecture", default=False
     )
 
     parametrisation: str = setting(
@@ -43,44 +45,46 @@ class WeightSharingSettings:
         choices=tuple(OBJECTIVES),
     )
     erm_images: str = setting(
-        "erm: training_set, all of the official one (of CIFAR-10: train and valid), or train, which holds valid out",
+        "erm: training_set, the whole official training set (CIFAR-10: train and valid); train: valid is held out",
         choices=("train", "training_set"),
         default="train",
         only_with={"objective": ("erm",)},
     )
     order: str = setting(
-        "which step an iteration takes first", choices=("weights_first", "architecture_first"), default="weights_first"
+        "which step of an iteration comes first",
+        choices=("weights_first", "architecture_first"),
+        default="weights_first",
     )
     unrolled: bool = setting(
-        "whether the architecture's gradient goes through one step of the weights (DARTS, second order)", default=False
+        "whether the architecture gradient is taken through one step of the weights (second-order DARTS)", default=False
     )
 
     arch_optimizer: str = setting(
-        "what moves the architecture parameters: adam, eg (exponentiated gradient), experts (XNAS: eg that drops "
-        "operations that can no longer win), reinforce (the controller's own phase after each epoch), or none",
+        "optimiser of the architecture parameters: adam, eg (exponentiated gradient), experts (XNAS: eg that drops "
+        "operations that can no longer win), reinforce (the controller learns after each epoch), or none",
         choices=tuple(OPTIMIZERS),
     )
     arch_lr: float | None = setting(
-        "learning rate of the architecture parameters; none (experts): sqrt(2 ln N / (T L^2)), optimal for N "
-        "operations, T architecture steps and the reward bound L",
+        "learning rate of the architecture parameters; none (experts only): sqrt(2 ln N / (T L^2)), the optimum for N "
+        "operations, T architecture steps and reward bound L",
         at_least=0,
         default=3e-4,
         only_with={"arch_optimizer": ("adam", "eg", "experts", "reinforce")},
     )
     arch_beta1: float = setting(
-        "Adam's first beta for the architecture",
+        "first beta of Adam for the architecture",
         at_least=0,
         default=0.5,
         only_with={"arch_optimizer": ("adam", "reinforce")},
     )
     arch_beta2: float = setting(
-        "Adam's second beta for the architecture",
+        "second beta of Adam for the architecture",
         at_least=0,
         default=0.999,
         only_with={"arch_optimizer": ("adam", "reinforce")},
     )
     arch_eps: float = setting(
-        "Adam's epsilon for the architecture",
+        "epsilon of Adam for the architecture",
         at_least=0,
         default=1e-8,
         only_with={"arch_optimizer": ("adam", "reinforce")},
@@ -92,18 +96,18 @@ class WeightSharingSettings:
         only_with={"arch_optimizer": ("adam",)},
     )
     arch_entropy_weight: float = setting(
-        "weight of the distance (KL) to the uniform distribution, added to the architecture's loss (eg)",
+        "weight of the KL divergence from the uniform distribution in the architecture's loss",
         at_least=0,
         default=0.0,
         only_with={"arch_optimizer": ("adam", "eg", "experts")},
     )
     arch_normalise_first: bool = setting(
-        "eg: normalise, then clamp at 1e-5, instead of the reverse",
+        "eg: clamp at 1e-5 after normalising instead of before",
         default=False,
         only_with={"arch_optimizer": ("eg",)},
     )
     reward_bound: float = setting(
-        "experts: L, to which an operation's reward, minus its gradient, is clipped",
+        "experts: bound L to which the reward of an operation, its negative gradient, is clipped",
         at_least=1e-6,
         default=1.0,
         later=True,
@@ -113,79 +117,83 @@ class WeightSharingSettings:
 
     tau_max: float = setting("Gumbel temperature in the first epoch", at_least=0, default=10.0, only_with=GUMBEL)
     tau_min: float = setting(
-        "Gumbel temperature in the last epoch; linear between", at_least=0, default=0.1, only_with=GUMBEL
+        "Gumbel temperature in the last epoch; linear in between", at_least=0, default=0.1, only_with=GUMBEL
     )
     other_weights: bool = setting(
-        "Gumbel: add the weights of operations not sampled, zero in value but not in gradient",
+        "Gumbel: add the weights of the operations not sampled, which are zero in value but not in gradient",
         default=False,
         only_with=GUMBEL,
     )
     controller_steps: int = setting(
-        "controller: its updates after each epoch", at_least=1, default=50, reduces=True, only_with=CONTROLLER
+        "controller: updates after each epoch", at_least=1, default=50, reduces=True, only_with=CONTROLLER
     )
     controller_samples: int = setting(
-        "controller: cells scored for one update", at_least=1, default=20, only_with=CONTROLLER
+        "controller: cells scored per update", at_least=1, default=20, only_with=CONTROLLER
     )
     controller_entropy: float = setting(
         "controller: weight of the entropy in the reward", at_least=0, default=1e-4, only_with=CONTROLLER
     )
     controller_decay: float = setting(
-        "controller: decay of the reward's moving average", at_least=0, default=0.99, only_with=CONTROLLER
+        "controller: decay of the moving average of the reward", at_least=0, default=0.99, only_with=CONTROLLER
     )
 
     genotype: str = setting(
-        "last: the cell of the last epoch; best: of the epoch with the best supernet validation accuracy",
+        "last: the cell of the last epoch; best: that of the epoch with the best supernet validation accuracy",
         choices=("last", "best"),
         default="last",
     )
     select_cells: int = setting(
-        "how many candidate cells are scored with the shared weights after each epoch (uniform, setn, controller)",
+        "candidate cells scored with the shared weights after each epoch (uniform, setn, controller)",
         at_least=1,
         default=100,
         reduces=True,
         only_with=CANDIDATES,
     )
     select_on: str = setting(
-        "one_batch: each candidate on another validation batch, as published; whole: each on all of the valid part",
+        "one_batch: each candidate on a different validation batch, as published; whole: each on the whole valid part",
         choices=("one_batch", "whole"),
         default="one_batch",
         only_with=CANDIDATES,
     )
 
-    channels: int = setting("channels C of the supernet's first stage", at_least=1, default=16, reduces=True)
-    cells: int = setting("cells N of a stage", at_least=1, default=5, reduces=True)
+    channels: int = setting("channels C of the first stage of the supernet", at_least=1, default=16, reduces=True)
+    cells: int = setting("cells N per stage", at_least=1, default=5, reduces=True)
     track_running_stats: bool = setting(
-        "whether the search cell's BatchNorm keeps running statistics and evaluates with them", default=True
+        "whether BatchNorm in the cells keeps running statistics and evaluates with them", default=True
     )
     partial_channels: int = setting(
-        "K: one K-th of the channels goes through the operations, the rest passes by (PC-DARTS); 1: all",
+        "K: only one in K channels goes through the operations, the others bypass them (PC-DARTS); 1: all channels",
         at_least=1,
         default=1,
     )
-    edge_normalisation: bool = setting("whether each node's incoming edges have weights too (PC-DARTS)", default=False)
-    valid_batch_size: int = setting("images of a validation batch", at_least=1, default=512)
+    edge_normalisation: bool = setting("whether the edges that enter a node have weights too (PC-DARTS)", default=False)
+    valid_batch_size: int = setting("images per validation batch", at_least=1, default=512)
     train_images: int | None = setting(
-        "use only so many images of the train part", at_least=2, default=None, reduces=True
+        "use only this many images of the train part", at_least=2, default=None, reduces=True
     )
     valid_images: int | None = setting(
-        "use only so many images of the valid part", at_least=2, default=None, reduces=True
+        "use only this many images of the valid part", at_least=2, default=None, reduces=True
     )
 
     def __post_init__(self) -> None:
         fits = PARAMETRISATIONS[self.parametrisation].optimizers
         if self.arch_optimizer not in fits:
             raise UsageError(
-                f"arch_optimizer {self.arch_optimizer} does not fit parametrisation {self.parametrisation}: "
-                f"it goes with {' or '.join(fits)}"
+                f"arch_optimizer {self.arch_optimizer} cannot train parametrisation {self.parametrisation}: "
+                f"use {' or '.join(fits)}"
             )
         if self.arch_lr is None and self.arch_optimizer != "experts":
-            raise UsageError(f"arch_optimizer {self.arch_optimizer} needs a number for arch_lr; none is for experts")
+            raise UsageError(
+                f"arch_optimizer {self.arch_optimizer} needs a number for arch_lr; only experts takes none"
+            )
         if self.arch_warmup_epochs >= self.epochs:
             raise UsageError(
-                f"arch_warmup_epochs ({self.arch_warmup_epochs}) has to be smaller than epochs ({self.epochs}): "
-                "the architecture would never move"
+                f"arch_warmup_epochs ({self.arch_warmup_epochs}) must be smaller than epochs ({self.epochs}): "
+                "otherwise the architecture never moves"
             )
         if self.channels % self.partial_channels:
-            raise UsageError(f"channels ({self.channels}) is no multiple of partial_channels ({self.partial_channels})")
+            raise UsageError(
+                f"channels ({self.channels}) must be a multiple of partial_channels ({self.partial_channels})"
+            )
         if self.unrolled and OPTIMIZERS[self.arch_optimizer] is None:
-            raise UsageError(f"unrolled needs an architecture gradient, which {self.parametrisation} does not have")
+            raise UsageError(f"unrolled needs an architecture step, but {self.parametrisation} has none")

@@ -1,8 +1,8 @@
-"""Every weight-sharing preset finds the operations planted in a problem whose answer is known, and a real net does.
+"""Every weight-sharing preset finds planted operations: in a function of the edge weights, and in a real cell.
 
-The first problem replaces the supernet by a function of the edge weights that has its best cell planted in it: so
-distribution, optimiser, sampling and selection are tested on their own. In the second a real cell is trained on images
-that one operation alone can tell apart. ``test_tabular.py`` plants the best cell of a table.
+The first problem replaces the supernet by a function of the edge weights with a planted best cell, which tests
+distribution, optimiser, sampling and selection alone. The second trains a real cell on images that only one operation
+can tell apart. ``tabular/test_base.py`` does the same for tabular methods.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PARAMETRISATION = {name: load_preset(name).settings["parametrisation"] for name 
 
 
 def data(train: Images, valid: Images) -> ImageData:
-    """Two classes, and pixels of 0 and 255 become -1 and 1; nothing else is done to the images."""
+    """Two classes; pixels 0 and 255 are normalised to -1 and 1, without augmentation."""
     half = (0.5,) * 3
     return ImageData("made up", 2, train, valid, valid, half, half, pad=0, flip=False, split="made up")
 
@@ -50,22 +50,22 @@ QUICK: dict[str, dict[str, Any]] = {
     "controller": {"epochs": 1, "controller_steps": 5, "controller_samples": 5, "select_cells": 50},
     "uniform": {"epochs": 1},
 }
-"""The published schedules take thousands of steps at a low rate; here the answer must show in a hundred."""
+"""The published schedules take thousands of steps at a low learning rate; here a hundred must be enough."""
 BY_LOT = ("uniform", "controller")
-"""These choose among cells drawn at random: they find all six operations with luck only, but one."""
+"""These choose among random cells, which rarely match on all six edges, so the operation is planted on one edge."""
 
 
 class Planted(nn.Module):
-    """Logits that rise with the weight that planted operations have on their edges, or (``shun``) fall with it.
+    """Logits that rise with the weights of the planted operations on their edges, or with ``shun`` fall.
 
-    As in the supernet an operation counts only where it is active, ``none`` never does, an offset is added to its
-    edge, of which a network's normalisation leaves little, and a factor scales it. The one shared weight scales all.
+    As in the supernet, an operation counts only if it is active and ``none`` never does; an offset is added to its edge
+    (damped, as normalisation does in a network) and an edge weight scales it. The only shared weight scales the logits.
     """
 
     def __init__(self, cell: Cell, edges: list[int], *, shun: bool) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.ones(()))
-        # An edge's value is 1 with the planted operation and 0 with any other; `none` leaves what there is.
+        # The value of an edge is 1 with the planted operation and 0 with any other; `none` leaves the base value.
         self.score, self.base = torch.zeros(N_EDGES, N_OPS), torch.zeros(N_EDGES)
         for edge in edges:
             self.score[edge, cell.ops[edge]] = 1.0
@@ -98,13 +98,13 @@ class Planted(nn.Module):
 
 
 def thresholds() -> Images:
-    """64 images of the one class, of mean pixels from -1 to 1: the share below a value is an accuracy."""
+    """64 images of one class with mean pixels from -1 to 1: the fraction below a value is an accuracy."""
     levels = torch.linspace(0, 255, 64).round().to(torch.uint8)
     return Images(levels.view(-1, 1, 1, 1).expand(-1, 3, 4, 4).clone(), torch.zeros(64, dtype=torch.int64))
 
 
 def searched(name: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, shun: bool) -> tuple[Cell, Cell, list[int]]:
-    """Return the cell found, the cell planted, and the edges it is planted on."""
+    """Return the found cell, the planted cell, and the edges on which it is planted."""
     zero_op = load_preset(name).settings["zero_op"]
     generator = Streams(seed).torch("planted")
     planted = Cell(tuple(torch.randint(0 if zero_op else 1, N_OPS, (N_EDGES,), generator=generator).tolist()))
@@ -127,7 +127,7 @@ def test_the_planted_operations_are_found(name: str, seed: int, monkeypatch: pyt
 
 @pytest.mark.parametrize("name", WEIGHT_SHARING)
 def test_planted_operations_that_only_harm_are_avoided(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same problem with its sign turned: what is found above is found because it pays."""
+    """The same problem with the sign flipped: the operations above are found because they help."""
     found, planted, edges = searched(name, 2, monkeypatch, shun=True)
     assert all(found.ops[edge] != planted.ops[edge] for edge in edges)
 
@@ -136,7 +136,7 @@ def test_planted_operations_that_only_harm_are_avoided(name: str, monkeypatch: p
 
 
 class OneEdge(nn.Module):
-    """A supernet of one cell of which one edge is open, between a stem and a head that see no two pixels at once."""
+    """A supernet of one cell with one open edge, between a stem and a head that see each pixel on its own."""
 
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
@@ -165,16 +165,16 @@ WIDTH, OPEN = 8, 3  # edge 3 leads from the cell's input to its output
 
 
 def stripes(n: int, purpose: str) -> Images:
-    """Stripes that lie (class 0) or stand (class 1), four pixels a period, shifted at random, one pixel in ten wrong.
+    """Horizontal (class 0) or vertical (class 1) stripes of period 4, randomly shifted, with one pixel in ten flipped.
 
-    Either class has the same pixels, and the same means over squares: only a kernel that weighs its pixels
-    differently sees how they lie.
+    Both classes have the same pixels and the same means over squares, so only a kernel with different weights per pixel
+    can tell them apart.
     """
     generator = Streams(0).torch(purpose)
     at = torch.arange(8) + torch.randint(4, (n, 1), generator=generator)
-    lying = (at % 4 < 2).unsqueeze(2).expand(n, 8, 8)
+    horizontal = (at % 4 < 2).unsqueeze(2).expand(n, 8, 8)
     labels = torch.arange(n) % 2
-    bright = torch.where(labels.view(-1, 1, 1) == 0, lying, lying.mT)
+    bright = torch.where(labels.view(-1, 1, 1) == 0, horizontal, horizontal.mT)
     bright = bright ^ (torch.rand(n, 8, 8, generator=generator) < 0.1)
     return Images((bright * 255).to(torch.uint8).unsqueeze(1).expand(n, 3, 8, 8).clone(), labels)
 

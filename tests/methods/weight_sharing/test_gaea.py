@@ -1,0 +1,79 @@
+"""GAEA: exponentiated gradient against hand-computed numbers, and the images of ERM."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from weight_sharing import digits, make
+
+from nasbench_eval.methods.weight_sharing.gaea import ExponentiatedGradient
+
+
+def test_exponentiated_gradient_takes_the_hand_computed_step() -> None:
+    theta = torch.tensor([[0.5, 0.3, 0.2]], requires_grad=True)
+    theta.grad = torch.tensor([[1.0, 0.0, -1.0]])
+    ExponentiatedGradient([theta], lr=0.1).step()
+    # 0.5 e^-0.1, 0.3, 0.2 e^0.1 divided by their sum.
+    raw = [0.5 * math.exp(-0.1), 0.3, 0.2 * math.exp(0.1)]
+    assert theta.tolist()[0] == pytest.approx([value / sum(raw) for value in raw], rel=1e-6)
+
+
+def test_exponentiated_gradient_clamps_before_or_after_normalising() -> None:
+    for first, expected in (
+        # exp(-200) vanishes: clamped to 0.1, then divided by 0.5 + 0.1.
+        (False, [0.5 / 0.6, 0.1 / 0.6]),
+        # normalised to (1, 0), then clamped: the row no longer sums to one, as in the released GDAS code.
+        (True, [1.0, 0.1]),
+    ):
+        theta = torch.tensor([[0.5, 0.5]], requires_grad=True)
+        theta.grad = torch.tensor([[0.0, 200.0]])
+        ExponentiatedGradient([theta], lr=1.0, floor=0.1, normalise_first=first).step()
+        assert theta.tolist()[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_exponentiated_gradient_follows_the_closed_form_on_a_linear_loss() -> None:
+    """On <c, theta> the t-th iterate is softmax(log theta_0 - lr * t * c)."""
+    cost = torch.tensor([[0.3, -0.2, 0.1, 0.9], [1.0, 1.0, 0.0, 0.5]])
+    theta = torch.full((2, 4), 0.25, requires_grad=True)
+    optimizer = ExponentiatedGradient([theta], lr=0.2)
+    for _ in range(30):
+        optimizer.zero_grad()
+        (cost * theta).sum().backward()
+        optimizer.step()
+    expected = torch.softmax(-0.2 * 30 * cost, -1)
+    assert torch.allclose(theta.detach(), expected, atol=1e-6)
+    assert theta.argmax(-1).tolist() == [1, 2]
+
+
+def test_exponentiated_gradient_leaves_parameters_without_gradient_alone() -> None:
+    theta = torch.full((1, 2), 0.5, requires_grad=True)
+    ExponentiatedGradient([theta], lr=0.1).step()
+    assert theta.tolist() == [[0.5, 0.5]]
+    with pytest.raises(ValueError, match="positive"):
+        ExponentiatedGradient([theta], lr=0.0)
+
+
+def test_exponentiated_gradient_is_what_gaea_uses() -> None:
+    assert isinstance(make("gaea_darts").arch_optimizer, ExponentiatedGradient)
+    assert isinstance(make("darts").arch_optimizer, torch.optim.Adam)
+
+
+def test_erm_uses_the_same_images_for_both_steps_and_bilevel_does_not() -> None:
+    erm, bilevel = make("gaea_darts"), make("gaea_darts_bilevel")
+    assert erm.arch is erm.train
+    assert bilevel.arch is bilevel.valid
+    assert "same 24 images" in erm.facts["split"]
+    assert "weights on 24 train images, architecture on 20 valid images" in bilevel.facts["split"]
+
+
+def test_erm_trains_on_the_whole_training_set_of_cifar10_only() -> None:
+    as_cifar = dataclasses.replace(digits(), name="cifar10")
+    method = make("gaea_darts", images=as_cifar)
+    assert len(method.train) == 24 + 20
+    assert not method.held_out
+    metrics = method.step().metrics
+    assert "valid_acc" not in metrics
+    assert len(make("gaea_darts", images=as_cifar, erm_images="train").train) == 24

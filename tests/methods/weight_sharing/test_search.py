@@ -1,0 +1,106 @@
+"""The loop of all weight-sharing searches: every setting matters, and an epoch equals one written out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from plain import PlainSupernet
+from plain_copy import copy_into_plain, pairs
+from weight_sharing import make, shown
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("darts", {"zero_op": False}),
+        ("darts", {"track_running_stats": False}),
+        ("darts", {"order": "architecture_first"}),
+        ("darts", {"clip": 0.1}),
+        ("darts", {"clip": 0.1, "clip_architecture": False}),
+        ("darts", {"nesterov": False}),
+        ("darts", {"lr_epochs": 2}),
+        ("darts", {"channels": 8}),
+        ("darts", {"cells": 2}),
+        ("darts", {"objective": "erm"}),
+        ("darts", {"arch_warmup_epochs": 1}),
+        ("darts", {"partial_channels": 4}),
+        ("darts", {"edge_normalisation": True}),
+        ("gdas", {"other_weights": False}),
+        ("gdas", {"arch_lr": 0.1, "tau_max": 1.0}),
+        ("gaea_gdas", {"arch_lr": 1e4, "arch_normalise_first": False}),
+        ("gaea_darts", {"arch_entropy_weight": 1.0}),
+        ("xnas", {"reward_bound": 0.01}),
+        ("xnas", {"arch_lr": 0.5}),
+        ("rs_ws", {"track_running_stats": False, "select_cells": 32}),
+        ("rs_ws", {"select_on": "whole"}),
+    ],
+    ids=str,
+)
+def test_every_choice_changes_the_search(name: str, change: dict[str, Any]) -> None:
+    # Of two values, the last is the one under test; the first only makes its effect visible.
+    base = dict(list(change.items())[:-1])
+    epochs = 2 if change.keys() & {"lr_epochs", "select_on"} else 1
+    assert shown(name, epochs, **base) != shown(name, epochs, **change)
+
+
+def test_the_best_genotype_is_that_of_the_epoch_with_the_best_validation_accuracy() -> None:
+    last, best = shown("darts", 3), shown("darts", 3, genotype="best")
+    for (_, before), (_, after) in zip(last, best, strict=True):
+        assert {k: v for k, v in before.items() if "after" not in k} == {
+            k: v for k, v in after.items() if "after" not in k
+        }
+    epoch = max(range(3), key=lambda epoch: best[epoch][1]["valid_acc"])
+    assert best[-1][0] == last[epoch][0]
+
+
+@pytest.mark.parametrize("name", ["darts", "gaea_darts_bilevel", "darts_erm"])
+def test_an_epoch_equals_a_loop_written_out_with_the_plain_supernet(name: str) -> None:
+    """The whole optimisation, not only the network: two batches of weights and architecture steps in plain torch."""
+    sizes = {"train_images": 32, "valid_images": 32}
+    method = make(name, **sizes, weight_decay=0.05, clip=0.5)
+    s = method.settings
+    plain = PlainSupernet(s.channels, s.cells, 10, pooling=True)  # the reduction that digits use
+    copy_into_plain(method.supernet, plain)
+    parameter = next(iter(method.architecture.parameters())).detach().clone().requires_grad_()
+    sgd = torch.optim.SGD(plain.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay, nesterov=s.nesterov)
+    adam = torch.optim.Adam([parameter], s.arch_lr, (s.arch_beta1, s.arch_beta2), weight_decay=s.arch_weight_decay)
+
+    def weights() -> torch.Tensor:
+        values = parameter.softmax(-1) if s.parametrisation == "softmax" else parameter
+        return values if s.zero_op else F.pad(values, (1, 0))
+
+    def weights_step(images: torch.Tensor, labels: torch.Tensor) -> None:
+        plain.zero_grad()
+        parameter.grad = None
+        F.cross_entropy(plain(images, weights()), labels).backward()
+        clipped = [*plain.parameters(), *([parameter] if s.clip_architecture else [])]
+        torch.nn.utils.clip_grad_norm_(clipped, s.clip)
+        sgd.step()
+
+    def architecture_step(images: torch.Tensor, labels: torch.Tensor) -> None:
+        parameter.grad = None
+        F.cross_entropy(plain(images, weights()), labels).backward()
+        if s.arch_optimizer == "adam":
+            adam.step()
+        else:
+            with torch.no_grad():
+                moved = parameter * torch.exp(-s.arch_lr * parameter.grad)
+                parameter.copy_(moved / moved.sum(-1, keepdim=True))
+
+    batches = list(method._batches(method.train, "weights batches"))
+    arch = list(method._batches(method.arch, "architecture batches", like=len(method.train)))
+    method.step()
+    for (images, labels), (arch_images, arch_labels) in zip(batches, arch, strict=True):
+        steps = [(weights_step, images, labels), (architecture_step, arch_images, arch_labels)]
+        for step, x, y in steps if s.order == "weights_first" else reversed(steps):
+            step(x, y)
+    ours = next(iter(method.architecture.parameters())).detach()
+    start = make(name, **sizes).architecture
+    moved = (parameter - next(iter(start.parameters()))).abs().max()
+    assert (ours - parameter).abs().max() < 1e-3 * moved
+    for where, a, b, rows in pairs(method.supernet, plain):
+        if "num_batches" not in where:
+            assert torch.allclose(a if rows is None else a[rows], b, rtol=1e-3, atol=2e-4), where
