@@ -250,8 +250,8 @@ def test_our_own_runs_keep_their_names() -> None:
         ("broken:Mine", "broken cannot be imported: SyntaxError"),
         ("wanting:Mine", "wanting cannot be imported: No module named 'not_there'"),
         ("my_method:CrossEntropy --set batches=3", "did you mean 'batch'?"),
+        ("my_method:CrossEntropy --set batch=1", "batch must be at least 2"),
         ("my_method:CrossEntropy --truth none", "it cannot run with --truth none"),
-        ("my_method:CrossEntrpy", "my_method has no CrossEntrpy; its methods: CrossEntropy"),
     ],
 )
 def test_what_is_no_method_gets_one_clear_line(
