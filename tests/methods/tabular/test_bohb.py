@@ -39,7 +39,7 @@ def test_uncapped_bandwidths_are_no_density():
     assert list(density.levels) == [2] * 6
 
 
-def test_the_candidate_with_the_highest_ratio_is_chosen_and_densities_that_are_not_finite_count_as_in_hpbandster():
+def test_the_candidate_with_the_highest_ratio_is_chosen_and_infinite_densities_count_as_in_hpbandster():
     nan, inf = float("nan"), float("inf")
     assert choose(np.array([0.2, 0.4, 0.1]), np.array([0.1, 0.1, 0.1])) == 1
     assert choose(np.array([0.2, inf, 0.1]), np.array([0.1, 0.1, 0.1])) == 1

@@ -16,7 +16,7 @@ def generator(purpose: str = "test") -> torch.Generator:
     return Streams(5).torch(purpose)
 
 
-def test_uniform_trains_one_cell_a_batch_drawn_uniformly() -> None:
+def test_every_batch_trains_one_cell_drawn_uniformly() -> None:
     uniform = Uniform(NO_NONE)
     uniform.begin_epoch(0, 2000, generator(), CPU)
     total = torch.zeros(5)

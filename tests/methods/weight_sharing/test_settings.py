@@ -29,7 +29,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         ("drnas", {"arch_optimizer": "eg"}, "dirichlet: use adam"),
     ],
 )
-def test_settings_that_contradict_each_other(method: str, changes: dict[str, object], words: str) -> None:
+def test_the_message_says_why_settings_are_refused(method: str, changes: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         _ = RunSpec(method, "digits", 0, overrides=changes).settings
     assert words in str(caught.value)
