@@ -1,4 +1,4 @@
-"""Runs a second of random search and regularised evolution in the table, against a loop over ``nas_201_api``.
+"""Runs per second of tabular random search and regularised evolution, against a loop over ``nas_201_api``.
 
     python benchmarks/tabular.py [--cells 300] [--runs 500] [--api-runs 10] [--repeats 5]
 

@@ -5,7 +5,7 @@
 
 All ways train the same cells for the same steps of the same schedule: ``plain`` is ``StandaloneNet`` with torch's SGD,
 one network after the other; ``vmap`` is the same module, K networks of one cell at a time, by torch.func; ``grouped K``
-is ``GroupNet``. Seconds are those of the processor, one thread, the fastest of the repeats; cells an hour are those of
+is ``StackedNet``. Seconds are those of the processor, one thread, the fastest of the repeats; cells an hour are those of
 one core and the training alone, without evaluation.
 """
 
@@ -22,7 +22,7 @@ from nasbench_eval.cell import Cell
 from nasbench_eval.equivalence import normal_form
 from nasbench_eval.images import Augment
 from nasbench_eval.images.digits import placed_digits
-from nasbench_eval.networks.stacked import GroupNet
+from nasbench_eval.networks.stacked import StackedNet
 from nasbench_eval.networks.standalone import StandaloneNet
 from nasbench_eval.training.grouped import MOMENTUM, _descend, distinct_cells, groups_of
 from nasbench_eval.training.recipes import Schedule
@@ -150,7 +150,7 @@ def vmapped(cell: Cell, size: int) -> Step:
 
 
 def grouped(cells: Sequence[Cell]) -> Step:
-    net = GroupNet(
+    net = StackedNet(
         cells,
         SCHEDULE.channels,
         SCHEDULE.cells,

@@ -22,7 +22,7 @@ from nasbench_eval.networks.fused_cell_function import BN_EPS
 from nasbench_eval.networks.skeleton import STAGES
 
 
-class GroupNet:
+class StackedNet:
     """K networks of one cell each.
 
     Args:

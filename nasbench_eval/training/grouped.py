@@ -14,7 +14,7 @@ from torch import Tensor
 from nasbench_eval.cell import Cell
 from nasbench_eval.equivalence import convolutions, normal_form, representatives
 from nasbench_eval.images import Augment, ImageData, Images
-from nasbench_eval.networks.stacked import GroupNet
+from nasbench_eval.networks.stacked import StackedNet
 from nasbench_eval.training.recipes import Schedule
 from nasbench_eval.utils.rng import Streams
 
@@ -82,7 +82,7 @@ def train_group(cells: Sequence[Cell], data: ImageData, schedule: Schedule, tria
         outcomes, _ = train_group([*cells, *cells], data, schedule, trial)
         return outcomes[:1], time.process_time() - start
     size = len(cells)
-    net = GroupNet(
+    net = StackedNet(
         [normal_form(cell) for cell in cells],
         schedule.channels,
         schedule.cells,
@@ -132,7 +132,7 @@ def _rate(schedule: Schedule, done: float) -> float:
     return schedule.lr * (1 - done) / (1 - schedule.warmup)
 
 
-def _descend(net: GroupNet, velocity: Tensor, schedule: Schedule, rate: float) -> None:
+def _descend(net: StackedNet, velocity: Tensor, schedule: Schedule, rate: float) -> None:
     """Take one step of SGD with Nesterov momentum and weight decay on all parameters of all networks."""
     grad = net.flat_grad.add_(net.flat, alpha=schedule.weight_decay)
     velocity.mul_(MOMENTUM).add_(grad)
@@ -153,7 +153,7 @@ def _measure(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _evaluate(net: GroupNet, augment: Augment, images: Images) -> list[tuple[float, float]]:
+def _evaluate(net: StackedNet, augment: Augment, images: Images) -> list[tuple[float, float]]:
     """Return the accuracy in percent and the loss of each network."""
     hits, losses = torch.zeros(net.size), torch.zeros(net.size)
     for pixels, labels in zip(

@@ -21,7 +21,7 @@ CELL = Cell.random(GEN.numpy("cells", 0))
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize(
-    ("module", "network"), [(search, "Supernet"), (from_scratch, "StandaloneNet"), (grouped, "GroupNet")]
+    ("module", "network"), [(search, "Supernet"), (from_scratch, "StandaloneNet"), (grouped, "StackedNet")]
 )
 def test_every_network_has_the_reduction_of_its_images(
     module: Any, network: str, reduction: Reduction, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ from cell_groups import sharing_convolutions
 from nasbench_eval.cell import Cell
 from nasbench_eval.images import Reduction
 from nasbench_eval.networks.skeleton import REDUCTIONS
-from nasbench_eval.networks.stacked import GroupNet
+from nasbench_eval.networks.stacked import StackedNet
 from nasbench_eval.networks.standalone import StandaloneNet
 
 
@@ -25,7 +25,7 @@ def seeded(seed: int) -> torch.Generator:
 def test_networks_side_by_side_equal_standalone_networks(ops: tuple[int, ...], reduction: Reduction) -> None:
     cells = sharing_convolutions(Cell(ops), 3)  # type: ignore[arg-type]
     plain = [StandaloneNet(cell, 4, 2, 10, generator=seeded(k), reduction=reduction) for k, cell in enumerate(cells)]
-    side_by_side = GroupNet(cells, 4, 2, 10, generators=[seeded(9)] * 3, reduction=reduction)
+    side_by_side = StackedNet(cells, 4, 2, 10, generators=[seeded(9)] * 3, reduction=reduction)
     with torch.no_grad():
         for name, value in side_by_side.parameters.items():
             parts = [module_parameter(net, name) for net in plain]
@@ -46,7 +46,7 @@ def test_networks_side_by_side_equal_standalone_networks(ops: tuple[int, ...], r
 
 
 def module_parameter(net: StandaloneNet, name: str) -> torch.nn.Parameter:
-    """The parameter of the plain network that a parameter of ``GroupNet`` corresponds to."""
+    """The parameter of the plain network that a parameter of ``StackedNet`` corresponds to."""
     first, *rest = name.split(".")
     where: dict[str, str] = {"stem": "stem.0.weight", "classifier": "classifier.weight"}
     if name in where:
