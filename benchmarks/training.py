@@ -5,7 +5,7 @@
 
 All ways train the same cells for the same steps of the same schedule: ``plain`` is ``StandaloneNet`` with torch's SGD,
 one network after the other; ``vmap`` is the same module, K networks of one cell at a time, by torch.func; ``grouped K``
-is ``StackedNet``. Seconds are those of the processor, one thread, the fastest of the repeats; cells an hour are those of
+is ``StackedNet``. Seconds are those of the processor, one thread, the fastest of the repeats; cells per hour are of
 one core and the training alone, without evaluation.
 """
 
