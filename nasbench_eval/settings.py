@@ -21,7 +21,7 @@ def setting(
     at_least: float | None = None,
     reduces: bool = False,
     only_with: Mapping[str, tuple[str, ...]] | None = None,
-    later: bool = False,
+    before: Any = dataclasses.MISSING,
 ) -> Any:
     """Declare a field of a settings class; this is the only place that describes a setting.
 
@@ -32,8 +32,8 @@ def setting(
         at_least: The smallest allowed number.
         reduces: Whether a value below the preset's makes the run a reduced one.
         only_with: Other settings, each with the values under which this setting has an effect.
-        later: Whether the setting was added when results already existed. At its default it then leaves the identity of
-            a run unchanged.
+        before: For a setting that was added when results already existed: the value that describes them. At this
+            value, or without effect, it leaves the identity of a run unchanged.
     """
     metadata = {
         "help": help,
@@ -41,7 +41,7 @@ def setting(
         "at_least": at_least,
         "reduces": reduces,
         "only_with": only_with or {},
-        "later": later,
+        "before": before,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -53,12 +53,23 @@ def has_effect(field: dataclasses.Field[Any], values: Mapping[str, Any]) -> bool
 
 
 def identity(settings: Any) -> dict[str, Any]:
-    """Return the values that identify a search: all but later settings at their default."""
+    """Return the values that identify a search: all but later settings that change nothing."""
+    values = dataclasses.asdict(settings)
     return {
-        field.name: value
+        field.name: values[field.name]
         for field in dataclasses.fields(settings)
-        if (value := getattr(settings, field.name)) != field.default or not field.metadata.get("later")
+        if not _was_added(field) or (values[field.name] != field.metadata["before"] and has_effect(field, values))
     }
+
+
+def complete(cls: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an old run, with those that were added since at the value that describes it."""
+    added = {field.name: field.metadata["before"] for field in dataclasses.fields(cls) if _was_added(field)}
+    return {**added, **values}
+
+
+def _was_added(field: dataclasses.Field[Any]) -> bool:
+    return field.metadata.get("before", dataclasses.MISSING) is not dataclasses.MISSING
 
 
 def build_settings(cls: type[T], values: Mapping[str, Any], *, owner: str) -> T:

@@ -110,7 +110,7 @@ class WeightSharingSettings:
         "experts: bound L to which the reward of an operation, its negative gradient, is clipped",
         at_least=1e-6,
         default=1.0,
-        later=True,
+        before=1.0,
         only_with={"arch_optimizer": ("experts",)},
     )
     arch_warmup_epochs: int = setting("epochs before the first architecture step", at_least=0, default=0, reduces=True)
@@ -135,6 +135,34 @@ class WeightSharingSettings:
     )
     controller_decay: float = setting(
         "controller: decay of the moving average of the reward", at_least=0, default=0.99, only_with=CONTROLLER
+    )
+
+    controller_images: str = setting(
+        "controller: augmented, cells are scored on validation batches that are augmented as for training; or plain",
+        choices=("augmented", "plain"),
+        default="augmented",
+        only_with=CONTROLLER,
+        before="plain",
+    )
+    controller_init: str = setting(
+        "controller: released, the second LSTM layer and all biases start at torch's default; uniform, all in +-0.1",
+        choices=("released", "uniform"),
+        default="released",
+        only_with=CONTROLLER,
+        before="uniform",
+    )
+    controller_entropy_gradient: bool = setting(
+        "controller: whether the entropy in the reward passes on its gradient",
+        default=True,
+        only_with=CONTROLLER,
+        before=False,
+    )
+    controller_baseline: str = setting(
+        "controller: epoch, the moving average of the reward moves once per epoch; sample, with every sample",
+        choices=("epoch", "sample"),
+        default="epoch",
+        only_with=CONTROLLER,
+        before="sample",
     )
 
     genotype: str = setting(
