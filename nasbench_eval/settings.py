@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import operator
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from nasbench_eval.errors import UsageError, unknown
@@ -19,6 +21,9 @@ def setting(
     default: Any = dataclasses.MISSING,
     choices: tuple[str, ...] = (),
     at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
     reduces: bool = False,
     only_with: Mapping[str, tuple[str, ...]] | None = None,
     before: Any = dataclasses.MISSING,
@@ -29,7 +34,10 @@ def setting(
         help: What the setting means, in one sentence, with its unit.
         default: The value if a preset sets none; without a default every preset must set one.
         choices: The allowed strings.
-        at_least: The smallest allowed number.
+        at_least: The smallest allowed number. Every number must be finite, with or without bounds.
+        above: A number below all allowed ones.
+        at_most: The largest allowed number.
+        below: A number above all allowed ones.
         reduces: Whether a value below the preset's makes the run a reduced one.
         only_with: Other settings, each with the values under which this setting has an effect.
         before: For a setting that was added when results already existed: the value that describes them. At this
@@ -38,7 +46,7 @@ def setting(
     metadata = {
         "help": help,
         "choices": choices,
-        "at_least": at_least,
+        "bounds": {"at least": at_least, "above": above, "at most": at_most, "below": below},
         "reduces": reduces,
         "only_with": only_with or {},
         "before": before,
@@ -102,6 +110,8 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner
     if value in (None, "none") and types.NoneType in options:
         return None
     kind = next(option for option in options if option is not types.NoneType)
+    if type(value) is int and abs(value) >= LARGEST:
+        raise UsageError(f"{owner}: {key} is too large: it must be below {LARGEST}")
     if kind is float and type(value) is int:
         value = float(value)
     if kind is str and type(value) is int:
@@ -111,10 +121,28 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner
         raise UsageError(f"{owner}: {key} must be {KINDS[kind]}; got {value!r}")
     if metadata["choices"] and value not in metadata["choices"]:
         raise UsageError(f"{owner}: {key} must be one of {', '.join(metadata['choices'])}; got {value!r}")
-    if metadata["at_least"] is not None and not value >= metadata["at_least"]:
-        raise UsageError(f"{owner}: {key} must be at least {metadata['at_least']}; got {value!r}")
+    if kind in (int, float):
+        _check_number(key, value, metadata["bounds"], owner)
     return value
 
+
+def _check_number(key: str, value: float, bounds: Mapping[str, float | None], owner: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{owner}: {key} must be a finite number; got {value!r}")
+    for words, bound in bounds.items():
+        if bound is not None and not _COMPARE[words](value, bound):
+            raise UsageError(f"{owner}: {key} must be {words} {bound:g}; got {value!r}")
+
+
+LARGEST = 2**63
+"""Integers beyond it fit neither torch nor a run file."""
+
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    "at least": operator.ge,
+    "above": operator.gt,
+    "at most": operator.le,
+    "below": operator.lt,
+}
 
 KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
 """The types that a setting can have, as messages name them."""

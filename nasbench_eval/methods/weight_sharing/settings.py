@@ -27,11 +27,9 @@ class WeightSharingSettings:
         default=None,
     )
     weight_decay: float = setting("weight decay of the weights", at_least=0)
-    momentum: float = setting("momentum of the SGD of the weights", at_least=0, default=0.9)
+    momentum: float = setting("momentum of the SGD of the weights", at_least=0, below=1, default=0.9)
     nesterov: bool = setting("whether the SGD of the weights uses Nesterov momentum")
-    clip: float | None = setting(
-        "largest gradient norm in the weights step; none: no clipping", at_least=0, default=5.0
-    )
+    clip: float | None = setting("largest gradient norm in the weights step; none: no clipping", above=0, default=5.0)
     clip_architecture: bool = setting(
         "whether the clipping norm of the weights step includes the gradient of the architecture", default=False
     )
@@ -74,18 +72,20 @@ class WeightSharingSettings:
     arch_beta1: float = setting(
         "first beta of Adam for the architecture",
         at_least=0,
+        below=1,
         default=0.5,
         only_with={"arch_optimizer": ("adam", "reinforce")},
     )
     arch_beta2: float = setting(
         "second beta of Adam for the architecture",
         at_least=0,
+        below=1,
         default=0.999,
         only_with={"arch_optimizer": ("adam", "reinforce")},
     )
     arch_eps: float = setting(
         "epsilon of Adam for the architecture",
-        at_least=0,
+        above=0,
         default=1e-8,
         only_with={"arch_optimizer": ("adam", "reinforce")},
     )
@@ -115,9 +115,9 @@ class WeightSharingSettings:
     )
     arch_warmup_epochs: int = setting("epochs before the first architecture step", at_least=0, default=0, reduces=True)
 
-    tau_max: float = setting("Gumbel temperature in the first epoch", at_least=0, default=10.0, only_with=GUMBEL)
+    tau_max: float = setting("Gumbel temperature in the first epoch", above=0, default=10.0, only_with=GUMBEL)
     tau_min: float = setting(
-        "Gumbel temperature in the last epoch; linear in between", at_least=0, default=0.1, only_with=GUMBEL
+        "Gumbel temperature in the last epoch; linear in between", above=0, default=0.1, only_with=GUMBEL
     )
     other_weights: bool = setting(
         "Gumbel: add the weights of the operations not sampled, which are zero in value but not in gradient",
@@ -134,7 +134,11 @@ class WeightSharingSettings:
         "controller: weight of the entropy in the reward", at_least=0, default=1e-4, only_with=CONTROLLER
     )
     controller_decay: float = setting(
-        "controller: decay of the moving average of the reward", at_least=0, default=0.99, only_with=CONTROLLER
+        "controller: decay of the moving average of the reward",
+        at_least=0,
+        at_most=1,
+        default=0.99,
+        only_with=CONTROLLER,
     )
 
     controller_images: str = setting(
@@ -214,6 +218,8 @@ class WeightSharingSettings:
             raise UsageError(
                 f"arch_optimizer {self.arch_optimizer} needs a number for arch_lr; only experts takes none"
             )
+        if self.nesterov and not self.momentum:
+            raise UsageError("nesterov needs a momentum above 0: set nesterov=false, or another momentum")
         if self.arch_warmup_epochs >= self.epochs:
             raise UsageError(
                 f"arch_warmup_epochs ({self.arch_warmup_epochs}) must be smaller than epochs ({self.epochs}): "
