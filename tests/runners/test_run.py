@@ -252,8 +252,11 @@ def test_a_run_is_what_its_settings_are() -> None:
     assert RunSpec("darts", "cifar10", 1).variant_id == base.variant_id
     assert RunSpec("darts", "cifar100", 0).variant_id != base.variant_id
     assert RunSpec("darts", "cifar10", 0, split_hash="ab12").variant_id != base.variant_id
-    assert RunSpec("darts", "cifar10", 0, overrides={"reward_bound": 1.0}).variant_id == base.variant_id
-    assert RunSpec("darts", "cifar10", 0, overrides={"reward_bound": 2.0}).variant_id != base.variant_id
+    # A setting that was added later counts where it has an effect and another value than earlier results had.
+    assert RunSpec("darts", "cifar10", 0, overrides={"reward_bound": 2.0}).variant_id == base.variant_id
+    xnas = RunSpec("xnas", "cifar10", 0)
+    assert RunSpec("xnas", "cifar10", 0, overrides={"reward_bound": 1.0}).variant_id == xnas.variant_id
+    assert RunSpec("xnas", "cifar10", 0, overrides={"reward_bound": 2.0}).variant_id != xnas.variant_id
 
 
 def test_reductions_name_every_size_below_the_presets() -> None:
