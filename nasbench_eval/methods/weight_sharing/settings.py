@@ -8,6 +8,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, OPTIMIZERS, PARAMETRISATIONS
 from nasbench_eval.settings import setting
 
+GRADIENT = {"arch_optimizer": ("adam", "eg", "experts")}
 GUMBEL = {"parametrisation": ("gumbel", "gumbel_simplex")}
 CONTROLLER = {"parametrisation": ("controller",)}
 CANDIDATES = {"parametrisation": ("uniform", "setn", "controller")}
@@ -31,7 +32,9 @@ class WeightSharingSettings:
     nesterov: bool = setting("whether the SGD of the weights uses Nesterov momentum")
     clip: float | None = setting("largest gradient norm in the weights step; none: no clipping", above=0, default=5.0)
     clip_architecture: bool = setting(
-        "whether the clipping norm of the weights step includes the gradient of the architecture", default=False
+        "whether the clipping norm of the weights step includes the gradient of the architecture",
+        default=False,
+        only_with=GRADIENT,
     )
 
     parametrisation: str = setting(
@@ -52,9 +55,12 @@ class WeightSharingSettings:
         "which step of an iteration comes first",
         choices=("weights_first", "architecture_first"),
         default="weights_first",
+        only_with=GRADIENT,
     )
     unrolled: bool = setting(
-        "whether the architecture gradient is taken through one step of the weights (second-order DARTS)", default=False
+        "whether the architecture gradient is taken through one step of the weights (second-order DARTS)",
+        default=False,
+        only_with=GRADIENT,
     )
 
     arch_optimizer: str = setting(
@@ -99,7 +105,7 @@ class WeightSharingSettings:
         "weight of the KL divergence from the uniform distribution in the architecture's loss",
         at_least=0,
         default=0.0,
-        only_with={"arch_optimizer": ("adam", "eg", "experts")},
+        only_with=GRADIENT,
     )
     arch_normalise_first: bool = setting(
         "eg: clamp at 1e-5 after normalising instead of before",
@@ -113,7 +119,9 @@ class WeightSharingSettings:
         before=1.0,
         only_with={"arch_optimizer": ("experts",)},
     )
-    arch_warmup_epochs: int = setting("epochs before the first architecture step", at_least=0, default=0, reduces=True)
+    arch_warmup_epochs: int = setting(
+        "epochs before the first architecture step", at_least=0, default=0, reduces=True, only_with=GRADIENT
+    )
 
     tau_max: float = setting("Gumbel temperature in the first epoch", above=0, default=10.0, only_with=GUMBEL)
     tau_min: float = setting(
