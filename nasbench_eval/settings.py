@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import types
 import typing
 from collections.abc import Mapping
@@ -91,6 +92,11 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner
     if value in (None, "none") and types.NoneType in options:
         return None
     kind = next(option for option in options if option is not types.NoneType)
+    # NumPy's numbers have other types, but mean the same.
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        value = int(value)
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+        value = float(value)
     if kind is float and type(value) is int:
         value = float(value)
     if kind is str and type(value) is int:

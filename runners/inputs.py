@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.images.catalogue import DATASETS
+from nasbench_eval.official_names import name_hint
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.utils.files import sha256_of
 from runners import tabular
@@ -116,8 +117,11 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
     """
     for spec in specs:
         _ = spec.run_id  # checks every setting
-        if not spec.is_tabular and spec.search_dataset not in DATASETS:
-            raise unknown("data set", spec.search_dataset, DATASETS)
+        name = spec.search_dataset
+        # A table of the user's may have data sets of other names.
+        own = spec.is_tabular and (inputs.table is not None or not name_hint(name, DATASETS))
+        if name not in DATASETS and not own:
+            raise unknown("data set", name, DATASETS)
     if inputs.truth not in TRUTHS:
         raise unknown("truth", str(inputs.truth), TRUTHS)
     if inputs.truth != "table" and inputs.table is not None:

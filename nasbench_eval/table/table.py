@@ -15,6 +15,7 @@ from nasbench_eval.errors import NbevalError, unknown
 from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import CurveFile, curves_path
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
+from nasbench_eval.utils.checks import whole_number
 from nasbench_eval.utils.files import atomic_write
 
 if TYPE_CHECKING:
@@ -247,7 +248,9 @@ class Table:
 
         Raises:
             NbevalError: If the table lacks the column, or the column is empty.
+            UsageError: If ``count`` is not a whole number from 1.
         """
+        count = whole_number(count, "count", at_least=1)
         if epochs is None:
             epochs = self.longest(dataset)
         values = self.column(dataset, split, epochs=epochs)
