@@ -17,6 +17,7 @@ from nasbench_eval.table.curves import CurveFile, curves_path
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
 from nasbench_eval.utils.checks import whole_number
 from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.paths import unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -337,6 +338,8 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
             self._file = pq.ParquetFile(path, memory_map=True)
         except FileNotFoundError:
             raise NbevalError(f"no table at {path}") from None
+        except PermissionError as error:
+            raise unreadable(path, error) from None
         except (pa.ArrowException, OSError) as error:
             raise NbevalError(
                 f"{path} is not a readable Parquet file ({str(error).splitlines()[0]}): make the table again"

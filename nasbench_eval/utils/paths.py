@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from nasbench_eval.errors import NbevalError
@@ -11,7 +11,9 @@ from nasbench_eval.errors import NbevalError
 
 def unreadable(path: Path, error: OSError) -> NbevalError:
     """Return the error for a path that the system does not let us read."""
-    return NbevalError(f"cannot read {error.filename or path}: {error.strerror or error}")
+    # Some libraries repeat the path in the text of the error, and set no file name.
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return NbevalError(f"cannot read {error.filename or path}: {why}")
 
 
 def is_file(path: Path) -> bool:
@@ -65,19 +67,3 @@ def files_under(folder: Path, suffix: str) -> list[Path]:
 
     found = [Path(place, name) for place, _, names in os.walk(folder, onerror=stop) for name in names]
     return sorted(path for path in found if path.suffix == suffix)
-
-
-def first_file(places: Iterable[Path], passed_over: list[str]) -> Path | None:
-    """Return the first of some paths that is a file, None if none is.
-
-    Args:
-        places: Where to look, in order.
-        passed_over: Gets a line for each place that cannot be read.
-    """
-    for place in places:
-        try:
-            if is_file(place):
-                return place
-        except NbevalError as error:
-            passed_over.append(str(error))
-    return None
