@@ -5,30 +5,22 @@ Messages about an unknown name ask this module first. ``docs/coming_from.md`` sh
 
 from __future__ import annotations
 
-OFFICIAL_SPLITS: dict[str, dict[str, tuple[str, str]]] = {
-    "cifar10-valid": {
-        "train": ("cifar10", "train"),
-        "x-valid": ("cifar10", "valid"),
-        "ori-test": ("cifar10", "test@train"),
-    },
-    "cifar10": {
-        "train": ("cifar10", "train@train+valid"),
-        "ori-test": ("cifar10", "test"),
-    },
-    "cifar100": {
-        "train": ("cifar100", "train"),
-        "x-valid": ("cifar100", "valid"),
-        "x-test": ("cifar100", "test"),
-        "ori-test": ("cifar100", "valid+test"),
-    },
-    "ImageNet16-120": {
-        "train": ("imagenet16-120", "train"),
-        "x-valid": ("imagenet16-120", "valid"),
-        "x-test": ("imagenet16-120", "test"),
-        "ori-test": ("imagenet16-120", "valid+test"),
+TRAINED_ON: dict[str, tuple[str, str, dict[str, str]]] = {
+    "cifar10-valid": ("cifar10", "train", {"train": "train", "x-valid": "valid", "ori-test": "test@train"}),
+    "cifar10": ("cifar10", "train+valid", {"train": "train@train+valid", "ori-test": "test"}),
+    **{
+        name: (
+            name.lower(),
+            "train",
+            {"train": "train", "x-valid": "valid", "x-test": "test", "ori-test": "valid+test"},
+        )
+        for name in ("cifar100", "ImageNet16-120")
     },
 }
-"""For each official data set and split, the data set and the split here."""
+"""For each official data set: the data set here, the part trained on, and the splits here."""
+
+UNIQUE_SPLITS = {"x-valid": "valid", "x-test": "test", "ori-test": "test"}
+"""What these splits are on a data set whose test set is not halved."""
 
 DATASET_NAMES: dict[str, str] = {
     "cifar10-valid": "cifar10",
@@ -68,31 +60,27 @@ def name_hint(name: str, known: list[str] | tuple[str, ...]) -> str:
     return f"the official {name} is {ours} here; " if ours in known else ""
 
 
-def split_hint(dataset: str | None, split: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return a clause for an unknown split that is an official one; empty if it is not.
+def column_hint(dataset: str | None, split: str | None, epochs: object, splits: list[str] | tuple[str, ...]) -> str:
+    """Return a clause for an official split or schedule that is another one here; empty if neither is.
 
     Args:
-        dataset: The data set here, None for any.
-        split: The name that the user wrote.
-        known: The splits that there are.
+        dataset: The data set here; None for any.
+        split: The split that the user wrote; None for any.
+        epochs: The schedule that the user wrote.
+        splits: The splits that there are.
     """
-    found: dict[str, str] = {}
-    for official, splits in OFFICIAL_SPLITS.items():
-        where, ours = splits.get(split, ("", ""))
-        if where and dataset in (None, where):
-            found[official] = ours
-    if not found and any(split in splits for splits in OFFICIAL_SPLITS.values()):
-        # A data set that the official benchmarks do not have: every half is called what it is.
-        found["name"] = split.removeprefix("x-").removeprefix("ori-")
-    of = {f"{ours} for {official}" if len(set(found.values())) > 1 else ours for official, ours in found.items()}
-    right = [ours for ours in found.values() if ours in known]
-    return f"the official split {split} is {', '.join(sorted(of))} here" if right else ""
-
-
-def epochs_hint(epochs: object) -> str:
-    """Return a clause for epochs as NATS-Bench writes them (``hp="200"``); empty if it does not apply."""
     if isinstance(epochs, str) and epochs.isascii() and epochs.isdigit():
         return f"epochs is a number: NATS-Bench's hp='{epochs}' is epochs={int(epochs)} here"
     if epochs in SIZE_SPACE_EPOCHS:
-        return f"hp={epochs} belongs to NATS-Bench's size search space; the topology search space has 12 and 200"
-    return ""
+        return f"hp={epochs} belongs to NATS-Bench's size search space: the topology search space has 12 and 200"
+    if split is None or split in splits:
+        return ""
+    found: dict[str, list[str]] = {}  # the official data sets of each split here
+    for official, (where, _, names) in TRAINED_ON.items():
+        ours = names.get(split)
+        if ours is not None and ours in splits and dataset in (None, where):
+            found.setdefault(ours, []).append(official)
+    if not found and split in UNIQUE_SPLITS and UNIQUE_SPLITS[split] in splits:
+        found[UNIQUE_SPLITS[split]] = []  # a data set that the official benchmarks do not have
+    words = [f"{ours} for {' and '.join(of)}" if len(found) > 1 else ours for ours, of in found.items()]
+    return f"the official split {split} is {', '.join(words)} here" if words else ""

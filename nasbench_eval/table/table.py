@@ -12,6 +12,7 @@ import numpy as np
 
 from nasbench_eval.cell import N_CELLS, Cell, all_archs
 from nasbench_eval.errors import NbevalError, unknown
+from nasbench_eval.official_names import column_hint
 from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import CurveFile, curves_path
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
@@ -267,6 +268,10 @@ class Table:
         """The data sets of the table, in the order of its columns."""
         return tuple(dict.fromkeys(key.dataset for key in self.keys))
 
+    def splits(self, dataset: str | None = None) -> tuple[str, ...]:
+        """Return the splits of a data set, or of all, in the order of the columns."""
+        return tuple(dict.fromkeys(key.split for key in self.keys if dataset in (None, key.dataset)))
+
     def epochs(self, dataset: str) -> tuple[int, ...]:
         """Return the lengths of the schedules of a data set, ascending."""
         return tuple(sorted({key.epochs for key in self.keys if key.dataset == dataset and key.epochs is not None}))
@@ -320,8 +325,9 @@ class Table:
         if key.dataset not in self.datasets:
             return unknown("data set in the table", key.dataset, self.datasets)
         there = sorted({str(k) for k in self.keys if k.dataset == key.dataset and k.metric == key.metric})
+        hint = column_hint(key.dataset, key.split, key.epochs, self.splits(key.dataset))
         return NbevalError(
-            f"the table has no column {key}; for {key.dataset} {key.metric} it has "
+            f"the table has no column {key}{': ' if hint else ''}{hint}; for {key.dataset} {key.metric} it has "
             f"{', '.join(there) if there else 'none'}"
         )
 
