@@ -7,12 +7,15 @@ Needs no torch.
 from __future__ import annotations
 
 import random  # noqa: TID251 - the official order is one fixed shuffle of Python's generator, see _official_codes
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.official_names import NASLIB_EDGES, NASLIB_OPS, OP_NAMES
+from nasbench_eval.utils.checks import shown, whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +45,8 @@ Ops = tuple[int, int, int, int, int, int]
 class Cell:
     """One cell: the index into ``OPS`` of the operation on each of the six ``EDGES``.
 
+    Any sequence of whole numbers will do, such as a list or a NumPy array; ``ops`` is a tuple of ``int``.
+
     Raises:
         UsageError: If there are not six operations, or one is not an index into ``OPS``.
     """
@@ -49,8 +54,10 @@ class Cell:
     ops: Ops
 
     def __post_init__(self) -> None:
-        if len(self.ops) != N_EDGES or not all(op in range(N_OPS) for op in self.ops):
-            raise UsageError(f"a cell has {N_EDGES} operations, each 0 to {N_OPS - 1}; got {self.ops!r}")
+        ops = self.ops
+        # Most cells are made from tuples of int: the check that normalises takes several times as long.
+        if type(ops) is not tuple or not all(type(op) is int and 0 <= op < N_OPS for op in ops) or len(ops) != N_EDGES:
+            object.__setattr__(self, "ops", _whole(ops))
 
     @staticmethod
     def parse(text: str) -> Cell:
@@ -101,13 +108,48 @@ class Cell:
         Raises:
             UsageError: If the index is not in 0..15624.
         """
-        if not 0 <= index < N_CELLS:
-            raise UsageError(f"a cell index lies in 0..{N_CELLS - 1}; got {index}")
+        if isinstance(index, bool) or not isinstance(index, Integral) or not 0 <= index < N_CELLS:
+            raise UsageError(f"a cell index lies in 0..{N_CELLS - 1}; got {shown(index)}")
         code, ops = _official_codes()[index], []
         for _ in range(N_EDGES):
             code, op = divmod(code, N_OPS)
             ops.append(op)
-        return Cell(tuple(reversed(ops)))  # type: ignore[arg-type]
+        return Cell(tuple(reversed(ops)))
+
+    @staticmethod
+    def from_naslib(ops: Sequence[int] | Sequence[str]) -> Cell:
+        """Return the cell of six operations as NASLib writes them (``op_indices``): its edge order, its numbers.
+
+        Args:
+            ops: Six numbers in NASLib's order of operations, or six of its or our names (``ReLUConvBN3x3``).
+
+        Raises:
+            UsageError: If it is not six operations.
+        """
+        number = {name: NASLIB_OPS.index(OP_NAMES.get(name, name)) for name in (*NASLIB_OPS, *OP_NAMES)}
+        given = [number.get(op, -1) if isinstance(op, str) else op for op in (ops if isinstance(ops, Iterable) else ())]
+        theirs = dict(zip(NASLIB_EDGES, (OPS.index(NASLIB_OPS[op]) for op in _whole(given, ops)), strict=True))
+        return Cell(tuple(theirs[edge] for edge in EDGES))  # type: ignore[arg-type]
+
+    @staticmethod
+    def from_matrix(matrix: Any) -> Cell:
+        """Return the cell of a matrix as ``str2matrix`` of NAS-Bench-201 makes it.
+
+        Args:
+            matrix: (4, 4), nested lists or an array; the entry [target, source] is the operation, in the order of
+                ``OPS``, and everything else is 0. Whole numbers may be floats, as the official function returns them.
+
+        Raises:
+            UsageError: If it is not such a matrix.
+        """
+        import numpy as np
+
+        found = np.asarray(matrix)
+        if found.shape != (NODES, NODES) or found.dtype.kind not in "iuf" or not np.array_equal(found, found // 1):
+            raise UsageError(f"the matrix of a cell is {NODES}x{NODES} whole numbers; got {shown(matrix)}")
+        if np.triu(found).any():
+            raise UsageError("the matrix of a cell has its operations below the diagonal, at [target, source]")
+        return Cell(tuple(int(found[edge]) for edge in EDGES))  # type: ignore[arg-type]
 
     @staticmethod
     def random(rng: np.random.Generator, ops: tuple[int, ...] = tuple(range(N_OPS))) -> Cell:
@@ -178,6 +220,20 @@ def all_archs() -> tuple[str, ...]:
     return tuple(str(cell) for cell in all_cells())
 
 
+def _whole(ops: Any, given: Any = None) -> Ops:
+    """Return six operations as a tuple of ``int``."""
+    wrong = UsageError(
+        f"a cell has {N_EDGES} operations, each 0 to {N_OPS - 1}; got {shown(ops if given is None else given)}"
+    )
+    try:
+        found = tuple(whole_number(op, "an operation") for op in ops)
+    except (TypeError, UsageError):
+        raise wrong from None
+    if len(found) != N_EDGES or max(found) >= N_OPS:
+        raise wrong
+    return found  # type: ignore[return-value]
+
+
 def parse_cell(text: str) -> Cell:
     """Read a cell from an architecture string or an official index.
 
@@ -185,13 +241,53 @@ def parse_cell(text: str) -> Cell:
         UsageError: If the text is neither.
     """
     text = text.strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return Cell.from_index(int(text))
     if "|" not in text:
         raise UsageError(
             f"{text!r} is neither an index (0..{N_CELLS - 1}) nor an architecture string (|op~0|+|op~0|op~1|+...)"
         )
     return Cell.parse(text)
+
+
+def as_cell(value: Any) -> Cell:
+    """Return a cell given in any form that the official benchmarks use.
+
+    Args:
+        value: A cell, its architecture string, its official index (a whole number or its digits), NAS-Bench-201's
+            matrix (see ``Cell.from_matrix``), or its nested tuples ``((("nor_conv_3x3", 0),), ...)``, one per node.
+
+    Raises:
+        UsageError: If it is none of these. Six operations are refused too, because NAS-Bench-201 and NASLib order
+            them differently; the message names the functions that take them.
+    """
+    if isinstance(value, Cell):
+        return value
+    if isinstance(value, str):
+        return parse_cell(value)
+    if isinstance(value, Integral):
+        return Cell.from_index(value)  # type: ignore[arg-type]
+    try:
+        size = len(value)
+    except TypeError:
+        size = 0
+    if size == NODES:
+        return Cell.from_matrix(value)
+    if size == N_EDGES:
+        raise UsageError(
+            "six operations are in NAS-Bench-201's order of edges or in NASLib's: say which, with "
+            f"Cell({shown(value)}) or Cell.from_naslib({shown(value)})"
+        )
+    if size == NODES - 1:
+        try:
+            nodes = ("|" + "".join(f"{op}~{source}|" for op, source in node) for node in value)
+            return Cell.parse("+".join(nodes))
+        except (TypeError, ValueError):
+            pass  # not pairs: the message below says what would be
+    raise UsageError(
+        f"a cell is given as a Cell, an architecture string, an index (0..{N_CELLS - 1}), a {NODES}x{NODES} matrix or "
+        f"nested tuples; got {shown(value)}"
+    )
 
 
 @cache

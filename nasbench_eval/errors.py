@@ -1,5 +1,7 @@
 """Errors that a user can fix; the command line prints them without a traceback."""
 
+from nasbench_eval.official_names import name_hint
+
 
 class NbevalError(Exception):
     """Something failed, and the message says what to do about it (exit code 1)."""
@@ -22,7 +24,7 @@ class Diverged(NbevalError):
         self.step, self.cause = step, cause
 
 
-def unknown(kind: str, name: str, known: "list[str] | tuple[str, ...]") -> UsageError:
+def unknown(kind: str, name: object, known: "list[str] | tuple[str, ...]") -> UsageError:
     """Return the error for an unknown name; its message suggests the nearest known one.
 
     Args:
@@ -30,8 +32,20 @@ def unknown(kind: str, name: str, known: "list[str] | tuple[str, ...]") -> Usage
         name: What the user wrote.
         known: Every valid name.
     """
+    return UsageError(f"unknown {kind} {name!r}: {nearest(name, known)}known are {', '.join(known)}")
+
+
+def nearest(name: object, known: "list[str] | tuple[str, ...]") -> str:
+    """Return a clause that names the known name which an unknown one means; empty if there is none.
+
+    It is what the official benchmarks call so (``official_names``), else the most similar name.
+    """
     import difflib
 
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return UsageError(f"unknown {kind} {name!r}: {hint}known are {', '.join(known)}")
+    if not isinstance(name, str):
+        return ""
+    if official := name_hint(name, known):
+        return official
+    lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(name.lower(), lower, n=1)
+    return f"did you mean {lower.get(near[0].lower(), near[0])!r}? " if near else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import operator
 import types
 import typing
@@ -110,6 +111,11 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner
     if value in (None, "none") and types.NoneType in options:
         return None
     kind = next(option for option in options if option is not types.NoneType)
+    # NumPy's numbers have other types, but mean the same.
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        value = int(value)
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+        value = float(value)
     if type(value) is int and abs(value) >= LARGEST:
         raise UsageError(f"{owner}: {key} is too large: it must be below {LARGEST}")
     if kind is float and type(value) is int:

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_eval.cell import EDGES, N_EDGES, N_OPS, OPS, Cell
+from nasbench_eval.cell import EDGES, N_EDGES, N_OPS, OPS, Cell, as_cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
+from nasbench_eval.images.catalogue import DATASETS
 from nasbench_eval.methods import Budget, SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.tabular.base import TabularMethod, TabularSettings
 from nasbench_eval.settings import build_settings, setting
 from nasbench_eval.table import Key, Table, find_table
+from nasbench_eval.utils.checks import mapping, optional_path, shown, whole_number
 from runners.presets import load_preset, name_of, register
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def search(
 
     Raises:
         UsageError: If the call is wrong: an unknown name, a value that does not fit.
-        NbevalError: If a table, images or a checkpoint are missing or damaged.
+        NbevalError: If a table, images or a checkpoint are missing or damaged; if the run diverged.
     """
     [result] = search_seeds(
         method,
@@ -181,20 +183,29 @@ def search_seeds(
     from runners.progress import ProgressBars, Reporter
     from runners.spec import RunSpec
 
+    wanted = _seeds(seeds)
+    workers = whole_number(workers, "workers", at_least=1)
+    if on_step is not None and not callable(on_step):
+        raise UsageError(f"on_step is a function of the epochs done and a row; got {shown(on_step)}")
     if on_step is not None and workers > 1:
         raise UsageError("on_step is called in this process: give workers=1, or progress=True instead")
-    if isinstance(table, Table) and table.path is not None and workers > 1:
-        table = table.path  # every worker process opens it
-    split = None if split_file is None else Path(split_file)
-    name, changes, digest = name_of(method), dict(settings or {}), split_hash(split)
-    specs = [RunSpec(name, dataset, seed, scale, changes, digest) for seed in seeds]
+    opened = table if isinstance(table, Table) else optional_path(table, "table")
+    if isinstance(opened, Table) and opened.path is not None and workers > 1:
+        opened = opened.path  # every worker process opens it
+    split, images, folder = (
+        optional_path(value, what) for value, what in ((split_file, "split_file"), (data, "data"), (results, "results"))
+    )
+    name, changes, digest = name_of(method), mapping(settings, "settings"), split_hash(split)
+    if not isinstance(dataset, str):
+        raise unknown("data set", dataset, DATASETS)
+    specs = [RunSpec(name, dataset, seed, scale, changes, digest) for seed in wanted]
     with tempfile.TemporaryDirectory(prefix="nbeval-") as temporary:
         inputs = Inputs(
-            results_dir=Path(temporary if results is None else results),
+            results_dir=Path(temporary) if folder is None else folder,
             device=device,
             truth=truth,
-            table=Path(table) if isinstance(table, str) else table,
-            data=None if data is None else Path(data),
+            table=opened,
+            data=images,
             split_file=split,
             scale=scale,
             workers=workers,
@@ -204,6 +215,17 @@ def search_seeds(
     if failures:
         raise NbevalError("; ".join(failure.words for failure in failures))
     return [_result(run) for run in runs]
+
+
+def _seeds(seeds: object) -> list[int]:
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
+        raise UsageError(f"seeds is a list of seeds, such as range(4); got {shown(seeds)}")
+    found = [whole_number(seed, "a seed") for seed in seeds]
+    if not found:
+        raise UsageError("seeds is empty: give at least one seed, such as range(4)")
+    if twice := [seed for number, seed in enumerate(found) if seed in found[:number]]:
+        raise UsageError(f"seed {twice[0]} is given twice: the two runs would be the same")
+    return found
 
 
 def _result(run: Run) -> Result:
@@ -231,12 +253,13 @@ class TrueAccuracy:
 
 
 def evaluate(
-    cell: Cell | str | int, dataset: str | None = None, *, table: Table | str | Path | None = None
+    cell: Cell | str | int | Sequence[Any], dataset: str | None = None, *, table: Table | str | Path | None = None
 ) -> dict[str, TrueAccuracy]:
     """Look up the true accuracies of a cell.
 
     Args:
-        cell: The cell, its architecture string, or its official index.
+        cell: The cell, its architecture string, its official index (also as text), or NAS-Bench-201's matrix or nested
+            tuples; see ``nasbench_eval.cell.as_cell``.
         dataset: Only this data set; None for all in the table.
         table: The benchmark table or its path; None for the one the command would find.
 
@@ -250,12 +273,9 @@ def evaluate(
     from runners.inputs import open_table
     from runners.lookup import TableLookup
 
-    if isinstance(cell, int):
-        cell = Cell.from_index(cell)
-    elif isinstance(cell, str):
-        cell = Cell.parse(cell)
+    cell = as_cell(cell)
     if not isinstance(table, Table):
-        table = open_table(find_table(table, dataset))
+        table = open_table(find_table(optional_path(table, "table"), dataset if isinstance(dataset, str) else None))
     known = TableLookup(table).datasets
     if dataset is not None and dataset not in known:
         raise unknown("data set in the table", dataset, known)
@@ -297,10 +317,11 @@ def check(method: str | type[SearchMethod], *, settings: Mapping[str, Any] | Non
     from nasbench_eval.methods import load_method
     from nasbench_eval.methods.conformance import shrunk, violations
 
+    steps = whole_number(steps, "steps", at_least=1)
     preset = load_preset(name_of(method))
     cls = load_method(preset.implementation)
     full = dataclasses.asdict(build_settings(cls.Settings, preset.settings, owner=preset.name))
-    built = build_settings(cls.Settings, {**shrunk(full), **(settings or {})}, owner=preset.name)
+    built = build_settings(cls.Settings, {**shrunk(full), **mapping(settings, "settings")}, owner=preset.name)
     found = violations(lambda context: cls(built, context), cls.needs, steps)  # type: ignore[call-arg]
     if found:
         raise NbevalError("\n".join(f"{preset.name}: {sentence}" for sentence in found))

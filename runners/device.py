@@ -21,6 +21,8 @@ def resolve_device(name: str) -> str:
     """
     import torch
 
+    if not isinstance(name, str):
+        raise UsageError(f"a device is auto, cpu, cuda or cuda:n; got {name!r}")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")

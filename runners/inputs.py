@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.images.catalogue import DATASETS
+from nasbench_eval.official_names import name_hint
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.utils.files import sha256_of
+from nasbench_eval.utils.paths import children, is_dir, is_file, unreadable
 from runners import tabular
 from runners.context import TRUTHS, Inputs, RunContext
 from runners.lookup import TableLookup, require_known
@@ -87,12 +89,16 @@ def split_hash(split_file: Path | None) -> str:
 
     Raises:
         UsageError: If there is no such file.
+        NbevalError: If it cannot be read.
     """
     if split_file is None:
         return ""
-    if not split_file.is_file():
+    if not is_file(split_file):
         raise UsageError(f"--split-file {split_file}: there is no such file")
-    return sha256_of(split_file)
+    try:
+        return sha256_of(split_file)
+    except OSError as error:
+        raise unreadable(split_file, error) from None
 
 
 def image_loader(data: Path | None, split_file: Path | None) -> Callable[[str], ImageData]:
@@ -111,17 +117,21 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
     """Return the context of some runs, after checking settings, device and tables.
 
     Raises:
-        NbevalError: If a table is missing, or lacks what a search needs.
+        NbevalError: If a table is missing, or lacks what a search needs; if the results folder cannot be read.
         UsageError: If a setting, the device, the table or the truth do not fit.
     """
     for spec in specs:
         _ = spec.run_id  # checks every setting
-        if not spec.is_tabular and spec.search_dataset not in DATASETS:
-            raise unknown("data set", spec.search_dataset, DATASETS)
+        name = spec.search_dataset
+        # A table of the user's may have data sets of other names.
+        own = spec.is_tabular and (inputs.table is not None or not name_hint(name, DATASETS))
+        if name not in DATASETS and not own:
+            raise unknown("data set", name, DATASETS)
     if inputs.truth not in TRUTHS:
         raise unknown("truth", str(inputs.truth), TRUTHS)
     if inputs.truth != "table" and inputs.table is not None:
         raise UsageError(f"--table has no effect with --truth {inputs.truth}")
+    _check_results(inputs.results_dir)
     device = "cpu"
     if not all(spec.is_tabular for spec in specs):
         from runners.device import resolve_device
@@ -135,6 +145,15 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
         training=_training(inputs.scale) if inputs.truth == "train" else None,
         workers=inputs.workers,
     )
+
+
+def _check_results(folder: Path) -> None:
+    """Check that a results folder can be read: runs that are hidden in it would be repeated."""
+    for each in (folder, folder / "runs"):
+        if is_file(each):
+            raise UsageError(f"the results folder {each} is a file: give another one with --results")
+        if is_dir(each):
+            children(each)
 
 
 def check(specs: Sequence[RunSpec], context: RunContext) -> None:

@@ -20,6 +20,7 @@ from nasbench_eval.methods import SearchMethod, load_method
 from nasbench_eval.methods.plugins import path_of, remember
 from nasbench_eval.runs import BLOCKS
 from nasbench_eval.settings import build_settings
+from nasbench_eval.utils.checks import mapping, shown
 
 ENTRY_POINTS = "nbeval.methods"
 """The entry-point group through which a package offers methods: ``name = "module:Class"``."""
@@ -87,9 +88,11 @@ def register(
     Raises:
         UsageError: If the class is not a complete method, the name is taken or invalid, or a setting does not fit.
     """
+    if not isinstance(cls, type):
+        raise UsageError(f"register takes the class of a method; got {shown(cls)}")
     path = remember(cls)
     if name is not None:
-        if not re.fullmatch(r"\w+", name) or name == "all":
+        if not isinstance(name, str) or not re.fullmatch(r"\w+", name) or name == "all":
             raise UsageError(f"a method's name consists of letters, digits and _; got {name!r}")
         if name in preset_names() or _names.get(name, path) != path:
             raise UsageError(f"there is already a method {name!r}: register {path} under another name")
@@ -98,7 +101,7 @@ def register(
         block = base.block if base is not None else BLOCKS[1] if cls.needs == "images" else BLOCKS[0]
     if block not in BLOCKS:
         raise UsageError(f"the block of a method is one of {', '.join(BLOCKS)}; got {block!r}")
-    changed = dict(settings or {})
+    changed = mapping(settings, "settings")
     kept = {} if base is None else {key: value for key, value in base.settings.items() if key not in changed}
     preset = Preset(
         name=path,
@@ -126,6 +129,8 @@ def name_of(method: str | type[SearchMethod]) -> str:
     """
     if isinstance(method, str):
         return load_preset(method).name
+    if not isinstance(method, type):
+        raise UsageError(f"a method is a name, module:Class or a class; got {shown(method)}")
     registered, preset = _registered.get(path_of(method), (None, None))
     return preset.name if preset is not None and registered is method else register(method).name
 

@@ -53,6 +53,11 @@ def choose(
     if ids:
         return by_id(runs, ids), []
     kept, bare = by_method(runs, methods, datasets)
+    if not kept and not bare:
+        raise NbevalError(
+            f"no run under {folder} is a search with shared weights, which is what `nbeval rank` measures (tabular "
+            "searches have none): run one first, such as `nbeval run --method rs_ws --dataset digits --scale small`"
+        )
     if not kept:
         raise NbevalError(
             f"none of these {len(bare)} runs kept its shared weights in {results_dir / 'supernets'}: "

@@ -15,6 +15,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.methods import METHODS, SearchMethod, load_method
 from nasbench_eval.methods.plugins import source_hash
 from nasbench_eval.settings import build_settings, has_effect, identity
+from nasbench_eval.utils.checks import whole_number
 from runners.presets import Preset, load_preset, scaled
 
 SPEC_VERSION = 1
@@ -42,9 +43,7 @@ class RunSpec:
     split_hash: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not hasattr(self.seed, "__index__") or self.seed < 0:
-            raise UsageError(f"a seed is a whole number from 0; got {self.seed!r}")
-        object.__setattr__(self, "seed", int(self.seed))  # numpy's integers have another type, but mean the same
+        object.__setattr__(self, "seed", whole_number(self.seed, "a seed"))
 
     @cached_property
     def preset(self) -> Preset:

@@ -12,6 +12,7 @@ from pathlib import Path
 import platformdirs
 
 from nasbench_eval.errors import NbevalError, unknown
+from nasbench_eval.utils.paths import is_dir, is_file, unreadable
 
 DATASETS: tuple[str, ...] = ("cifar10", "cifar100", "imagenet16-120", "digits")
 
@@ -98,7 +99,9 @@ class Found:
             NbevalError: If a file cannot be read, or the archive is damaged or lacks a batch.
         """
         try:
-            yield from self._folder() if self.path.is_dir() else self._archive()
+            yield from self._folder() if is_dir(self.path) else self._archive()
+        except PermissionError as error:
+            raise unreadable(self.path, error) from None
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
             raise NbevalError(f"cannot read {self.path}: {error}; get the file again") from error
 
@@ -124,28 +127,58 @@ def find_images(name: str, root: Path | None = None) -> Found:
     Args:
         name: One of ``DATASETS`` that has files (all but digits).
         root: The user's ``--data``; without it NBEVAL_DATA, TORCH_HOME and the cache folder are searched. The files
-            are directly in such a folder or, as users of NAS-Bench-201 have them, in ``cifar.python`` in it.
+            are directly in such a folder or, as users of NAS-Bench-201 have them, in ``cifar.python`` in it. It may
+            also be the folder of the batches or the official archive itself. A place that cannot be read is passed
+            over, unless the user named it.
 
     Raises:
-        NbevalError: If no folder has all files; the message says what is missing and how to get it.
+        NbevalError: If no folder has all files; the message says what is missing, which places cannot be read, and
+            how to get the files.
     """
     if name not in LAYOUTS:
         raise unknown("data set", name, tuple(LAYOUTS))
     layout = LAYOUTS[name]
-    incomplete = ""
+    notes: list[str] = []
     for place in roots(root):
-        for parent in (place, place / "cifar.python"):
-            folder = parent / layout.folder
-            lacking = [file for file in layout.names if not (folder / file).is_file()]
-            if not lacking:
-                return Found(folder, layout)
-            if layout.archive and (parent / layout.archive).is_file():
-                return Found(parent / layout.archive, layout)
-            if len(lacking) < len(layout.names):
-                incomplete = incomplete or f" ({folder} lacks {', '.join(lacking)})"
+        try:
+            found = _look(place, layout)
+        except NbevalError as error:
+            if root is not None:
+                raise
+            notes.append(str(error))
+            continue
+        if isinstance(found, Found):
+            return found
+        notes += [found] if found else []
     places = ", ".join(str(place) for place in roots(root))
+    noted = f" ({'; '.join(notes)})" if notes else ""
     files = f"{layout.folder}/ with {layout.names[0]} .. {layout.names[-1]}"
-    raise NbevalError(f"no images of {name}: no {files} in {places}{incomplete};\n{how_to_get(name, root)}")
+    raise NbevalError(f"no images of {name}: no {files} in {places}{noted};\n{how_to_get(name, root)}")
+
+
+def _look(place: Path, layout: Layout) -> Found | str:
+    """Return the files of a data set in one place, or what is missing if some are there.
+
+    Raises:
+        NbevalError: If the place cannot be read, or is another file than the archive.
+    """
+    if is_file(place):
+        if place.name != layout.archive:
+            raise NbevalError(f"{place} is a file: name the folder that holds {layout.folder}/")
+        return Found(place, layout)
+    absolute = place.absolute()
+    inside = [absolute.parent] if absolute.name in {each.folder for each in LAYOUTS.values()} else []
+    incomplete = ""
+    for parent in (place, place / "cifar.python", *inside):
+        folder = parent / layout.folder
+        lacking = [file for file in layout.names if not is_file(folder / file)]
+        if not lacking:
+            return Found(folder, layout)
+        if layout.archive and is_file(parent / layout.archive):
+            return Found(parent / layout.archive, layout)
+        if len(lacking) < len(layout.names):
+            incomplete = incomplete or f"{folder} lacks {', '.join(lacking)}"
+    return incomplete
 
 
 def how_to_get(name: str, root: Path | None = None) -> str:

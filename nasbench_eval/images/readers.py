@@ -1,9 +1,11 @@
-"""Read official batch files: pickled dictionaries of ``data`` (n, 3*H*W), channel by channel, and labels."""
+"""Read official batch files: pickled dictionaries of ``data`` (n, 3*H*W), channel by channel, and labels.
+
+Copies with ``data`` as (n, 3, H, W) or (n, H, W, 3) are read too.
+"""
 
 from __future__ import annotations
 
 import io
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,7 +82,9 @@ def _checked(batch: dict[str, Any], form: Format, path: Path) -> Batch:
         raise NbevalError(f"{path} is not a batch file of this data set: it has no {' and no '.join(missing)}")
     data, written = batch["data"], batch[form.labels]
     size = 3 * form.side**2
-    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim < 2 or math.prod(data.shape[1:]) != size:
+    side = form.side
+    layouts = ((size,), (3, side, side), (side, side, 3), (3, side * side))
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] not in layouts:
         shape = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
         raise NbevalError(f"{path}: its images are {shape}, but must be uint8 (n, {size})")
     try:
@@ -95,6 +99,8 @@ def _checked(batch: dict[str, Any], form: Format, path: Path) -> Batch:
             f"{path}: label {labels[wrong[0]]} of image {wrong[0]} is not in {form.first}..{form.last}: "
             "the file is damaged or not the official one"
         )
+    if data.shape[1:] == (side, side, 3):  # channels last, as image libraries have them
+        data = data.transpose(0, 3, 1, 2)
     # A pickled array may be a read-only view of the file's bytes; torch needs a writable one.
-    pixels = np.require(data.reshape(-1, 3, form.side, form.side), requirements=["C", "W"])
+    pixels = np.require(data.reshape(-1, 3, side, side), requirements=["C", "W"])
     return Batch(pixels, labels.astype(np.int64) - form.first)

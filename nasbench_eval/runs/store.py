@@ -35,6 +35,7 @@ import pandas as pd
 
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.paths import files_under, is_dir, unreadable
 
 RUN_SCHEMA = 1
 OWN = ("run_id", "seed", "started", "finished")
@@ -223,6 +224,8 @@ def read_runs(path: Path) -> list[Run]:
         # Twice as fast as read_table, which matters for thousands of small files.
         with pq.ParquetFile(path) as file:
             table = file.read(use_threads=False)
+    except PermissionError as error:
+        raise unreadable(path, error) from None
     except (pa.ArrowException, OSError) as error:
         raise NbevalError(
             f"{path} is not a readable run file ({str(error).splitlines()[0]}): delete it and run again"
@@ -254,13 +257,13 @@ def load_runs(folders: Iterable[Path]) -> list[Run]:
     Files with the same name in different folders are all read; ``labels.distinct_runs`` then drops repeated runs.
 
     Raises:
-        NbevalError: If a folder is missing, or a file in it cannot be read.
+        NbevalError: If a folder is missing, or a file or folder in it cannot be read.
     """
     paths: set[Path] = set()
     for folder in folders:
-        if not folder.is_dir():
+        if not is_dir(folder):
             raise NbevalError(
                 f"there is no results folder {folder}: run `nbeval run` first, or give another one with --results"
             )
-        paths |= {path.resolve() for path in folder.rglob("*.parquet")}
+        paths |= {path.resolve() for path in files_under(folder, ".parquet")}
     return [run for path in sorted(paths, key=lambda path: (path.name, path)) for run in read_runs(path)]

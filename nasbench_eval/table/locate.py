@@ -8,6 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils.paths import is_file
 
 TABLE_FILE = "nasbench201.parquet"
 
@@ -29,16 +30,23 @@ def find_table(path: str | Path | None = None, dataset: str | None = None) -> Pa
             is that of ``NBEVAL_TABLE`` or the cache folder.
 
     Raises:
-        NbevalError: If the file does not exist; the message says how to get one.
+        NbevalError: If the file does not exist or its folder cannot be read; the message says how to get one.
     """
     if path is None and dataset in EMBEDDED:
         return EMBEDDED[dataset]
     found = Path(path) if path is not None else default_path()
-    if not found.is_file():
+    hidden = ""
+    try:
+        there = is_file(found)
+    except NbevalError as error:
+        if path is not None or os.environ.get("NBEVAL_TABLE"):
+            raise
+        there, hidden = False, f" ({error})"
+    if not there:
         if str(found) in EMBEDDED:
             return EMBEDDED[str(found)]
         raise NbevalError(
-            f"no benchmark table at {found}: give one with --table or NBEVAL_TABLE, use --table digits, or make one "
-            "with\n`nbeval table build OFFICIAL_FILE` or `nbeval table import FLAT_FILE` (docs/data.md)"
+            f"no benchmark table at {found}{hidden}: give one with --table or NBEVAL_TABLE, use --table digits, "
+            "or make one with\n`nbeval table build OFFICIAL_FILE` or `nbeval table import FLAT_FILE` (docs/data.md)"
         )
     return found

@@ -12,10 +12,13 @@ import numpy as np
 
 from nasbench_eval.cell import N_CELLS, Cell, all_archs
 from nasbench_eval.errors import NbevalError, unknown
+from nasbench_eval.official_names import column_hint
 from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import CurveFile, curves_path
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
+from nasbench_eval.utils.checks import whole_number
 from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.paths import unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -247,7 +250,9 @@ class Table:
 
         Raises:
             NbevalError: If the table lacks the column, or the column is empty.
+            UsageError: If ``count`` is not a whole number from 1.
         """
+        count = whole_number(count, "count", at_least=1)
         if epochs is None:
             epochs = self.longest(dataset)
         values = self.column(dataset, split, epochs=epochs)
@@ -262,6 +267,10 @@ class Table:
     def datasets(self) -> tuple[str, ...]:
         """The data sets of the table, in the order of its columns."""
         return tuple(dict.fromkeys(key.dataset for key in self.keys))
+
+    def splits(self, dataset: str | None = None) -> tuple[str, ...]:
+        """Return the splits of a data set, or of all, in the order of the columns."""
+        return tuple(dict.fromkeys(key.split for key in self.keys if dataset in (None, key.dataset)))
 
     def epochs(self, dataset: str) -> tuple[int, ...]:
         """Return the lengths of the schedules of a data set, ascending."""
@@ -316,8 +325,9 @@ class Table:
         if key.dataset not in self.datasets:
             return unknown("data set in the table", key.dataset, self.datasets)
         there = sorted({str(k) for k in self.keys if k.dataset == key.dataset and k.metric == key.metric})
+        hint = column_hint(key.dataset, key.split, key.epochs, self.splits(key.dataset))
         return NbevalError(
-            f"the table has no column {key}; for {key.dataset} {key.metric} it has "
+            f"the table has no column {key}{': ' if hint else ''}{hint}; for {key.dataset} {key.metric} it has "
             f"{', '.join(there) if there else 'none'}"
         )
 
@@ -334,6 +344,8 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
             self._file = pq.ParquetFile(path, memory_map=True)
         except FileNotFoundError:
             raise NbevalError(f"no table at {path}") from None
+        except PermissionError as error:
+            raise unreadable(path, error) from None
         except (pa.ArrowException, OSError) as error:
             raise NbevalError(
                 f"{path} is not a readable Parquet file ({str(error).splitlines()[0]}): make the table again"

@@ -60,3 +60,8 @@ def main() -> None:
         # The reader of our output has gone (`nbeval compare | head`): nothing is wrong here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        # A path that the system does not let us use, wherever it was met.
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"nbeval: {where}{error.strerror or error}", err=True)
+        sys.exit(1)

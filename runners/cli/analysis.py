@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from nasbench_eval.errors import NbevalError, UsageError, unknown
+from nasbench_eval.errors import NbevalError, UsageError, nearest, unknown
+
+if TYPE_CHECKING:
+    from nasbench_eval.runs.store import Run
 
 RESULTS = Path("results/runs")
 PICTURES = ("png", "pdf", "svg")
@@ -45,6 +50,29 @@ def picture_formats(text: str) -> list[str]:
     if not wanted:
         raise UsageError(f"--format needs at least one of {', '.join(PICTURES)}")
     return wanted
+
+
+def with_results(wanted: Sequence[str], runs: Sequence[Run]) -> None:
+    """Check that there is something to show on each data set; say so where a known one has no result yet.
+
+    Args:
+        wanted: The data sets that the user asked for.
+        runs: All runs; a data set that one searched or was evaluated on has results.
+
+    Raises:
+        NbevalError: If a name is neither a data set with results nor one that nbeval knows.
+    """
+    from nasbench_eval.analysis.order import dataset_order
+    from nasbench_eval.images.catalogue import DATASETS
+
+    there = dataset_order(name for run in runs for name in (run.record.search_dataset, *run.test_acc))
+    have = f"these runs have {', '.join(there)}" if there else "there are no runs"
+    for name in wanted:
+        if name not in there and name not in DATASETS:
+            raise NbevalError(f"no result on {name!r}: {nearest(name, (*there, *DATASETS))}{have}")
+    lacking = [name for name in wanted if name not in there]
+    if 0 < len(lacking) < len(wanted):  # without any, the command itself says what it can do
+        click.echo(f"nbeval: no result on {', '.join(lacking)}: {have}", err=True)
 
 
 def _nothing_in(folders: tuple[Path, ...]) -> str:
@@ -102,7 +130,9 @@ def compare(
     if not runs:
         diverged = f" ({len(failures)} runs diverged)" if failures else ""
         raise NbevalError(f"{_nothing_in(folders)}{diverged}: run `nbeval run` first")
-    text = render(report(runs, failures=failures, ddof=ddof, datasets=names(datasets), protocol=protocol), form)
+    wanted = names(datasets)
+    with_results(wanted, runs)
+    text = render(report(runs, failures=failures, ddof=ddof, datasets=wanted, protocol=protocol), form)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -162,13 +192,19 @@ def plot(
     notes += diverged
     if not runs:
         notes.append(f"{_nothing_in(folders or (RESULTS,))}: published numbers only")
+    shown = names(datasets)
+    with_results(shown, runs)
     for note in notes:
         click.echo(f"nbeval: {note}", err=True)
+    drawn = False
     for name in figures or FIGURES:
         try:
-            for path in draw_figure(name, runs, folder, wanted, names(datasets), diverged):
+            for path in draw_figure(name, runs, folder, wanted, shown, diverged):
                 click.echo(str(path))
+            drawn = True
         except NothingToDraw as error:
             if figures:
                 raise
             click.echo(f"nbeval: no figure {name}: {error}", err=True)
+    if not drawn:
+        raise NbevalError("there is nothing to draw: no figure was written")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import NbevalError, unknown
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -24,8 +24,12 @@ def data() -> None:
 )
 def fetch(names: tuple[str, ...], root: Path | None) -> None:
     """Download the official archives, check their MD5 sums and unpack them; data sets already there are kept."""
+    from nasbench_eval.images.catalogue import DATASETS
     from nasbench_eval.images.download import fetch_images
 
+    for name in names:
+        if name not in DATASETS:  # before the first of them is downloaded
+            raise unknown("data set", name, DATASETS)
     for name in names:
         path, new = fetch_images(name, root, progress=sys.stderr.isatty())
         click.echo(f"{name}: now in {path}" if new else f"{name}: already there, in {path}")
@@ -46,6 +50,9 @@ def info(names: tuple[str, ...], root: Path | None) -> None:
     """
     from nasbench_eval.images import DATASETS
 
+    for name in names:
+        if name not in DATASETS:
+            raise unknown("data set", name, DATASETS)
     bad = False
     for name in names or DATASETS:
         try:

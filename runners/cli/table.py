@@ -9,7 +9,8 @@ import click
 import numpy as np
 
 from nasbench_eval.cell import N_CELLS, parse_cell
-from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.errors import NbevalError, UsageError, unknown
+from nasbench_eval.official_names import column_hint
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.table.locate import default_path
 from nasbench_eval.table.schema import MEAN, Key
@@ -171,7 +172,10 @@ def query(
     if not keys:
         asked = {"dataset": dataset, "split": split, "epochs": epochs, "trial": trial}
         words = ", ".join(f"--{name} {value}" for name, value in asked.items() if value is not None)
-        raise NbevalError(f"the table has no column with {words}: `nbeval table info` lists what it has")
+        if dataset is not None and dataset not in opened.datasets:
+            raise unknown("data set in the table", dataset, opened.datasets)
+        hint = column_hint(dataset, split, epochs, opened.splits(dataset)) or "`nbeval table info` lists what it has"
+        raise NbevalError(f"the table has no column with {words}: {hint}")
     groups: dict[Key, dict[str, float]] = {}
     for key in sorted(keys, key=_display_order(opened)):
         value = float(opened.values(key)[chosen.index])

@@ -105,6 +105,18 @@ def test_cifar10_halves_the_training_set(tmp_path, protocol):
     )
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1)], ids=["channels first", "channels last"])
+def test_batches_of_whole_images_are_read_with_the_right_colours(tmp_path, order):
+    write_cifar10(tmp_path)
+    right = load_images("cifar10", root=tmp_path)
+    for path in (tmp_path / "cifar-10-batches-py").iterdir():
+        batch = pickle.loads(path.read_bytes(), encoding="bytes")
+        batch = {key.decode(): value for key, value in batch.items()}
+        batch["data"] = batch["data"].reshape(-1, 3, 32, 32).transpose(order)
+        path.write_bytes(pickle.dumps(batch))
+    assert torch.equal(load_images("cifar10", root=tmp_path).train.pixels, right.train.pixels)
+
+
 def test_cifar100_takes_fine_labels_and_halves_the_test_set(tmp_path):
     folder = tmp_path / "cifar-100-python"
     train = write(folder, "train", [0, 99, 50], key="fine_labels", seed=1, protocol=5, coarse_labels=[1, 2, 3])
@@ -239,6 +251,7 @@ BAD = {
     "cifar100's keys": (dump({"data": GOOD["data"], "fine_labels": [1, 2]}), "has no labels"),
     "floats": (dump({**GOOD, "data": np.zeros((2, 3072))}), r"images are float64 \(2, 3072\), but must be uint8"),
     "16x16": (dump({**GOOD, "data": pixels(2, 16, 0)}), r"images are uint8 \(2, 768\), but must be"),
+    "32x96": (dump({**GOOD, "data": pixels(2, 32, 0).reshape(2, 32, 96)}), r"images are uint8 \(2, 32, 96\), but must"),
     "flat": (dump({**GOOD, "data": pixels(2, 32, 0)[0]}), r"images are uint8 \(3072,\)"),
     "list of images": (dump({**GOOD, "data": [1, 2]}), "images are list"),
     "few labels": (dump({**GOOD, "labels": [1]}), "one integer label for each of its 2 images"),

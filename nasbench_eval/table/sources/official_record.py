@@ -15,24 +15,11 @@ from nas_201_api import ArchResults, ResultsCount
 
 from nasbench_eval.cell import all_archs
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.official_names import TRAINED_ON
 from nasbench_eval.table.schema import MEAN, Key
 
 SCHEDULES = {"less": 12, "12": 12, "full": 200, "200": 200}
 """The names of the schedules in the official files (words in NAS-Bench-201, epochs in NATS-Bench), and their epochs."""
-
-TRAINED_ON = {
-    "cifar10-valid": ("cifar10", "train", {"train": "train", "x-valid": "valid", "ori-test": "test@train"}),
-    "cifar10": ("cifar10", "train+valid", {"train": "train@train+valid", "ori-test": "test"}),
-    **{
-        name: (
-            name.lower(),
-            "train",
-            {"train": "train", "x-valid": "valid", "x-test": "test", "ori-test": "valid+test"},
-        )
-        for name in ("cifar100", "ImageNet16-120")
-    },
-}
-"""For each official data set: the data set in the table, the part trained on, and the splits in the table."""
 
 Scalars = dict[Key, float]
 Curves = dict[Key, np.ndarray]

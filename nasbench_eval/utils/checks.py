@@ -1,0 +1,63 @@
+"""Checks of values that a user passes to the Python interface."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nasbench_eval.errors import UsageError
+
+
+def whole_number(value: object, what: str, *, at_least: int = 0) -> int:
+    """Return a whole number as an ``int``; NumPy's integers are whole numbers, True and 1.0 are not.
+
+    Args:
+        value: What the user passed.
+        what: Its name in the message, such as ``"a seed"``.
+        at_least: The smallest allowed number.
+
+    Raises:
+        UsageError: If it is not a whole number, or too small.
+    """
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    # NumPy's True is not an index, but Python's is.
+    if number is None or isinstance(value, bool) or number < at_least:
+        raise UsageError(f"{what} is a whole number from {at_least}; got {shown(value)}")
+    return number
+
+
+def optional_path(value: object, what: str) -> Path | None:
+    """Return a path, or None for None.
+
+    Raises:
+        UsageError: If it is neither a string nor a path.
+    """
+    if value is None or isinstance(value, Path):
+        return value
+    if isinstance(value, str) and value:
+        return Path(value)
+    raise UsageError(f"{what} is a path; got {shown(value)}")
+
+
+def mapping(value: object, what: str) -> dict[str, Any]:
+    """Return a mapping from names as a dictionary; None is an empty one.
+
+    Raises:
+        UsageError: If it is no mapping from names.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise UsageError(f"{what} is a mapping from names to values, such as {{'epochs': 3}}; got {shown(value)}")
+    return dict(value)
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: on one line, cut if it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,69 @@
+"""Look at paths of the user's: a folder that cannot be read is one line of error, never an empty folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from nasbench_eval.errors import NbevalError
+
+
+def unreadable(path: Path, error: OSError) -> NbevalError:
+    """Return the error for a path that the system does not let us read."""
+    # Some libraries repeat the path in the text of the error, and set no file name.
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return NbevalError(f"cannot read {error.filename or path}: {why}")
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is a file.
+
+    Raises:
+        NbevalError: If the system does not tell, for example because the folder of the file cannot be read.
+    """
+    return _asked(path, path.is_file)
+
+
+def is_dir(path: Path) -> bool:
+    """Return whether a path is a folder.
+
+    Raises:
+        NbevalError: If the system does not tell.
+    """
+    return _asked(path, path.is_dir)
+
+
+def _asked(path: Path, question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def children(folder: Path) -> list[Path]:
+    """Return what is in a folder, by name.
+
+    Raises:
+        NbevalError: If it cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise unreadable(folder, error) from None
+
+
+def files_under(folder: Path, suffix: str) -> list[Path]:
+    """Return the files with a suffix in a folder and all folders below it, by path.
+
+    ``Path.rglob`` passes over folders that cannot be read.
+
+    Raises:
+        NbevalError: If one of the folders cannot be read.
+    """
+
+    def stop(error: OSError) -> None:
+        raise unreadable(folder, error)
+
+    found = [Path(place, name) for place, _, names in os.walk(folder, onerror=stop) for name in names]
+    return sorted(path for path in found if path.suffix == suffix)
