@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.utils.numbers import whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,8 +186,8 @@ def parse_cell(text: str) -> Cell:
         UsageError: If the text is neither.
     """
     text = text.strip()
-    if text.isdigit():
-        return Cell.from_index(int(text))
+    if (index := whole_number(text)) is not None:
+        return Cell.from_index(index)
     if "|" not in text:
         raise UsageError(
             f"{text!r} is neither an index (0..{N_CELLS - 1}) nor an architecture string (|op~0|+|op~0|op~1|+...)"

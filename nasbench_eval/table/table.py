@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_eval.cell import N_CELLS, Cell, all_archs
-from nasbench_eval.errors import NbevalError, unknown
+from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import CurveFile, curves_path
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
@@ -242,12 +242,15 @@ class Table:
         Args:
             dataset: As for ``accuracy``.
             split: As for ``accuracy``.
-            count: Number of cells.
+            count: Number of cells, at least 1.
             epochs: The length of the schedule; None is the longest one.
 
         Raises:
             NbevalError: If the table lacks the column, or the column is empty.
+            UsageError: If ``count`` is not at least 1.
         """
+        if count < 1:
+            raise UsageError(f"count is a number of cells, at least 1; got {count}")
         if epochs is None:
             epochs = self.longest(dataset)
         values = self.column(dataset, split, epochs=epochs)
