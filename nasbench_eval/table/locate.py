@@ -34,7 +34,7 @@ def find_table(path: str | Path | None = None, dataset: str | None = None) -> Pa
     if path is None and dataset in EMBEDDED:
         return EMBEDDED[dataset]
     found = Path(path) if path is not None else default_path()
-    if not found.is_file():
+    if not found.exists():
         if str(found) in EMBEDDED:
             return EMBEDDED[str(found)]
         raise NbevalError(

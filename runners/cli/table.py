@@ -55,8 +55,8 @@ def import_(file: Path, mapping: Path | None, table_path: Path | None) -> None:
 def build(source: Path, curves: bool, workers: int | None, partial: bool, table_path: Path | None) -> None:
     """Make the table from the official files.
 
-    SOURCE is NAS-Bench-201's .pth file or NATS-Bench's folder. After an interruption, the same command continues from
-    the finished parts.
+    SOURCE is NAS-Bench-201's .pth file, or NATS-Bench's tar archive or folder. After an interruption, the same command
+    continues from the finished parts.
     """
     from nasbench_eval.table.sources.build import build_table
 
