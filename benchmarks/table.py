@@ -31,6 +31,7 @@ import numpy as np
 
 from nasbench_eval.cell import N_CELLS, Cell
 from nasbench_eval.table import Key, Table
+from nasbench_eval.utils.checks import parse_whole_number
 
 CALLS = 300
 
@@ -137,12 +138,12 @@ def tree_mb(root: int) -> float:
     """Memory of a process and all its descendants; pages that several share count in parts (PSS)."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
+        if (process := parse_whole_number(entry.name)) is not None:
             try:
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue
-            children.setdefault(parent, []).append(int(entry.name))
+            children.setdefault(parent, []).append(process)
     total, todo = 0.0, [root]
     while todo:
         pid = todo.pop()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.official_names import NASLIB_EDGES, NASLIB_OPS, OP_NAMES
-from nasbench_eval.utils.checks import shown, whole_number
+from nasbench_eval.utils.checks import parse_whole_number, shown, whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -241,8 +241,8 @@ def parse_cell(text: str) -> Cell:
         UsageError: If the text is neither.
     """
     text = text.strip()
-    if text.isascii() and text.isdigit():
-        return Cell.from_index(int(text))
+    if (index := parse_whole_number(text)) is not None:
+        return Cell.from_index(index)
     if "|" not in text:
         raise UsageError(
             f"{text!r} is neither an index (0..{N_CELLS - 1}) nor an architecture string (|op~0|+|op~0|op~1|+...)"

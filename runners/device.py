@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nasbench_eval import __version__
 from nasbench_eval.errors import UsageError
+from nasbench_eval.utils.checks import parse_whole_number
 
 
 def resolve_device(name: str) -> str:
@@ -26,7 +27,7 @@ def resolve_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
-    if name != "cpu" and not (kind == "cuda" and (number.isdigit() or name == "cuda")):
+    if name != "cpu" and not (kind == "cuda" and (parse_whole_number(number) is not None or name == "cuda")):
         raise UsageError(f"--device is auto, cpu, cuda or cuda:n; got {name!r}")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0

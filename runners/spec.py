@@ -15,7 +15,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.methods import METHODS, SearchMethod, load_method
 from nasbench_eval.methods.plugins import source_hash
 from nasbench_eval.settings import build_settings, has_effect, identity
-from nasbench_eval.utils.checks import whole_number
+from nasbench_eval.utils.checks import parse_whole_number, whole_number
 from runners.presets import Preset, load_preset, scaled
 
 SPEC_VERSION = 1
@@ -172,12 +172,12 @@ def parse_seeds(text: str) -> list[int]:
     Raises:
         UsageError: If the text is neither.
     """
-    parts = [part.strip() for part in text.split(",")]
-    numbers = [part for part in parts if part]
-    if not numbers or not all(part.isascii() and part.isdigit() for part in numbers):
+    parts = text.split(",")
+    numbers = [number for part in parts if part.strip() and (number := parse_whole_number(part)) is not None]
+    if not numbers or len(numbers) < sum(bool(part.strip()) for part in parts):
         raise UsageError(f"--seeds takes a number of seeds (4) or a list of them (0,3,7); got {text!r}")
     if len(parts) == 1:
-        if int(numbers[0]) == 0:
+        if numbers[0] == 0:
             raise UsageError("--seeds 0 asks for no run: give at least 1, or a list such as 0,3,7")
-        return list(range(int(numbers[0])))
-    return list(dict.fromkeys(int(part) for part in numbers))
+        return list(range(numbers[0]))
+    return list(dict.fromkeys(numbers))

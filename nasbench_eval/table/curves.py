@@ -14,6 +14,7 @@ import numpy as np
 
 from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.table.file_kind import kind_of, wrong_kind
 from nasbench_eval.table.schema import MEAN, Key
 
 if TYPE_CHECKING:
@@ -52,10 +53,8 @@ class CurveFile:
             raise NbevalError(
                 f"no learning curves at {path}: make them from the official files with `nbeval table build --curves`"
             ) from None
-        except (pa.ArrowException, OSError) as error:
-            raise NbevalError(
-                f"{path} is not a readable Parquet file ({str(error).splitlines()[0]}): build it again"
-            ) from None
+        except (pa.ArrowException, OSError):
+            raise wrong_kind(path, kind_of(path), "the learning curves of a table") from None
         found = (self._file.schema_arrow.metadata or {}).get(HASH_KEY, b"").decode()
         if found != content_hash or self._file.metadata.num_rows != N_CELLS:
             raise NbevalError(f"the learning curves at {path} belong to another table: build both again")

@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.utils.paths import is_file
+from nasbench_eval.utils.paths import exists
 
 TABLE_FILE = "nasbench201.parquet"
 
@@ -37,7 +37,7 @@ def find_table(path: str | Path | None = None, dataset: str | None = None) -> Pa
     found = Path(path) if path is not None else default_path()
     hidden = ""
     try:
-        there = is_file(found)
+        there = exists(found)
     except NbevalError as error:
         if path is not None or os.environ.get("NBEVAL_TABLE"):
             raise

@@ -25,10 +25,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils.checks import parse_whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 MEAN = "mean"
-METRICS = ("accuracy", "loss", "eval_seconds", "train_seconds", "params_mb", "flops_m", "latency_s")
+COSTS = ("params_mb", "flops_m", "latency_s")
+"""The metrics that do not depend on a schedule."""
+
+METRICS = ("accuracy", "loss", "eval_seconds", "train_seconds", *COSTS)
 
 SPLITS: dict[str, dict[str, tuple[str, str]]] = {
     "cifar10": {
@@ -89,15 +94,28 @@ class Key(NamedTuple):
         """Read the name of a column.
 
         Raises:
-            NbevalError: If it does not have the five parts of the schema, or the metric is unknown.
+            NbevalError: If it does not have the five parts of the schema, the metric is unknown, or the trial is not
+                named by its seed.
         """
         parts = column.split("/")
-        if len(parts) != 5 or parts[3] not in METRICS or not (parts[1] == "-" or parts[1].isdigit()):
+        if len(parts) != 5 or parts[3] not in METRICS:
             raise NbevalError(
                 f"{column!r} is not a column of a table: expected DATASET/EPOCHS/SPLIT/METRIC/TRIAL with a "
                 f"metric of {', '.join(METRICS)}"
             )
-        return Key(parts[0], None if parts[1] == "-" else int(parts[1]), parts[2], parts[3], parts[4])
+        dataset, epochs, split, metric, trial = parts
+        number = parse_whole_number(epochs)
+        if (epochs != "-") if metric in COSTS else not number:
+            expected = '"-"' if metric in COSTS else "a number of epochs, such as 200"
+            raise NbevalError(f"{column!r} is not a column of a table: EPOCHS is {epochs!r}, {metric} needs {expected}")
+        if trial != MEAN and str(parse_whole_number(trial)) != trial:
+            seeds = re.findall("[0-9]+", trial)
+            right = f"{dataset}/{epochs}/{split}/{metric}/{int(seeds[-1][:9]) if seeds else MEAN}"
+            raise NbevalError(
+                f"{column!r} is not a column of a table: TRIAL is {trial!r}, expected the seed of the trial as a plain "
+                f"number, or mean; write {right!r}"
+            )
+        return Key(dataset, number, split, metric, trial)
 
 
 def trials_by_mean(keys: Iterable[Key]) -> dict[Key, list[Key]]:

@@ -15,6 +15,7 @@ from nasbench_eval.errors import NbevalError, unknown
 from nasbench_eval.official_names import column_hint
 from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import CurveFile, curves_path
+from nasbench_eval.table.file_kind import kind_of, wrong_kind
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
 from nasbench_eval.utils.checks import whole_number
 from nasbench_eval.utils.files import atomic_write
@@ -245,7 +246,7 @@ class Table:
         Args:
             dataset: As for ``accuracy``.
             split: As for ``accuracy``.
-            count: Number of cells.
+            count: Number of cells, at least 1.
             epochs: The length of the schedule; None is the longest one.
 
         Raises:
@@ -342,19 +343,13 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
         try:
             # Mapping the file, a few megabytes, keeps its columns readable if it is replaced later.
             self._file = pq.ParquetFile(path, memory_map=True)
-        except FileNotFoundError:
-            raise NbevalError(f"no table at {path}") from None
         except PermissionError as error:
             raise unreadable(path, error) from None
-        except (pa.ArrowException, OSError) as error:
-            raise NbevalError(
-                f"{path} is not a readable Parquet file ({str(error).splitlines()[0]}): make the table again"
-            ) from None
+        except (pa.ArrowException, OSError):
+            raise wrong_kind(path, kind_of(path), "a table of nbeval") from None
         metadata = (self._file.schema_arrow.metadata or {}).get(_META_KEY)
         if metadata is None:
-            raise NbevalError(
-                f"{path} is a Parquet file, but not a table of nbeval: make one with `nbeval table import {path}`"
-            )
+            raise wrong_kind(path, kind_of(path), "a table of nbeval")
         self.metadata = Metadata.from_json(metadata)
         if self._file.metadata.num_rows != N_CELLS:
             raise NbevalError(f"{path} has {self._file.metadata.num_rows} rows, expected {N_CELLS}")

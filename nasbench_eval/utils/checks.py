@@ -1,4 +1,4 @@
-"""Checks of values that a user passes to the Python interface."""
+"""Checks of values that a user writes on the command line or passes to the Python interface."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_eval.errors import UsageError
+
+_LONGEST = 18
+"""Digits of the longest number that is read: every such number fits into 64 bits."""
+
+
+def parse_whole_number(text: str) -> int | None:
+    """Return the number that a text of the digits 0 to 9 writes, or None for any other text.
+
+    ``str.isdigit`` is no such test: it also accepts ``²``, which ``int`` refuses, and numbers of any length, of which
+    ``int`` refuses those with more than 4,300 digits. Space around the number is ignored.
+    """
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST else None
 
 
 def whole_number(value: object, what: str, *, at_least: int = 0) -> int:

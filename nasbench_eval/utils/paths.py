@@ -25,6 +25,15 @@ def is_file(path: Path) -> bool:
     return _asked(path, path.is_file)
 
 
+def exists(path: Path) -> bool:
+    """Return whether there is anything at a path.
+
+    Raises:
+        NbevalError: If the system does not tell.
+    """
+    return _asked(path, path.exists)
+
+
 def is_dir(path: Path) -> bool:
     """Return whether a path is a folder.
 

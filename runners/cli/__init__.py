@@ -36,6 +36,21 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; that the reader of its output has gone (``nbeval table info | head -1``) is no error."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # click would exit with 1 here. Writing again tells whether it was this pipe, not one to a worker.
+            try:
+                click.echo()
+            except BrokenPipeError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                ctx.exit(0)
+            raise
+        return result
+
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="nbeval")
@@ -56,10 +71,6 @@ def main() -> None:
     except NbevalError as error:
         click.echo(f"nbeval: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except BrokenPipeError:
-        # The reader of our output has gone (`nbeval compare | head`): nothing is wrong here.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except OSError as error:
         # A path that the system does not let us use, wherever it was met.
         where = f"{error.filename}: " if error.filename else ""

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
-from nasbench_eval.cell import N_CELLS, parse_cell
+from nasbench_eval.cell import N_CELLS, Cell, parse_cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.official_names import column_hint
 from nasbench_eval.table import Table, find_table
@@ -56,8 +56,8 @@ def import_(file: Path, mapping: Path | None, table_path: Path | None) -> None:
 def build(source: Path, curves: bool, workers: int | None, partial: bool, table_path: Path | None) -> None:
     """Make the table from the official files.
 
-    SOURCE is NAS-Bench-201's .pth file or NATS-Bench's folder. After an interruption, the same command continues from
-    the finished parts.
+    SOURCE is NAS-Bench-201's .pth file, or NATS-Bench's tar archive or folder. After an interruption, the same command
+    continues from the finished parts.
     """
     from nasbench_eval.table.sources.build import build_table
 
@@ -128,7 +128,16 @@ def info(table_path: Path | None) -> None:
 
 
 @table.command()
-@click.argument("cell", metavar="ARCH|INDEX")
+@click.argument("cells", metavar="[ARCH|INDEX]...", nargs=-1)
+@click.option(
+    "--cells-from", type=click.Path(path_type=Path), help="A text file of more cells, one a line; - is stdin."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "csv"]),
+    help="csv has one row per cell, and the columns of the table.  [default: text for one cell, csv for several]",
+)
 @click.option("--dataset", help="Only this data set.")
 @click.option("--split", help="Only this split.")
 @click.option("--epochs", type=int, help="Only this schedule.")
@@ -136,7 +145,9 @@ def info(table_path: Path | None) -> None:
 @click.option("--curve", is_flag=True, help="Print accuracy and loss after each epoch, as csv.")
 @table_option
 def query(
-    cell: str,
+    cells: tuple[str, ...],
+    cells_from: Path | None,
+    form: str | None,
     dataset: str | None,
     split: str | None,
     epochs: int | None,
@@ -144,17 +155,26 @@ def query(
     curve: bool,
     table_path: Path | None,
 ) -> None:
-    """Print what the table knows about one cell.
+    """Print what the table knows about cells.
 
-    The cell is given by its architecture string or its official index.
-    """
+    A cell is given by its architecture string or its official index.
+
+    \b
+        nbeval table query 6111
+        nbeval table query 6111 9930 857 --dataset cifar10 --epochs 200 > cells.csv
+        nbeval table query --cells-from cells.txt --split test > cells.csv
+    """  # noqa: D301 - click reads the control character: keep these lines as they are
+    asked = [*map(parse_cell, cells), *(_cells_in(cells_from) if cells_from is not None else [])]
+    if not asked:
+        raise UsageError("which cell? Give architecture strings or indices, or a file of them with --cells-from")
     opened = Table.open(find_table(table_path, dataset))
-    chosen = parse_cell(cell)
     if curve:
+        if len(asked) > 1 or form == "text":
+            raise UsageError("--curve prints the curve of one cell, as csv")
         if dataset is None or split is None or epochs is None:
             raise UsageError("--curve needs --dataset, --split and --epochs")
         accuracy, loss = (
-            opened.curve(chosen, dataset, split, epochs=epochs, metric=metric, trial=trial)
+            opened.curve(asked[0], dataset, split, epochs=epochs, metric=metric, trial=trial)
             for metric in ("accuracy", "loss")
         )
         click.echo("epoch,accuracy,loss")
@@ -170,27 +190,20 @@ def query(
         and (trial is None or key.trial == str(trial))
     ]
     if not keys:
-        asked = {"dataset": dataset, "split": split, "epochs": epochs, "trial": trial}
-        words = ", ".join(f"--{name} {value}" for name, value in asked.items() if value is not None)
+        options = {"dataset": dataset, "split": split, "epochs": epochs, "trial": trial}
+        words = ", ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
         if dataset is not None and dataset not in opened.datasets:
             raise unknown("data set in the table", dataset, opened.datasets)
         hint = column_hint(dataset, split, epochs, opened.splits(dataset)) or "`nbeval table info` lists what it has"
         raise NbevalError(f"the table has no column with {words}: {hint}")
-    groups: dict[Key, dict[str, float]] = {}
-    for key in sorted(keys, key=_display_order(opened)):
-        value = float(opened.values(key)[chosen.index])
-        groups.setdefault(key._replace(trial=MEAN), {})[key.trial] = value
-    click.echo(f"cell {chosen.index}  {chosen}")
-    click.echo()
-    rows = [
-        [
-            *_key_words(key),
-            _number(values.get(MEAN)),
-            "  ".join(f"{seed}: {_number(value)}" for seed, value in values.items() if seed != MEAN),
-        ]
-        for key, values in groups.items()
-    ]
-    click.echo(_format(rows, ["data set", "epochs", "split", "metric", "mean", "trials"]))
+    keys.sort(key=_display_order(opened))
+    if form == "csv" or (form is None and len(asked) > 1):
+        _print_csv(opened, asked, keys)
+        return
+    for number, cell in enumerate(asked):
+        if number:
+            click.echo()
+        _print_cell(opened, cell, keys)
 
 
 @table.command()
@@ -208,6 +221,53 @@ def best(dataset: str | None, split: str, epochs: int | None, top: int, table_pa
         for cell, accuracy in opened.top(name, split, count=top, epochs=epochs)
     ]
     click.echo(_format(rows, ["data set", f"{split} accuracy", "index", "cell"]))
+
+
+def _cells_in(path: Path) -> list[Cell]:
+    """Read a file of cells: one per line, blank lines and lines that begin with # left out."""
+    try:
+        with click.open_file(str(path), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the cells in {path}: {getattr(error, 'strerror', None) or error}") from None
+    cells = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not line.startswith("#"):
+            try:
+                cells.append(parse_cell(line))
+            except UsageError as error:
+                raise UsageError(f"{path}, line {number}: {error}") from None
+    return cells
+
+
+def _print_csv(opened: Table, cells: list[Cell], keys: list[Key]) -> None:
+    """Print one row per cell; a value that was not run is empty."""
+    columns = [opened.values(key) for key in keys]
+    click.echo(",".join(["index", "arch", *map(str, keys)]))
+    for cell in cells:
+        values = [column[cell.index] for column in columns]
+        # The shortest text that reads back as the same float32.
+        texts = ["" if np.isnan(value) else np.format_float_positional(value, trim="-") for value in values]
+        click.echo(",".join([str(cell.index), str(cell), *texts]))
+
+
+def _print_cell(opened: Table, chosen: Cell, keys: list[Key]) -> None:
+    """Print the values of one cell as a table for reading."""
+    groups: dict[Key, dict[str, float]] = {}
+    for key in keys:
+        value = float(opened.values(key)[chosen.index])
+        groups.setdefault(key._replace(trial=MEAN), {})[key.trial] = value
+    click.echo(f"cell {chosen.index}  {chosen}")
+    click.echo()
+    rows = [
+        [
+            *_key_words(key),
+            _number(values.get(MEAN)),
+            "  ".join(f"{seed}: {_number(value)}" for seed, value in values.items() if seed != MEAN),
+        ]
+        for key, values in groups.items()
+    ]
+    click.echo(_format(rows, ["data set", "epochs", "split", "metric", "mean", "trials"]))
 
 
 def _report(saved: Table) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.utils.checks import parse_whole_number
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -114,14 +115,15 @@ def _save(records: Records, out: Path) -> None:
 def _indices(text: str) -> list[int]:
     from nasbench_eval.cell import N_CELLS
 
-    found = [int(part) if part.strip().isdigit() else -1 for part in text.split(",")]
-    if not all(0 <= index < N_CELLS for index in found):
+    found = [index for part in text.split(",") if (index := parse_whole_number(part)) is not None and index < N_CELLS]
+    if len(found) != text.count(",") + 1:
         raise UsageError(f"--cells is a list of cell indices, 0 to {N_CELLS - 1}; got {text!r}")
     return found
 
 
 def _share(text: str) -> tuple[int, int]:
     first, _, second = text.partition("/")
-    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+    share, shares = parse_whole_number(first), parse_whole_number(second)
+    if share is None or shares is None or not 1 <= share <= shares:
         raise UsageError(f"--share is I/N with I from 1 to N, such as 1/2; got {text!r}")
-    return int(first), int(second)
+    return share, shares

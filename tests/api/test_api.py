@@ -223,16 +223,6 @@ def test_a_class_is_named_as_if_its_script_were_imported_and_needs_a_source(
         plugins.source_hash(names["Typed"])
 
 
-def test_our_own_runs_keep_their_names() -> None:
-    reference = load_runs([ROOT / "results" / "reference"])
-    assert len(reference) >= 8
-    for run in reference:
-        record = run.record
-        # Settings that came later change no name while they have their default.
-        spec = RunSpec(record.method, record.search_dataset, record.seed, record.scale, record.overrides)
-        assert (spec.variant_id, spec.run_id) == (record.variant_id, record.run_id)
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -46,10 +46,10 @@ def build_table(
     workers: int | None = None,
     partial: bool = False,
 ) -> Table:
-    """Make the table from NAS-Bench-201's ``.pth`` or NATS-Bench's folder.
+    """Make the table from NAS-Bench-201's ``.pth``, or NATS-Bench's tar archive or folder.
 
     Args:
-        source: The file or folder.
+        source: The file, archive or folder.
         out: The table file to write; the learning curves go beside it, and so do the parts during the build.
         curves: Write the learning curves too.
         workers: Processes that read and convert; None is one per core, at most ``MAX_WORKERS``.

@@ -12,6 +12,7 @@ import numpy as np
 
 from nasbench_eval.cell import N_CELLS, Cell
 from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.table.file_kind import Kind, kind_of, wrong_kind
 from nasbench_eval.table.schema import Key
 from nasbench_eval.table.table import Table
 from nasbench_eval.table.verify import check_ranges
@@ -95,7 +96,7 @@ def import_flat(path: str | Path, mapping: str | Path | None = None) -> Table:
     """Make a table from a csv or Parquet file with one row per cell, in any order.
 
     Args:
-        path: The file; it is read as Parquet unless its name ends in ``.csv``.
+        path: The file.
         mapping: A TOML file; None chooses the mapping in the package that fits the columns of the file.
 
     Returns:
@@ -107,7 +108,7 @@ def import_flat(path: str | Path, mapping: str | Path | None = None) -> Table:
         UsageError: If the mapping is wrong.
     """
     path = Path(path)
-    data = _read(path)
+    data = _read(path, mapped=mapping is not None)
     names = list(data.column_names)
     chosen = _shipped(path, names) if mapping is None else _given(Path(mapping), names)
     order = _rows_in_official_order(data.column(chosen.arch).to_pylist(), chosen.arch)
@@ -123,17 +124,16 @@ def import_flat(path: str | Path, mapping: str | Path | None = None) -> Table:
     return table
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: Path, *, mapped: bool) -> pa.Table:
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet as pq
 
+    kind = kind_of(path)
+    if kind not in (Kind.TEXT, Kind.PARQUET) and not (kind is Kind.TABLE and mapped):
+        raise wrong_kind(path, kind, "a csv or Parquet file with one row per cell")
     try:
-        if path.suffix.lower() == ".csv":
-            return pyarrow.csv.read_csv(path)
-        return pq.read_table(path)
-    except FileNotFoundError:
-        raise NbevalError(f"no file at {path}") from None
+        return pyarrow.csv.read_csv(path) if kind is Kind.TEXT else pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise NbevalError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
 

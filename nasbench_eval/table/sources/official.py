@@ -1,4 +1,4 @@
-"""Read the official files: NAS-Bench-201's single ``.pth``, or NATS-Bench's folder with one file per cell.
+"""Read the official files: NAS-Bench-201's single ``.pth``, or NATS-Bench's with one file per cell.
 
 Needs no torch.
 """
@@ -22,6 +22,8 @@ from tqdm import tqdm
 
 from nasbench_eval.cell import N_CELLS, all_archs
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.table.file_kind import Kind, kind_of, wrong_kind
+from nasbench_eval.table.sources.file_sets import Folder, Tar
 from nasbench_eval.table.sources.pickle_slices import NotSplittable, Slices, split
 from nasbench_eval.utils.safe_pickle import NUMPY_SCALARS, restricted_load
 
@@ -74,21 +76,20 @@ class Source(abc.ABC):
 
 
 def find_source(path: str | Path) -> Source:
-    """Return the reader for a path: a folder is NATS-Bench's, a file is NAS-Bench-201's.
+    """Return the reader for a path: a folder or a tar archive is NATS-Bench's, a pickle is NAS-Bench-201's.
 
     Raises:
-        NbevalError: If the path does not exist, or is NATS-Bench's single file, which is not supported.
+        NbevalError: If the path does not exist, or is anything else; the message says what it is.
     """
     path = Path(path)
-    if path.is_dir():
-        return NatsFolder(path)
-    if not path.is_file():
-        raise NbevalError(f"no file or folder at {path} (docs/data.md says where to get the official files)")
-    if path.suffix == ".pbz2":
-        raise NbevalError(
-            f"{path}: NATS-Bench's single file is not supported, its folder is: NATS-tss-v1_0-3ffb9-simple"
-        )
-    return OneFile(path)
+    match kind := kind_of(path):
+        case Kind.FOLDER:
+            return NatsFolder(path, Folder(path))
+        case Kind.TAR:
+            return NatsFolder(path, Tar(path))
+        case Kind.TORCH | Kind.PICKLE:
+            return OneFile(path)
+    raise wrong_kind(path, kind, "an official file of the benchmark")
 
 
 @final
@@ -153,46 +154,66 @@ class OneFile(Source):
 
 @final
 class NatsFolder(Source):
-    """The folder of NATS-Bench's topology space: ``meta.pickle.pbz2`` and ``000000.pickle.pbz2`` to ``015624...``."""
+    """NATS-Bench's topology space: ``meta.pickle.pbz2`` and ``000000.pickle.pbz2`` to ``015624...``.
 
-    kind = "NATS-Bench folder"
+    The files are in a folder, or still in the ``.tar`` that NATS-Bench is published as.
+    """
+
     parallel = True
 
-    def _files(self) -> dict[int, Path]:
+    def __init__(self, path: Path, files: Folder | Tar) -> None:
+        super().__init__(path)
+        self._files = files
+
+    @property
+    def kind(self) -> str:  # noqa: D102 - as in Source
+        return f"NATS-Bench {self._files.word}"
+
+    def _cells(self) -> dict[int, str]:
         with _reading(self.path):
-            names = [(_CELL_FILE.fullmatch(file.name), file) for file in self.path.iterdir()]
-        return {int(match[1]): file for match, file in names if match}
+            names = [(_CELL_FILE.fullmatch(name), name) for name in self._files.names()]
+        return {int(match[1]): name for match, name in names if match}
 
     def fingerprint(self) -> str:  # noqa: D102 - as in Source
-        digest = hashlib.sha256()
         with _reading(self.path):
-            for index, file in sorted(self._files().items()):
-                status = file.stat()
-                digest.update(f"{index} {status.st_size} {status.st_mtime_ns}\n".encode())
-        return f"{self.path.name} {digest.hexdigest()}"
+            state = self._files.state([name for _, name in sorted(self._cells().items())])
+        return f"{self.path.name} {state}"
 
     def open(self) -> list[int]:  # noqa: D102 - as in Source
-        files = self._files()
-        if not (self.path / _META_FILE).is_file():
+        cells = self._cells()
+        with _reading(self.path):
+            there = _META_FILE in self._files.names()
+        if not there:
+            near = self._files.nearby()
             raise NbevalError(
-                f"{self.path} is not NATS-Bench's folder: it has no {_META_FILE}; give the unpacked "
-                "NATS-tss-v1_0-3ffb9-simple (or NAS-Bench-201-v1_1-096897.pth)"
+                f"{self.path} is not NATS-Bench's {self._files.word}: it has no {_META_FILE}; "
+                + (f"give {near}" if near else "give NATS-tss-v1_0-3ffb9-simple (or NAS-Bench-201-v1_1-096897.pth)")
             )
-        meta, _ = _load_small(self.path / _META_FILE)
+        meta, _ = self._load(_META_FILE)
         archs = meta.get("meta_archs") if isinstance(meta, dict) else None
         _check_order(archs, self.path)
-        if beyond := [index for index in files if index >= N_CELLS]:
+        if beyond := [index for index in cells if index >= N_CELLS]:
             raise NbevalError(
-                f"{files[min(beyond)]} is beyond the {N_CELLS} cells: this is not the topology search space"
+                f"{self.path / cells[min(beyond)]} is beyond the {N_CELLS} cells: this is not the topology search space"
             )
-        return sorted(files)
+        return sorted(cells)
 
     def take(self, index: int) -> tuple[Record, str]:  # noqa: D102 - as in Source
-        file = self.path / f"{index:06d}.pickle.pbz2"
-        record, sha256 = _load_small(file)
+        name = f"{index:06d}.pickle.pbz2"
+        record, sha256 = self._load(name)
         if not isinstance(record, dict):
-            raise NbevalError(f"{file} holds {type(record).__name__}, expected the record of a cell")
+            raise NbevalError(f"{self.path / name} holds {type(record).__name__}, expected the record of a cell")
         return record, sha256
+
+    def _load(self, name: str) -> tuple[Any, str]:
+        path = self.path / name
+        with _reading(path):
+            data = self._files.read(name)
+        try:
+            content = bz2.decompress(data)
+        except (OSError, ValueError) as error:
+            raise NbevalError(f"{path} is truncated or not bzip2 ({error}): get the file again") from error
+        return restricted_load(io.BytesIO(content), ALLOWED, name=str(path)), hashlib.sha256(data).hexdigest()
 
     def provenance(self, digests: dict[int, str]) -> dict[str, str]:  # noqa: D102 - as in Source
         lines = "".join(f"{digests[index]}  {index:06d}.pickle.pbz2\n" for index in sorted(digests))
@@ -211,16 +232,6 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise NbevalError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _load_small(path: Path) -> tuple[Any, str]:
-    with _reading(path):
-        data = path.read_bytes()
-    try:
-        content = bz2.decompress(data)
-    except (OSError, ValueError) as error:
-        raise NbevalError(f"{path} is truncated or not bzip2 ({error}): get the file again") from error
-    return restricted_load(io.BytesIO(content), ALLOWED, name=str(path)), hashlib.sha256(data).hexdigest()
 
 
 def _pickle_start(path: Path) -> int:
@@ -264,10 +275,28 @@ def _load_whole(path: Path, start: int) -> Any:
 
 
 def _records(content: Any, path: Path) -> dict[int, Record]:
+    if isinstance(content, dict) and "arch2infos" not in content and (found := _naslib(content)):
+        raise NbevalError(
+            f"{path} is NASLib's extract of NAS-Bench-201 ({found}), not an official file: it has neither trials nor "
+            "the split of its accuracies. Make the table from the official files (docs/data.md), or write the numbers "
+            "you want as csv with one row per cell, and use `nbeval table import` with a --mapping"
+        )
     records = content.get("arch2infos") if isinstance(content, dict) else None
     if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
         raise NbevalError(f"{path} is not NAS-Bench-201's file: it has no arch2infos with records")
     return records
+
+
+def _naslib(content: dict[Any, Any]) -> str:
+    """Describe NASLib's ``nb201_*.pickle``, or return "": results by architecture (a string or six operations)."""
+    for key, value in content.items():
+        names = [str(name) for name in value] if isinstance(value, dict) else []
+        if (isinstance(key, tuple) or str(key).startswith("|")) and any(
+            name.lower().startswith(("cifar10", "imagenet16")) for name in names
+        ):
+            return f"{len(content):,} cells, {', '.join(names)}"
+        break
+    return ""
 
 
 def _check_content(content: Any, cells: set[int], path: Path) -> None:
