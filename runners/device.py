@@ -26,7 +26,7 @@ def resolve_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
-    if name != "cpu" and not (kind == "cuda" and (number.isdigit() or name == "cuda")):
+    if name != "cpu" and not (kind == "cuda" and ((number.isascii() and number.isdigit()) or name == "cuda")):
         raise UsageError(f"--device is auto, cpu, cuda or cuda:n; got {name!r}")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
