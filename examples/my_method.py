@@ -19,7 +19,7 @@ class CrossEntropySettings(TabularSettings):
 
     batch: int = setting("cells drawn before each update of the distribution", default=12, at_least=2)
     elite: int = setting("how many of the best cells the distribution moves towards", default=4, at_least=1)
-    smoothing: float = setting("weight of the old distribution in an update", default=0.5, at_least=0)
+    smoothing: float = setting("weight of the old distribution in an update", default=0.5, at_least=0, at_most=1)
 
 
 class CrossEntropy(TabularMethod):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import numbers
+import operator
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from nasbench_eval.errors import UsageError, unknown
@@ -20,9 +22,12 @@ def setting(
     default: Any = dataclasses.MISSING,
     choices: tuple[str, ...] = (),
     at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
     reduces: bool = False,
     only_with: Mapping[str, tuple[str, ...]] | None = None,
-    later: bool = False,
+    before: Any = dataclasses.MISSING,
 ) -> Any:
     """Declare a field of a settings class; this is the only place that describes a setting.
 
@@ -30,19 +35,22 @@ def setting(
         help: What the setting means, in one sentence, with its unit.
         default: The value if a preset sets none; without a default every preset must set one.
         choices: The allowed strings.
-        at_least: The smallest allowed number.
+        at_least: The smallest allowed number. Every number must be finite, with or without bounds.
+        above: A number below all allowed ones.
+        at_most: The largest allowed number.
+        below: A number above all allowed ones.
         reduces: Whether a value below the preset's makes the run a reduced one.
         only_with: Other settings, each with the values under which this setting has an effect.
-        later: Whether the setting was added when results already existed. At its default it then leaves the identity of
-            a run unchanged.
+        before: For a setting that was added when results already existed: the value that describes them. At this
+            value, or without effect, it leaves the identity of a run unchanged.
     """
     metadata = {
         "help": help,
         "choices": choices,
-        "at_least": at_least,
+        "bounds": {"at least": at_least, "above": above, "at most": at_most, "below": below},
         "reduces": reduces,
         "only_with": only_with or {},
-        "later": later,
+        "before": before,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -54,12 +62,23 @@ def has_effect(field: dataclasses.Field[Any], values: Mapping[str, Any]) -> bool
 
 
 def identity(settings: Any) -> dict[str, Any]:
-    """Return the values that identify a search: all but later settings at their default."""
+    """Return the values that identify a search: all but later settings that change nothing."""
+    values = dataclasses.asdict(settings)
     return {
-        field.name: value
+        field.name: values[field.name]
         for field in dataclasses.fields(settings)
-        if (value := getattr(settings, field.name)) != field.default or not field.metadata.get("later")
+        if not _was_added(field) or (values[field.name] != field.metadata["before"] and has_effect(field, values))
     }
+
+
+def complete(cls: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an old run, with those that were added since at the value that describes it."""
+    added = {field.name: field.metadata["before"] for field in dataclasses.fields(cls) if _was_added(field)}
+    return {**added, **values}
+
+
+def _was_added(field: dataclasses.Field[Any]) -> bool:
+    return field.metadata.get("before", dataclasses.MISSING) is not dataclasses.MISSING
 
 
 def build_settings(cls: type[T], values: Mapping[str, Any], *, owner: str) -> T:
@@ -97,6 +116,8 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner
         value = int(value)
     elif isinstance(value, numbers.Real) and not isinstance(value, bool):
         value = float(value)
+    if type(value) is int and abs(value) >= LARGEST:
+        raise UsageError(f"{owner}: {key} is too large: it must be below {LARGEST}")
     if kind is float and type(value) is int:
         value = float(value)
     if kind is str and type(value) is int:
@@ -106,10 +127,28 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner
         raise UsageError(f"{owner}: {key} must be {KINDS[kind]}; got {value!r}")
     if metadata["choices"] and value not in metadata["choices"]:
         raise UsageError(f"{owner}: {key} must be one of {', '.join(metadata['choices'])}; got {value!r}")
-    if metadata["at_least"] is not None and not value >= metadata["at_least"]:
-        raise UsageError(f"{owner}: {key} must be at least {metadata['at_least']}; got {value!r}")
+    if kind in (int, float):
+        _check_number(key, value, metadata["bounds"], owner)
     return value
 
+
+def _check_number(key: str, value: float, bounds: Mapping[str, float | None], owner: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{owner}: {key} must be a finite number; got {value!r}")
+    for words, bound in bounds.items():
+        if bound is not None and not _COMPARE[words](value, bound):
+            raise UsageError(f"{owner}: {key} must be {words} {bound:g}; got {value!r}")
+
+
+LARGEST = 2**63
+"""Integers beyond it fit neither torch nor a run file."""
+
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    "at least": operator.ge,
+    "above": operator.gt,
+    "at most": operator.le,
+    "below": operator.lt,
+}
 
 KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
 """The types that a setting can have, as messages name them."""

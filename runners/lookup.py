@@ -103,7 +103,9 @@ def train_note(settings: Any, published: Any, data: Any) -> str:
         )
         if value != theirs
     ]
-    return f"final cell trained once from scratch on {len(data.train):,} train images, tested on {len(data.test):,}" + (
+    part = "train and valid" if data.valid_is_training_data else "train"
+    trained_on = f"{len(data.training_set):,} {part} images"
+    return f"final cell trained once from scratch on {trained_on}, tested on {len(data.test):,}" + (
         f"; {', '.join(changed)}" if changed else ", with the benchmark's schedule"
     )
 

@@ -12,7 +12,7 @@ from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.methods import SearchContext, SearchMethod
 from nasbench_eval.runs.rank_scores import COLUMNS, RankScores, rank_file, read_scores, sample, write_scores
 from nasbench_eval.runs.store import Run, load_runs
-from nasbench_eval.settings import build_settings
+from nasbench_eval.settings import build_settings, complete
 from nasbench_eval.table import find_table
 from nasbench_eval.utils.files import sha256_of
 from nasbench_eval.utils.rng import Streams
@@ -203,7 +203,8 @@ def _rebuild(run: Run, images: ImageData, device: str) -> SearchMethod:
     if record.versions.get("method", "") != RunSpec(record.method, record.search_dataset, record.seed).source:
         raise NbevalError(f"{record.method} was edited since {_name(run)}: repeat its `nbeval run`")
     implementation = _implementation(run)
-    settings = build_settings(implementation.Settings, record.settings, owner=record.method)
+    values = complete(implementation.Settings, record.settings)
+    settings = build_settings(implementation.Settings, values, owner=record.method)
     context = SearchContext(record.search_dataset, Streams(record.seed), images=images, device=device)
     make_deterministic(device)
     method: SearchMethod = implementation(settings, context)  # type: ignore[call-arg]

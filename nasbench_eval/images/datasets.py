@@ -72,3 +72,16 @@ class ImageData:
     def valid_is_training_data(self) -> bool:
         """Whether train and valid make up the official training set; otherwise valid is official test data."""
         return self.name == "cifar10"
+
+    @property
+    def training_set(self) -> Images:
+        """What a network whose test accuracy is reported trains on: train and valid where both are training data.
+
+        The benchmark's test accuracy on CIFAR-10 is that of a network trained on all 50,000 training images.
+        """
+        if not self.valid_is_training_data:
+            return self.train
+        import torch
+
+        parts = self.train, self.valid
+        return Images(torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts]))

@@ -21,7 +21,7 @@ from nasbench_eval.utils.rng import Streams
 def train_from_scratch(
     cell: Cell, data: ImageData, settings: TrainingSettings, streams: Streams, *, device: str = "cpu"
 ) -> float:
-    """Train the network of one cell on the train part and return its accuracy on the test part, in percent.
+    """Train the network of one cell on the training set and return its accuracy on the test part, in percent.
 
     The last batch may be smaller; it is left out if it has a single image, because BatchNorm needs two.
     """
@@ -35,7 +35,7 @@ def train_from_scratch(
         generator=streams.torch("truth weights"),
     ).to(where)
     augment = Augment.for_data(data)
-    train, test = data.train.to(where), data.test.to(where)
+    train, test = data.training_set.to(where), data.test.to(where)
     optimizer = torch.optim.SGD(
         net.parameters(), lr=settings.lr, momentum=0.9, weight_decay=settings.weight_decay, nesterov=True, foreach=True
     )

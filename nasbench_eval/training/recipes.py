@@ -28,5 +28,7 @@ class Schedule:
     epochs: int = setting("epochs", at_least=1, default=6)
     batch_size: int = setting("images per batch", at_least=2, default=64)
     lr: float = setting("peak learning rate: reached linearly, then decayed linearly to zero", at_least=0, default=0.2)
-    warmup: float = setting("fraction of the steps in which the learning rate rises", at_least=0, default=0.3)
+    warmup: float = setting(
+        "fraction of the steps in which the learning rate rises", at_least=0, at_most=1, default=0.3
+    )
     weight_decay: float = setting("weight decay", at_least=0, default=5e-4)

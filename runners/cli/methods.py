@@ -24,18 +24,23 @@ def methods(name: str | None) -> None:
         click.echo(tabulate(map(_row, method_names()), headers=("--method", "title", "what"), tablefmt="simple"))
         return
     from nasbench_eval.methods import load_method
-    from nasbench_eval.settings import build_settings
+    from nasbench_eval.settings import build_settings, has_effect
 
     preset = load_preset(name)
     cls = load_method(preset.implementation).Settings
     values = dataclasses.asdict(build_settings(cls, preset.settings, owner=name))
     click.echo(f"{preset.title}: {preset.summary}\n{preset.paper or preset.implementation}\n")
+    fields = dataclasses.fields(cls)
+    idle = [field.name for field in fields if not has_effect(field, values)]
     settings: list[tuple[str, str, str, str]] = [
         (field.name, str(values[field.name]).lower(), field.metadata["help"], preset.sources.get(field.name, "default"))
-        for field in dataclasses.fields(cls)
+        for field in fields
+        if field.name not in idle
     ]
     headers = ("--set", "value", "meaning", "source")
     click.echo(tabulate(settings, headers=headers, tablefmt="simple", maxcolwidths=[None, None, 44, 40]))
+    if idle:
+        click.echo(f"\nWithout effect here: {', '.join(idle)}.")
 
 
 def _row(name: str) -> tuple[str, str, str]:

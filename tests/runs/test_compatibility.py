@@ -13,6 +13,7 @@ from paths import ROOT
 from weight_sharing import WEIGHT_SHARING, make
 
 from nasbench_eval.runs.store import Run, load_runs, read_run
+from nasbench_eval.settings import complete
 from runners.spec import RunSpec
 
 OLD = ROOT / "tests" / "data" / "before_0_2"
@@ -27,7 +28,9 @@ SETTINGS = (
 
 def spec_of(run: Run) -> RunSpec:
     record = run.record
-    return RunSpec(record.method, record.search_dataset, record.seed, overrides=record.settings)
+    implementation = RunSpec(record.method, record.search_dataset, record.seed).implementation
+    values = complete(implementation.Settings, record.settings)
+    return RunSpec(record.method, record.search_dataset, record.seed, overrides=values)
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.parent.name)

@@ -9,15 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from jobs import wait_a_minute, wait_or_fail
 
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.utils.processes import mp_context, run_jobs
-
-
-def _wait_a_minute(folder: str, number: int) -> None:
-    """Leave a file that says the job has begun, then keep working."""
-    Path(folder, f"{number}-{os.getpid()}").touch()
-    time.sleep(60)
 
 
 def test_a_killed_worker_is_reported_while_the_others_work(tmp_path: Path) -> None:
@@ -31,18 +26,12 @@ def test_a_killed_worker_is_reported_while_the_others_work(tmp_path: Path) -> No
     threading.Thread(target=kill, daemon=True).start()
     jobs = [(str(tmp_path), number) for number in (0, 1)]
     with pytest.raises(NbevalError, match="a worker process was killed, possibly out of memory: use fewer workers"):
-        next(run_jobs(_wait_a_minute, jobs, workers=2, context=mp_context(), if_killed="use fewer workers"))
-
-
-def _first_waits(folder: str, number: int) -> None:
-    if number:
-        raise NbevalError(f"job {number} cannot be done")
-    _wait_a_minute(folder, number)
+        next(run_jobs(wait_a_minute, jobs, workers=2, context=mp_context(), if_killed="use fewer workers"))
 
 
 def test_an_error_in_one_job_ends_the_others(tmp_path: Path) -> None:
     started = time.monotonic()
     jobs = [(str(tmp_path), number) for number in (0, 7)]
     with pytest.raises(NbevalError, match="job 7 cannot be done"):
-        list(run_jobs(_first_waits, jobs, workers=2, context=mp_context()))
+        list(run_jobs(wait_or_fail, jobs, workers=2, context=mp_context()))
     assert time.monotonic() - started < 50  # the other job would take a minute

@@ -19,7 +19,7 @@ class TabularSettings:
     """The settings of every tabular method."""
 
     budget_seconds: float = setting(
-        "simulated seconds of the search; the query that would exceed them is not made", at_least=0, reduces=True
+        "simulated seconds of the search; the query that would exceed them is not made", above=0, reduces=True
     )
     fidelity: str = setting(
         "epochs for which a query trains: a schedule (12, 200) or a part of one (4/12); methods with several "

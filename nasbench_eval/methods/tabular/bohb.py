@@ -47,9 +47,9 @@ class BohbSettings(TabularSettings):
         "all: the brackets of Hyperband in turn; first: only the one that starts at the lowest fidelity",
         choices=("all", "first"),
     )
-    random_fraction: float = setting("fraction of new cells drawn uniformly; 1: no model", at_least=0)
+    random_fraction: float = setting("fraction of new cells drawn uniformly; 1: no model", at_least=0, at_most=1)
     samples: int = setting("candidates drawn per new cell", at_least=1)
-    min_bandwidth: float = setting("smallest bandwidth of the kernels", at_least=0)
+    min_bandwidth: float = setting("smallest bandwidth of the kernels", above=0)
     bandwidth: str = setting(
         "capped: at most that of the uniform distribution; hpbandster: not capped, levels are the observed operations",
         choices=("capped", "hpbandster"),

@@ -75,6 +75,9 @@ class ArchParameters(nn.Module, abc.ABC):
     stays_on_cpu: ClassVar[bool] = False
     """Whether the parameters stay on the CPU even if the search runs on another device."""
 
+    scores_augmented: bool = False
+    """Whether cells are scored on augmented images, where each is scored on one batch."""
+
     def __init__(self, ops: tuple[int, ...], distribution: Distribution | None) -> None:
         super().__init__()
         self.ops = ops

@@ -31,19 +31,23 @@ TANH, TEMPERATURE = 2.5, 5.0
 """Logits are ``TANH * tanh(logits / TEMPERATURE)`` (NAS-Bench-201)."""
 CLIP = 5.0
 """Largest norm of the controller's gradient (NAS-Bench-201)."""
+SMALL = ("start", "lstm.weight_hh_l0", "lstm.weight_ih_l0", "embedding.weight", "head.weight")
+"""What the released code initialises to +-0.1; everything else keeps torch's default."""
 
 
 class _Policy(nn.Module):
     """An LSTM that chooses the operations of the six edges one after another."""
 
-    def __init__(self, n_ops: int, generator: torch.Generator) -> None:
+    def __init__(self, n_ops: int, generator: torch.Generator, *, init: str) -> None:
         super().__init__()
         self.start = nn.Parameter(torch.empty(1, 1, SIZE))
         self.lstm = nn.LSTM(SIZE, SIZE, LAYERS)
         self.embedding = nn.Embedding(n_ops, SIZE)
         self.head = nn.Linear(SIZE, n_ops)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -0.1, 0.1, generator=generator)
+        for name, parameter in self.named_parameters():
+            small = init == "uniform" or name in SMALL
+            bound = 0.1 if small else SIZE**-0.5  # torch's default for an LSTM, and for a layer with SIZE inputs
+            nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
     def forward(self, generator: torch.Generator) -> tuple[list[int], Tensor, Tensor]:
         """Sample a cell: the indices of its operations, its log-probability, and the sum of the edges' entropies."""
@@ -66,8 +70,7 @@ class _Policy(nn.Module):
 class Controller(ArchParameters):
     """Every batch trains a cell that the controller proposes; after each epoch the controller learns.
 
-    The controller always stays on the CPU: its six LSTM steps per cell are too small for a GPU. The moving average of
-    the reward is updated at every sample; the released code updates it once per epoch.
+    The controller always stays on the CPU: its six LSTM steps per cell are too small for a GPU.
 
     Args:
         ops: The candidate operations.
@@ -80,7 +83,8 @@ class Controller(ArchParameters):
     def __init__(self, ops: tuple[int, ...], settings: WeightSharingSettings, generator: torch.Generator) -> None:
         super().__init__(ops, None)
         assert settings.arch_lr is not None
-        self.policy = _Policy(len(ops), generator)
+        self.policy = _Policy(len(ops), generator, init=settings.controller_init)
+        self.scores_augmented = settings.controller_images == "augmented"
         self._settings = settings
         self._optimizer = torch.optim.Adam(
             self.policy.parameters(),
@@ -119,21 +123,32 @@ class Controller(ArchParameters):
         return torch.tensor(self._entropy)
 
     def learn(self, score: Score, generator: torch.Generator) -> dict[str, float]:
-        """Do the controller's REINFORCE updates of an epoch and return the mean reward."""
-        settings, rewards, entropies = self._settings, [], []
+        """Do the controller's REINFORCE updates of an epoch and return the mean reward.
+
+        As the released code, a reward is the accuracy plus the weighted entropy, whose gradient counts too, and a
+        baseline lies between the average at the start of the epoch and the reward; the last one is the next average.
+        """
+        settings = self._settings
+        rewards, entropies = [], []
+        average = self._baseline
         for _ in range(settings.controller_steps):
             proposals = [self.policy(generator) for _ in range(settings.controller_samples)]
             accuracies = score([self._cell(choices) for choices, _, _ in proposals])
-            terms = []
+            losses = []
             for (_, log_prob, entropy), accuracy in zip(proposals, accuracies, strict=True):
-                reward = accuracy + settings.controller_entropy * float(entropy.detach())
-                decay = settings.controller_decay
-                self._baseline = accuracy if self._baseline is None else decay * self._baseline + (1 - decay) * reward
-                terms.append(-log_prob * (reward - self._baseline))
-                rewards.append(reward)
+                bonus = entropy if settings.controller_entropy_gradient else entropy.detach()
+                reward = accuracy + settings.controller_entropy * bonus
+                baseline = torch.tensor(accuracy)
+                if average is not None:
+                    baseline = average - (1 - settings.controller_decay) * (average - reward)
+                losses.append(-log_prob * (reward - baseline))
+                self._baseline = float(baseline.detach())
+                if settings.controller_baseline == "sample":
+                    average = self._baseline
+                rewards.append(float(reward.detach()))
                 entropies.append(float(entropy.detach()) / N_EDGES)
             self._optimizer.zero_grad()
-            torch.stack(terms).mean().backward()  # type: ignore[no-untyped-call]
+            torch.stack(losses).mean().backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.policy.parameters(), CLIP)
             self._optimizer.step()
         self._entropy = sum(entropies) / len(entropies)

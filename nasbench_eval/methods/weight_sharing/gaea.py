@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 FLOOR = 1e-5
 """The smallest value of theta, as clamped in the released code."""
 
+SAFE_EXPONENT = 80.0
+"""The exponential of larger exponents comes close to the largest float32, exp(88.7)."""
+
 
 @final
 class Simplex(Distribution):
@@ -94,13 +97,20 @@ class ExponentiatedGradient(SimplexOptimizer):
 
     def update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         """Do steps 4.a and 4.b in place, with the clamp of the released code."""
+        exponent = grad * -group["lr"]
+        # The exponential of a large exponent overflows. A shift of the row cancels in the normalisation, if the clamp
+        # shifts with it; rows that are safe are not shifted, so that they keep every bit.
+        largest = exponent.amax(-1, keepdim=True)
+        unsafe = exponent.abs().amax(-1, keepdim=True) > SAFE_EXPONENT
+        shift = torch.where(unsafe, largest, torch.zeros_like(largest))
+        floor = (group["floor"] * torch.exp(-shift)).clamp_max(1.0)
         # 4.a: multiply by the exponential of the negative gradient.
-        theta.mul_(torch.exp(grad * -group["lr"]))
+        theta.mul_(torch.exp(exponent - shift))
         # 4.b: normalise each row.
         if group["normalise_first"]:
             theta.div_(theta.sum(-1, keepdim=True)).clamp_min_(group["floor"])
         else:
-            theta.clamp_min_(group["floor"]).div_(theta.sum(-1, keepdim=True))
+            theta.clamp_min_(floor).div_(theta.sum(-1, keepdim=True))
 
 
 def single_level(train: Images, valid: Images, data: ImageData, settings: WeightSharingSettings) -> Roles:

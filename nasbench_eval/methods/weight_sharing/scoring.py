@@ -80,10 +80,14 @@ class SharedWeights:
                 sums += torch.stack([self._loss_and_hits(images, labels, each) for each in weights])
             yield from ((loss, 100 * correct) for loss, correct in (sums / len(self.images)).tolist())
 
-    def on_one_batch_each(self, generator: torch.Generator) -> Score:
+    def on_one_batch_each(self, generator: torch.Generator, *, augmented: bool = False) -> Score:
         """Return a function that scores cells, each on the next batch of the shuffled images, cyclically.
 
         The function waits for the device once per call, not once per cell.
+
+        Args:
+            generator: Draws the order of the images, and their augmentation.
+            augmented: Whether the images are augmented as for training.
         """
         size = min(self.batch_size, len(self.images))
         order = torch.randperm(len(self.images), generator=generator)
@@ -100,9 +104,11 @@ class SharedWeights:
                 rows = batches.select(0, used % len(batches))
                 used += 1
                 pixels, labels = self.images.pixels.index_select(0, rows), self.images.labels.index_select(0, rows)
-                hits.append(
-                    self._loss_and_hits(self.augment.plain(pixels), labels, self._weights_of(cell)).select(0, 1)
-                )
+                if augmented:
+                    pixels = self.augment(pixels, self.augment.draw(size, generator).to(pixels.device))
+                else:
+                    pixels = self.augment.plain(pixels)
+                hits.append(self._loss_and_hits(pixels, labels, self._weights_of(cell)).select(0, 1))
             found: list[float] = (torch.stack(hits) / size).tolist()
             return found
 

@@ -164,7 +164,9 @@ class WeightSharing(SearchMethod):
         self._begin_epoch()
         loss, correct = (self.train_epoch() / len(self.train)).tolist()
         metrics = {"train_loss": loss, "train_acc": 100 * correct}
-        metrics |= self.architecture.learn(self._score_for_learning(), self.streams.torch("controller", self.epoch))
+        metrics |= self.architecture.learn(
+            self._scorer("controller batches"), self.streams.torch("controller", self.epoch)
+        )
         entropy = self.architecture.entropy()
         if entropy is not None:
             metrics["entropy"] = float(entropy)
@@ -268,7 +270,7 @@ class WeightSharing(SearchMethod):
         if self.settings.select_on == "whole":
             scores = [accuracy / 100 for _, accuracy in self.scoring.evaluate_cells(cells)]
         else:
-            scores = self.scoring.on_one_batch_each(self.streams.torch("selection", self.epoch))(cells)
+            scores = self._scorer("selection")(cells)
         best = max(range(len(cells)), key=scores.__getitem__)
         return cells[best], 100 * scores[best]
 
@@ -283,8 +285,9 @@ class WeightSharing(SearchMethod):
         generator = self.streams.torch("architecture samples", self.epoch)
         self.architecture.begin_epoch(self.epoch, samples, generator, self.device)
 
-    def _score_for_learning(self) -> Score:
-        return self.scoring.on_one_batch_each(self.streams.torch("controller batches", self.epoch))
+    def _scorer(self, purpose: str) -> Score:
+        generator = self.streams.torch(purpose, self.epoch)
+        return self.scoring.on_one_batch_each(generator, augmented=self.architecture.scores_augmented)
 
     def _set_lr(self) -> None:
         s = self.settings

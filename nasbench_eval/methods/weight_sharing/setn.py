@@ -10,8 +10,11 @@ The algorithm, as NAS-Bench-201's ``SETN.py`` runs it, and the code below:
 
 from __future__ import annotations
 
+from functools import cache
 from typing import final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from nasbench_eval.cell import Cell, all_cells
@@ -41,9 +44,17 @@ class Setn(ArchParameters):
         return self._mixture(self._learned.probabilities())
 
     def candidates(self, n: int, generator: torch.Generator) -> list[Cell]:
-        """Return the ``n`` most probable cells."""
-        logs: list[list[float]] = self._learned.probabilities().detach().double().log().tolist()
-        allowed = [cell for cell in all_cells() if all(op in self.ops for op in cell.ops)]
-        at = {op: i for i, op in enumerate(self.ops)}
-        allowed.sort(key=lambda cell: -sum(row[at[op]] for row, op in zip(logs, cell.ops, strict=True)))
-        return allowed[:n]
+        """Return the ``n`` most probable cells, those of equal probability in official order."""
+        logs = self._learned.probabilities().detach().double().log().cpu().numpy()
+        cells, choices = _cells_of(self.ops)
+        total = np.zeros(len(cells))
+        for edge, row in enumerate(logs):
+            total += row[choices[:, edge]]
+        return [cells[i] for i in np.argsort(-total, kind="stable")[:n]]
+
+
+@cache
+def _cells_of(ops: tuple[int, ...]) -> tuple[list[Cell], npt.NDArray[np.int64]]:
+    """Return all cells made of these operations, and the number of each operation among ``ops``, (cells, 6)."""
+    cells = [cell for cell in all_cells() if all(op in ops for op in cell.ops)]
+    return cells, np.array([[ops.index(op) for op in cell.ops] for cell in cells])

@@ -8,6 +8,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, OPTIMIZERS, PARAMETRISATIONS
 from nasbench_eval.settings import setting
 
+GRADIENT = {"arch_optimizer": ("adam", "eg", "experts")}
 GUMBEL = {"parametrisation": ("gumbel", "gumbel_simplex")}
 CONTROLLER = {"parametrisation": ("controller",)}
 CANDIDATES = {"parametrisation": ("uniform", "setn", "controller")}
@@ -27,13 +28,13 @@ class WeightSharingSettings:
         default=None,
     )
     weight_decay: float = setting("weight decay of the weights", at_least=0)
-    momentum: float = setting("momentum of the SGD of the weights", at_least=0, default=0.9)
+    momentum: float = setting("momentum of the SGD of the weights", at_least=0, below=1, default=0.9)
     nesterov: bool = setting("whether the SGD of the weights uses Nesterov momentum")
-    clip: float | None = setting(
-        "largest gradient norm in the weights step; none: no clipping", at_least=0, default=5.0
-    )
+    clip: float | None = setting("largest gradient norm in the weights step; none: no clipping", above=0, default=5.0)
     clip_architecture: bool = setting(
-        "whether the clipping norm of the weights step includes the gradient of the architecture", default=False
+        "whether the clipping norm of the weights step includes the gradient of the architecture",
+        default=False,
+        only_with=GRADIENT,
     )
 
     parametrisation: str = setting(
@@ -54,9 +55,12 @@ class WeightSharingSettings:
         "which step of an iteration comes first",
         choices=("weights_first", "architecture_first"),
         default="weights_first",
+        only_with=GRADIENT,
     )
     unrolled: bool = setting(
-        "whether the architecture gradient is taken through one step of the weights (second-order DARTS)", default=False
+        "whether the architecture gradient is taken through one step of the weights (second-order DARTS)",
+        default=False,
+        only_with=GRADIENT,
     )
 
     arch_optimizer: str = setting(
@@ -74,18 +78,20 @@ class WeightSharingSettings:
     arch_beta1: float = setting(
         "first beta of Adam for the architecture",
         at_least=0,
+        below=1,
         default=0.5,
         only_with={"arch_optimizer": ("adam", "reinforce")},
     )
     arch_beta2: float = setting(
         "second beta of Adam for the architecture",
         at_least=0,
+        below=1,
         default=0.999,
         only_with={"arch_optimizer": ("adam", "reinforce")},
     )
     arch_eps: float = setting(
         "epsilon of Adam for the architecture",
-        at_least=0,
+        above=0,
         default=1e-8,
         only_with={"arch_optimizer": ("adam", "reinforce")},
     )
@@ -99,7 +105,7 @@ class WeightSharingSettings:
         "weight of the KL divergence from the uniform distribution in the architecture's loss",
         at_least=0,
         default=0.0,
-        only_with={"arch_optimizer": ("adam", "eg", "experts")},
+        only_with=GRADIENT,
     )
     arch_normalise_first: bool = setting(
         "eg: clamp at 1e-5 after normalising instead of before",
@@ -110,14 +116,16 @@ class WeightSharingSettings:
         "experts: bound L to which the reward of an operation, its negative gradient, is clipped",
         at_least=1e-6,
         default=1.0,
-        later=True,
+        before=1.0,
         only_with={"arch_optimizer": ("experts",)},
     )
-    arch_warmup_epochs: int = setting("epochs before the first architecture step", at_least=0, default=0, reduces=True)
+    arch_warmup_epochs: int = setting(
+        "epochs before the first architecture step", at_least=0, default=0, reduces=True, only_with=GRADIENT
+    )
 
-    tau_max: float = setting("Gumbel temperature in the first epoch", at_least=0, default=10.0, only_with=GUMBEL)
+    tau_max: float = setting("Gumbel temperature in the first epoch", above=0, default=10.0, only_with=GUMBEL)
     tau_min: float = setting(
-        "Gumbel temperature in the last epoch; linear in between", at_least=0, default=0.1, only_with=GUMBEL
+        "Gumbel temperature in the last epoch; linear in between", above=0, default=0.1, only_with=GUMBEL
     )
     other_weights: bool = setting(
         "Gumbel: add the weights of the operations not sampled, which are zero in value but not in gradient",
@@ -134,7 +142,39 @@ class WeightSharingSettings:
         "controller: weight of the entropy in the reward", at_least=0, default=1e-4, only_with=CONTROLLER
     )
     controller_decay: float = setting(
-        "controller: decay of the moving average of the reward", at_least=0, default=0.99, only_with=CONTROLLER
+        "controller: decay of the moving average of the reward",
+        at_least=0,
+        at_most=1,
+        default=0.99,
+        only_with=CONTROLLER,
+    )
+
+    controller_images: str = setting(
+        "controller: augmented, cells are scored on validation batches that are augmented as for training; or plain",
+        choices=("augmented", "plain"),
+        default="augmented",
+        only_with=CONTROLLER,
+        before="plain",
+    )
+    controller_init: str = setting(
+        "controller: released, the second LSTM layer and all biases start at torch's default; uniform, all in +-0.1",
+        choices=("released", "uniform"),
+        default="released",
+        only_with=CONTROLLER,
+        before="uniform",
+    )
+    controller_entropy_gradient: bool = setting(
+        "controller: whether the entropy in the reward passes on its gradient",
+        default=True,
+        only_with=CONTROLLER,
+        before=False,
+    )
+    controller_baseline: str = setting(
+        "controller: epoch, the moving average of the reward moves once per epoch; sample, with every sample",
+        choices=("epoch", "sample"),
+        default="epoch",
+        only_with=CONTROLLER,
+        before="sample",
     )
 
     genotype: str = setting(
@@ -186,6 +226,8 @@ class WeightSharingSettings:
             raise UsageError(
                 f"arch_optimizer {self.arch_optimizer} needs a number for arch_lr; only experts takes none"
             )
+        if self.nesterov and not self.momentum:
+            raise UsageError("nesterov needs a momentum above 0: set nesterov=false, or another momentum")
         if self.arch_warmup_epochs >= self.epochs:
             raise UsageError(
                 f"arch_warmup_epochs ({self.arch_warmup_epochs}) must be smaller than epochs ({self.epochs}): "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from decimal import Decimal, localcontext
 
 import pytest
 import torch
@@ -32,6 +33,27 @@ def test_exponentiated_gradient_clamps_before_or_after_normalising() -> None:
         theta.grad = torch.tensor([[0.0, 200.0]])
         ExponentiatedGradient([theta], lr=1.0, floor=0.1, normalise_first=first).step()
         assert theta.tolist()[0] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("size", [0.1, 100.0, 1e4])
+@pytest.mark.parametrize("gradient", [[1.0, 0.0, -1.0], [-1.0, -0.9, -2.0], [3.0, 1.0, 2.0], [0.0, 0.0, 0.0]])
+def test_exponentiated_gradient_survives_every_size_of_gradient(
+    gradient: list[float], size: float, first: bool
+) -> None:
+    """The reference does the same two steps on numbers of unbounded range."""
+    start, floor = [0.5, 0.3, 0.2], 1e-5
+    theta = torch.tensor([start], requires_grad=True)
+    theta.grad = size * torch.tensor([gradient])
+    ExponentiatedGradient([theta], lr=1.0, normalise_first=first).step()
+    with localcontext(prec=50, Emax=10**7, Emin=-(10**7)):
+        grown = [Decimal(t) * (-Decimal(g * size)).exp() for t, g in zip(start, gradient, strict=True)]
+        if not first:
+            grown = [max(value, Decimal(floor)) for value in grown]
+        expected = [float(value / sum(grown)) for value in grown]
+    if first:
+        expected = [max(value, floor) for value in expected]
+    assert theta.tolist()[0] == pytest.approx(expected, rel=1e-4, abs=1e-9)
 
 
 def test_exponentiated_gradient_follows_the_closed_form_on_a_linear_loss() -> None:

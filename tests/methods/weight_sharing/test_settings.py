@@ -1,13 +1,15 @@
-"""Settings of weight-sharing searches that contradict each other are refused."""
+"""Settings of weight-sharing searches: contradictions are refused, and what is said to have no effect has none."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
-from weight_sharing import digits, make
+from weight_sharing import ONE_OF_EACH, digits, make, shown, trajectory
 
 from nasbench_eval.errors import UsageError
+from nasbench_eval.settings import has_effect
 from runners.spec import RunSpec
 
 
@@ -33,3 +35,23 @@ def test_the_message_says_why_settings_are_refused(method: str, changes: dict[st
     with pytest.raises(UsageError) as caught:
         _ = RunSpec(method, "digits", 0, overrides=changes).settings
     assert words in str(caught.value)
+
+
+def other_value(field: dataclasses.Field[Any], value: Any) -> Any:
+    """Another value that the setting allows."""
+    if field.metadata["choices"]:
+        return next(choice for choice in field.metadata["choices"] if choice != value)
+    if isinstance(value, bool):
+        return not value
+    return 1 if isinstance(value, int) else 0.5 * value + 0.01
+
+
+@pytest.mark.parametrize("name", [*ONE_OF_EACH, "gaea_darts_bilevel", "xnas"])
+def test_settings_that_are_said_to_have_no_effect_have_none(name: str) -> None:
+    method = make(name)
+    values = dataclasses.asdict(method.settings)
+    idle = [field for field in dataclasses.fields(method.settings) if not has_effect(field, values)]
+    # A second-order search without an architecture step is refused, not ignored.
+    changes = {field.name: other_value(field, values[field.name]) for field in idle if field.name != "unrolled"}
+    assert changes
+    assert trajectory(make(name, **changes), 1) == shown(name, 1)
