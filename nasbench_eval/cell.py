@@ -14,7 +14,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.official_names import NASLIB_EDGES, NASLIB_OPS, OP_NAMES
+from nasbench_eval.official_names import NASLIB_EDGES, NASLIB_OPS, OP_NAMES, name_hint
 from nasbench_eval.utils.checks import parse_whole_number, shown, whole_number
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class Cell:
                 name = text[at : end if end >= 0 else len(text)]
                 if name not in OPS:
                     raise UsageError(
-                        f"not an architecture string: character {at + 1} begins {name[:20]!r}, expected one of "
-                        f"{', '.join(OPS)} (in {text!r})"
+                        f"not an architecture string: character {at + 1} begins {name[:20]!r}, "
+                        f"{name_hint(name, OPS)}expected one of {', '.join(OPS)} (in {text!r})"
                     )
                 ops.append(OPS.index(name))
                 at += len(name)

@@ -34,7 +34,7 @@ DATASET_NAMES: dict[str, str] = {
 """Other names of data sets, in lower case, and the name here."""
 
 SIZE_SPACE_EPOCHS = (1, 90)
-"""The schedules of NATS-Bench's size search space, which is another benchmark than its topology search space."""
+"""The schedules that only NATS-Bench's size search space has, which is another benchmark than NAS-Bench-201."""
 
 NASLIB_OPS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 """NASLib's order of the operations (``OP_NAMES_NB201`` in its ``nasbench201/conversions.py``)."""
@@ -57,7 +57,8 @@ def name_hint(name: str, known: list[str] | tuple[str, ...]) -> str:
     if name == "cifar10-valid" and "cifar10" in known:
         return "the official cifar10-valid is cifar10 here, its x-valid the split valid, its ori-test test@train; "
     ours = DATASET_NAMES.get(name.lower()) or OP_NAMES.get(name)
-    return f"the official {name} is {ours} here; " if ours in known else ""
+    whose = "the official " if name in TRAINED_ON else "NASLib's " if name in OP_NAMES else ""
+    return f"{whose}{name} is {ours} here; " if ours in known else ""
 
 
 def column_hint(dataset: str | None, split: str | None, epochs: object, splits: list[str] | tuple[str, ...]) -> str:
@@ -66,7 +67,7 @@ def column_hint(dataset: str | None, split: str | None, epochs: object, splits: 
     Args:
         dataset: The data set here; None for any.
         split: The split that the user wrote; None for any.
-        epochs: The schedule that the user wrote.
+        epochs: The schedule that the user wrote; None if there is such a schedule, or for any.
         splits: The splits that there are.
     """
     if isinstance(epochs, str) and epochs.isascii() and epochs.isdigit():

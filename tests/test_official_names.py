@@ -33,7 +33,7 @@ def test_every_name_leads_to_one_that_exists() -> None:
     [
         ("cifar10-valid", "the official cifar10-valid is cifar10 here"),
         ("ImageNet16-120", "the official ImageNet16-120 is imagenet16-120 here"),
-        ("CIFAR-100", "the official CIFAR-100 is cifar100 here"),
+        ("CIFAR-100", "CIFAR-100 is cifar100 here"),
         ("CIFAR10", "did you mean 'cifar10'?"),
         ("mnist", ""),
         (None, ""),
@@ -70,7 +70,7 @@ def test_every_command_answers_an_official_data_set(
 def full() -> Table:
     """A table with the columns of NAS-Bench-201."""
     keys = [Key(d, e, s, "accuracy", "777") for d, splits in SPLITS.items() for s in splits for e in (12, 200)]
-    keys.append(Key("mine", 12, "test", "accuracy", "777"))
+    keys += [Key("mine", 12, "test", "accuracy", "777"), Key("short", 1, "test", "accuracy", "777")]
     return Table.build(dict.fromkeys(keys, np.full(15_625, 5.0)), name="full", source={})
 
 
@@ -85,6 +85,7 @@ def full() -> Table:
         ("cifar10", "test", "200", ": epochs is a number: NATS-Bench's hp='200' is epochs=200 here; "),
         ("cifar10", "test", 90, ": hp=90 belongs to NATS-Bench's size search space"),
         ("cifar10", "vald", 200, "accuracy/mean; for cifar10 accuracy it has"),
+        ("short", "vald", 1, "accuracy/mean; for short accuracy it has"),
         ("mine", "x-valid", 12, "accuracy/mean; for mine accuracy it has"),
     ],
 )
@@ -105,6 +106,13 @@ def test_the_command_answers_official_splits(home: Path, full: Table, capsys: py
     assert words in capsys.readouterr().err
     assert call(*query[:-1], "test", "--epochs", "90") == 1
     assert "size search space" in capsys.readouterr().err
+
+
+def test_an_operation_of_naslib_in_a_string_is_answered_with_its_name() -> None:
+    with pytest.raises(
+        UsageError, match="begins 'ReLUConvBN3x3', NASLib's ReLUConvBN3x3 is nor_conv_3x3 here; expected"
+    ):
+        Cell.parse("|ReLUConvBN3x3~0|+|Zero~0|Zero~1|+|Zero~0|Zero~1|Zero~2|")
 
 
 def test_the_page_shows_every_name() -> None:

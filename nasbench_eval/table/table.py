@@ -269,10 +269,6 @@ class Table:
         """The data sets of the table, in the order of its columns."""
         return tuple(dict.fromkeys(key.dataset for key in self.keys))
 
-    def splits(self, dataset: str | None = None) -> tuple[str, ...]:
-        """Return the splits of a data set, or of all, in the order of the columns."""
-        return tuple(dict.fromkeys(key.split for key in self.keys if dataset in (None, key.dataset)))
-
     def epochs(self, dataset: str) -> tuple[int, ...]:
         """Return the lengths of the schedules of a data set, ascending."""
         return tuple(sorted({key.epochs for key in self.keys if key.dataset == dataset and key.epochs is not None}))
@@ -322,11 +318,17 @@ class Table:
         frame.insert(0, _ARCH, list(all_archs()))
         return frame.rename_axis("index")
 
+    def hint(self, dataset: str | None, split: str | None, epochs: int | None) -> str:
+        """Return a clause for messages if a split or schedule is missing because the official name is another one."""
+        keys = [key for key in self.keys if dataset in (None, key.dataset)]
+        there = any(key.epochs == epochs for key in keys)
+        return column_hint(dataset, split, None if there else epochs, [key.split for key in keys])
+
     def _missing(self, key: Key) -> NbevalError:
         if key.dataset not in self.datasets:
             return unknown("data set in the table", key.dataset, self.datasets)
         there = sorted({str(k) for k in self.keys if k.dataset == key.dataset and k.metric == key.metric})
-        hint = column_hint(key.dataset, key.split, key.epochs, self.splits(key.dataset))
+        hint = self.hint(key.dataset, key.split, key.epochs)
         return NbevalError(
             f"the table has no column {key}{': ' if hint else ''}{hint}; for {key.dataset} {key.metric} it has "
             f"{', '.join(there) if there else 'none'}"

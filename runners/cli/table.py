@@ -10,7 +10,6 @@ import numpy as np
 
 from nasbench_eval.cell import N_CELLS, Cell, parse_cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
-from nasbench_eval.official_names import column_hint
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.table.locate import default_path
 from nasbench_eval.table.schema import MEAN, Key
@@ -194,7 +193,7 @@ def query(
         words = ", ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
         if dataset is not None and dataset not in opened.datasets:
             raise unknown("data set in the table", dataset, opened.datasets)
-        hint = column_hint(dataset, split, epochs, opened.splits(dataset)) or "`nbeval table info` lists what it has"
+        hint = opened.hint(dataset, split, epochs) or "`nbeval table info` lists what it has"
         raise NbevalError(f"the table has no column with {words}: {hint}")
     keys.sort(key=_display_order(opened))
     if form == "csv" or (form is None and len(asked) > 1):

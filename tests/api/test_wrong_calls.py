@@ -43,6 +43,7 @@ CELL = Cell.parse(ARCH)
         ({"on_step": 3}, "on_step is a function"),
         ({"method": "rs_ws", "dataset": "digits", "truth": "none", "device": None}, "a device is auto, cpu"),
         ({"method": "rs_ws", "dataset": "digits", "truth": "none", "device": "gpu"}, "device is auto, cpu"),
+        ({"method": "rs_ws", "dataset": "digits", "truth": "none", "device": "cuda:²"}, "device is auto, cpu"),
     ],
 )
 def test_a_wrong_argument_of_search_is_one_line(home: Path, changed: dict[str, Any], words: str) -> None:
@@ -139,13 +140,15 @@ def test_wrong_arguments_of_evaluate_check_and_register_are_refused(table: Table
 
 def test_a_cell_of_a_list_or_an_array_is_that_of_the_tuple() -> None:
     cell = Cell((0, 1, 2, 3, 4, 0))
-    for same in ([0, 1, 2, 3, 4, 0], np.array([0, 1, 2, 3, 4, 0]), [np.int8(op) for op in cell.ops]):
+    for same in ([0, 1, 2, 3, 4, 0], np.array([0, 1, 2, 3, 4, 0]), tuple(np.arange(6) % 5)):
         made = Cell(same)  # type: ignore[arg-type]
         assert (made, hash(made), str(made)) == (cell, hash(cell), str(cell))
         assert [type(op) for op in made.ops] == [int] * 6
 
 
-@pytest.mark.parametrize("ops", ["012340", [True] * 6, None, [0.0] * 6, np.zeros((6, 1), int), list(OPS)])
+@pytest.mark.parametrize(
+    "ops", ["012340", (True,) * 6, [True] * 6, None, (1.0,) * 6, [0.0] * 6, np.zeros((6, 1), int), list(OPS)]
+)
 def test_what_is_not_six_numbers_is_no_cell(ops: Any) -> None:
     with pytest.raises(UsageError, match="a cell has 6 operations, each 0 to 4"):
         Cell(ops)
