@@ -11,6 +11,8 @@ import numpy as np
 from nasbench_eval.cell import N_CELLS, Cell, all_archs
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.schema import MEAN, Key, content_hash, trials_by_mean
+from nasbench_eval.table.sizes import all_sizes
+from nasbench_eval.table.units import wrong_units
 
 if TYPE_CHECKING:
     from nasbench_eval.table.table import Table
@@ -40,6 +42,12 @@ RELEASES = {
     "NAS-Bench-201-v1_0": {1: 6219, 2: 1621, 3: 7785},
 }
 """Cells by their number of 200-epoch trials: counted for NATS-Bench, as stated by the authors for the others."""
+
+NETWORKS = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16-120": (120, 16)}
+"""The number of classes of each data set, and the height and width of its images."""
+
+PARAMS_ERRATA = 150
+"""The published number of parameters is wrong in so many cells, the same ones for all data sets."""
 
 COUNTED = ("NATS-tss-v1_0",)
 
@@ -78,14 +86,14 @@ class Difference:
 
 
 def verify(table: Table) -> list[Check]:
-    """Check a table: cells, ranges, means, known accuracies of the benchmark, trials, provenance, content.
+    """Check a table: cells, ranges, means, known accuracies of the benchmark, trials, sizes, provenance, content.
 
     Returns:
         One entry per check, in this order; the table is sound if none has problems.
     """
     checks = [_cells(table), _ranges(table), _means(table)]
     if table.metadata.name == NAME:
-        checks += [_known(table), _trials(table)]
+        checks += [_known(table), _trials(table), _sizes(table)]
     return [*checks, _provenance(table), _content(table)]
 
 
@@ -165,7 +173,8 @@ def _cells(table: Table) -> Check:
 
 
 def _ranges(table: Table) -> Check:
-    return Check("values", f"{len(table.keys)} columns within their ranges", list(range_errors(table)))
+    problems = [*range_errors(table), *(f"{wrong.key} {wrong.found}" for wrong in wrong_units(table))]
+    return Check("values", f"{len(table.keys)} columns within their ranges", problems)
 
 
 def _means(table: Table) -> Check:
@@ -227,6 +236,37 @@ def _trials(table: Table) -> Check:
     if release in COUNTED:
         return Check("trials", words, [line])
     return Check("trials", words, notes=[line + " according to its authors"])
+
+
+def _sizes(table: Table) -> Check:
+    """Compare parameters and multiply-adds with those of the cells' networks (C=16, N=5)."""
+    problems: list[str] = []
+    notes: list[str] = []
+    count = 0
+    for dataset, (classes, side) in NETWORKS.items():
+        sizes = all_sizes(channels=16, cells=5, side=side, classes=classes) / 1e6
+        for key, expected, tolerance in (
+            (Key(dataset, None, "-", "params_mb"), sizes[:, 0], 1e-5),
+            # The benchmark counts the bias of the classifier too.
+            (Key(dataset, None, "-", "flops_m"), sizes[:, 1], 1e-3),
+        ):
+            if key not in table.keys:
+                continue
+            count += 1
+            found = table.values(key).astype(np.float64)
+            # A missing value is a matter of the check of values.
+            gap = np.nan_to_num(np.abs(found - expected))
+            wrong = gap > tolerance
+            if wrong.any():
+                worst = int(np.argmax(gap))
+                first = ", ".join(map(str, np.flatnonzero(wrong)[:5]))
+                line = (
+                    f"{key} of {wrong.sum():,} cells ({first}{', ...' if wrong.sum() > 5 else ''}) is not that of the "
+                    f"network; the largest error: {found[worst]:.6g}, not {expected[worst]:.6g}, at {describe(worst)}"
+                )
+                published = key.metric == "params_mb" and wrong.sum() <= PARAMS_ERRATA
+                (notes if published else problems).append(line + (", as published" if published else ""))
+    return Check("sizes", f"{count} columns compared with the networks of the cells", problems, notes)
 
 
 def _trial_words(counts: dict[int, int]) -> str:

@@ -44,6 +44,7 @@ def test_a_sound_table_has_no_problems():
         "means",
         "known cells",
         "trials",
+        "sizes",
         "provenance",
         "content hash",
     ]
@@ -113,7 +114,7 @@ def test_the_trials_of_a_cell_are_the_fewest_over_the_data_sets():
 def test_a_partial_table_and_missing_provenance():
     assert problems(build(cells=12)) == {"cells": ["the table has only 12 of the 15,625 cells"]}
     assert problems(build(sha256="")) == {"provenance": ["the metadata lack the sha256 of the source"]}
-    assert verify(build(warning="odd file"))[5].notes == ["odd file"]
+    assert verify(build(warning="odd file"))[6].notes == ["odd file"]
 
 
 def test_a_changed_file_is_found(tmp_path):

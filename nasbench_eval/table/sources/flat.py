@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,11 +17,36 @@ from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.table.file_kind import Kind, kind_of, wrong_kind
 from nasbench_eval.table.schema import Key
 from nasbench_eval.table.table import Table
+from nasbench_eval.table.units import wrong_units
 from nasbench_eval.table.verify import check_ranges
 from nasbench_eval.utils.files import sha256_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+class Column(NamedTuple):
+    """The column of a file that a column of the table is made from.
+
+    Attributes:
+        name: The name of the column.
+        times: A factor for its values.
+        one_minus: Whether it holds error rates: what is missing to 100 percent, after the factor.
+    """
+
+    name: str
+    times: float = 1.0
+    one_minus: bool = False
+
+    def __str__(self) -> str:
+        changes = [f"times = {self.times:g}"] * (self.times != 1) + ["one_minus = true"] * self.one_minus
+        return f"{{ {', '.join([f'from = {json.dumps(self.name)}', *changes])} }}"
+
+    def in_table(self, values: np.ndarray) -> np.ndarray:
+        """Convert the values of the file."""
+        # Scaling in float64 rounds once, not twice.
+        scaled = values * self.times
+        return np.asarray(100 - scaled if self.one_minus else scaled, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -31,14 +58,14 @@ class Mapping:
         name: The name of the benchmark, for the metadata.
         release: The release of the benchmark that the numbers are from, "" if not given.
         arch: The column of the file with the architecture strings.
-        columns: For each column of the table, the column of the file and a factor for its values.
+        columns: For each column of the table, the column of the file.
     """
 
     label: str
     name: str
     release: str
     arch: str
-    columns: dict[Key, tuple[str, float]]
+    columns: dict[Key, Column]
 
     @staticmethod
     def parse(text: str, label: str) -> Mapping:
@@ -46,7 +73,7 @@ class Mapping:
 
         Raises:
             UsageError: If it is not TOML, lacks ``arch`` or ``[columns]``, or a value is neither the name of a column
-                nor ``{ from = "...", times = NUMBER }``.
+                nor ``{ from = "...", times = NUMBER, one_minus = true }``.
         """
         try:
             values = tomllib.loads(text)
@@ -58,27 +85,33 @@ class Mapping:
                 f"mapping {label}: expected arch = COLUMN, [columns] and optionally name, release; "
                 f"got {', '.join(values) or 'nothing'}"
             )
-        columns: dict[Key, tuple[str, float]] = {}
+        columns: dict[Key, Column] = {}
         for name, source in values["columns"].items():
+            try:
+                key = Key.parse(name)
+            except NbevalError as error:
+                raise UsageError(f"mapping {label}: {error}") from None
             match source:
                 case str():
-                    columns[Key.parse(name)] = (source, 1.0)
-                case {"from": str(column), **rest} if not set(rest) - {"times"}:
-                    times = rest.get("times", 1.0)
-                    if isinstance(times, bool) or not isinstance(times, int | float):
+                    columns[key] = Column(source)
+                case {"from": str(column), **rest} if not set(rest) - {"times", "one_minus"}:
+                    times, one_minus = rest.get("times", 1.0), rest.get("one_minus", False)
+                    if isinstance(times, bool) or not isinstance(times, int | float) or not math.isfinite(times):
                         raise UsageError(f"mapping {label}: times of {name!r} is {times!r}, expected a number")
-                    columns[Key.parse(name)] = (column, float(times))
+                    if not isinstance(one_minus, bool) or (one_minus and key.metric != "accuracy"):
+                        raise UsageError(f"mapping {label}: one_minus of {name!r} is for accuracies, true or false")
+                    columns[key] = Column(column, float(times), one_minus)
                 case _:
                     raise UsageError(
                         f'mapping {label}: {name!r} is {source!r}, expected "COLUMN" or '
-                        '{ from = "COLUMN", times = NUMBER }'
+                        '{ from = "COLUMN", times = NUMBER, one_minus = true }'
                     )
         name, release = str(values.get("name", Path(label).stem)), str(values.get("release", ""))
         return Mapping(label, name, release, values["arch"], columns)
 
     def missing(self, names: list[str]) -> list[str]:
         """Return the columns that the mapping needs and a file lacks, in the order of the mapping."""
-        needed = dict.fromkeys([self.arch, *(column for column, _ in self.columns.values())])
+        needed = dict.fromkeys([self.arch, *(column.name for column in self.columns.values())])
         return [column for column in needed if column not in names]
 
 
@@ -104,7 +137,8 @@ def import_flat(path: str | Path, mapping: str | Path | None = None) -> Table:
 
     Raises:
         NbevalError: If the file cannot be read, a column is missing or not numeric, a row is not a cell, a cell is
-            missing or duplicated, a mean is missing, or a value is out of range; the message names the cell.
+            missing or duplicated, a mean is missing, or a value is out of range or in another unit; the message
+            names the cell, or the line of a mapping that converts the unit.
         UsageError: If the mapping is wrong.
     """
     path = Path(path)
@@ -113,15 +147,26 @@ def import_flat(path: str | Path, mapping: str | Path | None = None) -> Table:
     chosen = _shipped(path, names) if mapping is None else _given(Path(mapping), names)
     order = _rows_in_official_order(data.column(chosen.arch).to_pylist(), chosen.arch)
     columns: dict[Key, np.ndarray] = {}
-    for key, (column, times) in chosen.columns.items():
-        # Scaling in float64 rounds once, not twice.
-        columns[key] = (_numbers(data, column, path)[order] * times).astype(np.float32)
+    for key, column in chosen.columns.items():
+        columns[key] = column.in_table(_numbers(data, column.name, path)[order])
     source = {"importer": f"flat ({chosen.label})", "file": path.name, "sha256": sha256_of(path)}
     if chosen.release:
         source["release"] = chosen.release
     table = Table.build(columns, name=chosen.name, source=source)
+    _check_units(table, chosen, path)
     check_ranges(table)
     return table
+
+
+def _check_units(table: Table, mapping: Mapping, path: Path) -> None:
+    """Raise an error with the line of a mapping that converts the first column in another unit."""
+    for wrong in wrong_units(table):
+        if (column := mapping.columns.get(wrong.key)) is not None:
+            right = Column(column.name, column.times * wrong.times, column.one_minus != wrong.one_minus)
+            raise NbevalError(
+                f"{path}: {wrong.key} {wrong.found}; write this line in a mapping, and give it with --mapping "
+                f'(docs/table.md): "{wrong.key}" = {right}'
+            )
 
 
 def _read(path: Path, *, mapped: bool) -> pa.Table:

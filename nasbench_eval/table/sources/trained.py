@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_eval.cell import AVG_POOL_3X3, N_CELLS, NOR_CONV_1X1, NOR_CONV_3X3, Cell, all_cells
+from nasbench_eval.cell import AVG_POOL_3X3, N_CELLS, NOR_CONV_1X1, NOR_CONV_3X3, all_cells
 from nasbench_eval.equivalence import normal_form, representatives
 from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
 from nasbench_eval.table.schema import Key
+from nasbench_eval.table.sizes import all_sizes
 from nasbench_eval.table.table import Table
 from nasbench_eval.training.records import Records
 from nasbench_eval.utils.files import atomic_write
@@ -40,9 +41,7 @@ def trained_table(records: Records) -> Table:
                 columns[Key(dataset, epochs, part, metric, str(trial))] = values[representative]
     seconds, description = _seconds(records)
     columns[Key(dataset, epochs, "train", "train_seconds")] = seconds[representative]
-    params, flops = zip(*(size_of(cell, head) for cell in all_cells()), strict=True)
-    columns[Key(dataset, None, "-", "params_mb")] = np.array(params) / 1e6
-    columns[Key(dataset, None, "-", "flops_m")] = np.array(flops) / 1e6
+    columns[Key(dataset, None, "-", "params_mb")], columns[Key(dataset, None, "-", "flops_m")] = _sizes(head)
     distinct = len(set(representatives()))
     done = {str(trial): sum(of == trial for _, of in lines) for trial in trials}
     source: dict[str, Any] = {
@@ -85,33 +84,23 @@ def _seconds(records: Records) -> tuple[np.ndarray, str]:
     return (per_cell @ cost).astype(np.float32), description
 
 
+def _sizes(head: Mapping[str, Any]) -> np.ndarray:
+    """Return parameters and multiply-adds of all cells in millions, (2, 15625)."""
+    sizes = all_sizes(
+        channels=int(head["schedule"]["channels"]),
+        cells=int(head["schedule"]["cells"]),
+        side=int(head["side"]),
+        classes=int(head["classes"]),
+        reduction=str(head["reduction"]),
+    )
+    return sizes.T / 1e6
+
+
 @cache
 def _work() -> np.ndarray:
     """Return a 1 and the numbers of live ``_TIMED`` operations of every cell in official order, int (15625, 4)."""
     live = [normal_form(cell).ops for cell in all_cells()]
     return np.array([(1, *(ops.count(op) for op in _TIMED)) for ops in live])
-
-
-def size_of(cell: Cell, head: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the parameters of a cell's ``StandaloneNet``, and its multiply-adds for one image."""
-    width, repeats = int(head["schedule"]["channels"]), int(head["schedule"]["cells"])
-    side, classes = int(head["side"]), int(head["classes"])
-    params, flops = 27 * width + 2 * width, 27 * width * side**2
-    for stage in range(3):
-        for op, area in ((NOR_CONV_1X1, 1), (NOR_CONV_3X3, 9)):
-            count = repeats * cell.ops.count(op)
-            params += count * (area * width**2 + 2 * width)
-            flops += count * area * width**2 * side**2
-        if stage < 2:
-            side //= 2
-            weights = width * 2 * width
-            if head["reduction"] == "residual":
-                weights += 9 * width * 2 * width + 9 * (2 * width) ** 2
-                params += 8 * width
-            params += weights
-            flops += weights * side**2
-            width *= 2
-    return params + 2 * width + (width + 1) * classes, flops + width * classes
 
 
 def write_curves(records: Records, table: Table) -> None:

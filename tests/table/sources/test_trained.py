@@ -17,7 +17,8 @@ from nasbench_eval.networks.skeleton import REDUCTIONS
 from nasbench_eval.networks.standalone import StandaloneNet
 from nasbench_eval.table import Table
 from nasbench_eval.table.locate import EMBEDDED
-from nasbench_eval.table.sources.trained import size_of, trained_table, write_curves
+from nasbench_eval.table.sizes import network_size
+from nasbench_eval.table.sources.trained import trained_table, write_curves
 from nasbench_eval.training.records import Records
 
 CELLS = [0, 1, 2, 3, 11]
@@ -78,4 +79,7 @@ def test_sizes_are_those_of_the_plain_network(ops: tuple[int, ...], reduction: R
         module.register_forward_hook(count)
     net(torch.zeros(2, 3, 8, 8))
     expected = (sum(p.numel() for p in net.parameters()), flops)
-    assert size_of(cell, made_records([], []).head | {"reduction": reduction}) == expected
+    head = made_records([], []).head
+    shape = {name: head["schedule"][name] for name in ("channels", "cells")}
+    shape |= {name: head[name] for name in ("side", "classes")}
+    assert network_size(cell, **shape, reduction=reduction) == expected
