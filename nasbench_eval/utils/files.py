@@ -19,7 +19,6 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises:
         NbevalError: If the disk is full, or the folder is not writable.
     """
-    handle = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The leading dot and the suffix hide an unfinished file from readers that list *.parquet.
@@ -38,6 +37,27 @@ def atomic_write(path: Path) -> Iterator[Path]:
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
+    except OSError as error:
+        raise NbevalError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append text to a file and flush it to disk; if that fails, cut the file back to its length before.
+
+    Raises:
+        NbevalError: If the disk is full, or the file is not writable.
+    """
+    try:
+        with path.open("ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
+            try:
+                content = memoryview(text.encode())
+                while content:  # a write may stop early where the space ends
+                    content = content[file.write(content) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(before)
+                raise
     except OSError as error:
         raise NbevalError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
 

@@ -32,9 +32,7 @@ class ReinforceSettings(TabularSettings):
     """The settings of REINFORCE."""
 
     lr: float = setting("learning rate of Adam", at_least=0)
-    baseline_momentum: float = setting(
-        "momentum of the baseline, a moving average of the rewards", at_least=0, below=1
-    )
+    baseline_momentum: float = setting("momentum of the baseline, a moving average of the rewards", at_least=0, below=1)
 
 
 @final
