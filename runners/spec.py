@@ -21,6 +21,9 @@ SPEC_VERSION = 1
 """Raised when the same settings start to mean a different search, so that old results do not pass for new ones."""
 
 
+MOST_SEEDS = 1_000_000
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """One search, fully specified.
@@ -177,6 +180,8 @@ def parse_seeds(text: str) -> list[int]:
     numbers = [part for part in parts if part]
     if not numbers or not all(part.isascii() and part.isdigit() for part in numbers):
         raise UsageError(f"--seeds takes a number of seeds (4) or a list of them (0,3,7); got {text!r}")
+    if max(map(len, numbers)) > 18 or (len(parts) == 1 and int(numbers[0]) > MOST_SEEDS):
+        raise UsageError(f"--seeds: at most {MOST_SEEDS:,} seeds, of at most 18 digits each; got {text[:40]!r}")
     if len(parts) == 1:
         if int(numbers[0]) == 0:
             raise UsageError("--seeds 0 asks for no run: give at least 1, or a list such as 0,3,7")
