@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.files import atomic_write, in_one_line
 
 ADVICE = "delete it to start that run again"
 """What to do with a checkpoint that cannot be used."""
@@ -56,7 +56,7 @@ def load_checkpoint(path: Path, what: str = "checkpoint", advice: str = ADVICE) 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (*_NOT_A_STATE, OSError, EOFError, MemoryError, pickle.UnpicklingError, struct.error) as error:
-        raise NbevalError(f"cannot read the {what} {path} ({_why(error)}): {advice}") from None
+        raise NbevalError(f"cannot read the {what} {path} ({in_one_line(error)}): {advice}") from None
     if not isinstance(state, dict):
         raise NbevalError(f"{path} is not a {what} of a run: {advice}")
     return state
@@ -77,16 +77,8 @@ def using(path: Path, what: str = "checkpoint", advice: str = ADVICE) -> Iterato
     try:
         yield
     except _NOT_A_STATE as error:
-        raise NbevalError(f"the {what} {path} does not fit this search ({_why(error)}): {advice}") from None
+        raise NbevalError(f"the {what} {path} does not fit this search ({in_one_line(error)}): {advice}") from None
 
 
 # What torch and a method's load_state_dict raise for content of the wrong structure.
 _NOT_A_STATE = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError, OverflowError)
-
-
-def _why(error: Exception) -> str:
-    """Return the reason in one line of readable length."""
-    text = " ".join(str(error).split())
-    if isinstance(error, KeyError):
-        return f"it has no {text}"
-    return f"{text[:160]}..." if len(text) > 160 else text or "it ends early"

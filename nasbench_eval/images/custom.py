@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,17 @@ def _from_npz(path: Path) -> tuple[_Part, _Part, _Part, int, str]:
             x, y, x_test, y_test = (file[name] for name in names)
     except FileNotFoundError:
         raise NbevalError(f"no images at {path}") from None
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except (
+        KeyError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        MemoryError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise NbevalError(f"{path} must be an .npz file with {', '.join(names)}: {error}") from None
     whole, test = ((_checked(p, q, path), q.reshape(-1).astype(np.int64)) for p, q in ((x, y), (x_test, y_test)))
     if whole[0].shape[1:] != test[0].shape[1:]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,6 +63,39 @@ def append_text(path: Path, text: str) -> None:
                 raise
     except OSError as error:
         raise NbevalError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
+
+
+# What the readers of Parquet, npz, JSON and torch files raise for bytes that are damaged.
+_DAMAGED = (
+    OSError, EOFError, MemoryError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
+    AssertionError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
+
+
+@contextmanager
+def reading(path: Path, what: str, advice: str) -> Iterator[None]:
+    """Blame a file for whatever its content makes the reader raise; our own errors pass through.
+
+    Args:
+        path: The file.
+        what: What it should be, for the message.
+        advice: What the user should do.
+
+    Raises:
+        NbevalError: If the file cannot be read, is damaged, or holds something else.
+    """
+    try:
+        yield
+    except _DAMAGED as error:
+        raise NbevalError(f"{path} is not a readable {what} ({in_one_line(error)}): {advice}") from None
+
+
+def in_one_line(error: Exception) -> str:
+    """Return what an error says, in one line of readable length."""
+    text = " ".join(str(error).split())
+    if isinstance(error, KeyError):
+        return f"it has no {text}"
+    return f"{text[:160]}..." if len(text) > 160 else text or "it ends early"
 
 
 def sha256_of(path: Path) -> str:
