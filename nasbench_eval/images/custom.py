@@ -94,7 +94,7 @@ def _size(array: Pixels) -> str:
 def _from_npz(path: Path) -> tuple[_Part, _Part, _Part, int, str]:
     names = ("x_train", "y_train", "x_test", "y_test")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             x, y, x_test, y_test = (file[name] for name in names)
     except FileNotFoundError:
         raise NbevalError(f"no images at {path}") from None
