@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: install test demo docs lint format clean
+.PHONY: install test fuzz demo docs lint format clean
 
 install: $(VENV)/installed
 
@@ -13,6 +13,10 @@ $(VENV)/installed: pyproject.toml
 
 test: install
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# Ten minutes of random command lines and damaged files; the normal tests try a few hundred, always the same.
+fuzz: install
+	NBEVAL_FUZZ=20 $(BIN)/pytest tests/fuzz
 
 demo: install
 	$(BIN)/nbeval run --method gaea_darts,darts --dataset digits --seeds 2 --scale small --workers 2

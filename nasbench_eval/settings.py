@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import numbers
 import operator
 import types
@@ -133,8 +132,8 @@ def _checked(key: str, value: Any, hint: Any, metadata: Mapping[str, Any], owner
 
 
 def _check_number(key: str, value: float, bounds: Mapping[str, float | None], owner: str) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{owner}: {key} must be a finite number; got {value!r}")
+    if isinstance(value, float) and not abs(value) <= LARGEST_FLOAT:  # also refuses nan
+        raise UsageError(f"{owner}: {key} must be a finite number, at most {LARGEST_FLOAT:g}; got {value!r}")
     for words, bound in bounds.items():
         if bound is not None and not _COMPARE[words](value, bound):
             raise UsageError(f"{owner}: {key} must be {words} {bound:g}; got {value!r}")
@@ -142,6 +141,9 @@ def _check_number(key: str, value: float, bounds: Mapping[str, float | None], ow
 
 LARGEST = 2**63
 """Integers beyond it fit neither torch nor a run file."""
+
+LARGEST_FLOAT = 1e30
+"""Networks calculate in float32, whose largest number is 3.4e38."""
 
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "at least": operator.ge,

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.files import atomic_write, in_one_line
+
+ADVICE = "delete it to start that run again"
+"""What to do with a checkpoint that cannot be used."""
 
 
 def checkpoint_file(results_dir: Path, run_id: str) -> Path:
@@ -24,13 +31,14 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a state of tensors and plain values."""
     import torch
 
+    # torch.save reports a full disk as a RuntimeError; writing bytes raises the OSError that atomic_write explains.
+    content = io.BytesIO()
+    torch.save(state, content)
     with atomic_write(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
-def load_checkpoint(
-    path: Path, what: str = "checkpoint", advice: str = "delete it to start that run again"
-) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, what: str = "checkpoint", advice: str = ADVICE) -> dict[str, Any] | None:
     """Return the state on the CPU, or None if there is no such file.
 
     Args:
@@ -47,9 +55,30 @@ def load_checkpoint(
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        why = next(iter(str(error).splitlines()), "it ends early")
-        raise NbevalError(f"cannot read the {what} {path} ({why}): {advice}") from None
+    except (*_NOT_A_STATE, OSError, EOFError, MemoryError, pickle.UnpicklingError, struct.error) as error:
+        raise NbevalError(f"cannot read the {what} {path} ({in_one_line(error)}): {advice}") from None
     if not isinstance(state, dict):
         raise NbevalError(f"{path} is not a {what} of a run: {advice}")
     return state
+
+
+@contextmanager
+def using(path: Path, what: str = "checkpoint", advice: str = ADVICE) -> Iterator[None]:
+    """Blame the file if what was read from it does not fit the search that uses it.
+
+    Args:
+        path: The file.
+        what: What to call it in messages.
+        advice: What the user should do if it does not fit.
+
+    Raises:
+        NbevalError: If the content has the wrong structure, or belongs to another method or other settings.
+    """
+    try:
+        yield
+    except _NOT_A_STATE as error:
+        raise NbevalError(f"the {what} {path} does not fit this search ({in_one_line(error)}): {advice}") from None
+
+
+# What torch and a method's load_state_dict raise for content of the wrong structure.
+_NOT_A_STATE = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError, OverflowError)

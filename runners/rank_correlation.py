@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from nasbench_eval.settings import build_settings, complete
 from nasbench_eval.table import find_table
 from nasbench_eval.utils.files import sha256_of
 from nasbench_eval.utils.rng import Streams
-from runners.checkpoints import artifact_file, load_checkpoint
+from runners.checkpoints import artifact_file, load_checkpoint, using
 from runners.device import make_deterministic
 from runners.inputs import image_loader, open_table
 from runners.lookup import TableLookup
@@ -216,15 +216,12 @@ def _rebuild(run: Run, images: ImageData, device: str) -> SearchMethod:
     return method
 
 
-def _scores(method: SearchMethod, run: Run, cells: list[Cell]) -> Any:
-    path = _artifact(run)
-    artifact = load_checkpoint(path, "file of shared weights", _again(run))
+def _scores(method: SearchMethod, run: Run, cells: list[Cell]) -> Iterator[tuple[float, float]]:
+    path, what = _artifact(run), "file of shared weights"
+    artifact = load_checkpoint(path, what, _again(run))
     assert artifact is not None
-    try:
-        return method.score_cells(artifact, cells)
-    except (KeyError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise NbevalError(f"{path} does not fit the settings of {_name(run)} ({why}): {_again(run)}") from None
+    with using(path, what, _again(run)):  # a method loads the weights when its first score is asked for
+        yield from method.score_cells(artifact, cells)
 
 
 def _implementation(run: Run) -> type[SearchMethod]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from nasbench_eval.methods import SearchContext, SearchMethod
 from nasbench_eval.runs.failures import Failure, failure_file, read_failure, write_failure
 from nasbench_eval.runs.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.utils.rng import Streams
-from runners.checkpoints import artifact_file, checkpoint_file, load_checkpoint, save_checkpoint
+from runners.checkpoints import artifact_file, checkpoint_file, load_checkpoint, save_checkpoint, using
 from runners.context import RunContext
 from runners.device import make_deterministic, now
 from runners.lookup import train_note, with_truth
@@ -97,8 +98,12 @@ def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
     rows: list[dict[str, Any]] = []
     started = now()
     if (state := load_checkpoint(checkpoint)) is not None:
-        method.load_state_dict(state["method"])
-        rows, started = state["rows"], state["started"]
+        with using(checkpoint):
+            if state.get("run_id", spec.run_id) != spec.run_id:  # older checkpoints do not name their run
+                raise ValueError("it is of another run")
+            method.load_state_dict(state["method"])
+            rows, started = state["rows"], state["started"]
+            _check_rows(rows, started)
         if table is not None:
             rows = with_truth(rows, table)  # the interrupted command may have used another table, or none
         progress(len(rows), rows[-1])
@@ -110,7 +115,8 @@ def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
         if table is not None:
             row |= table.look_up(cell)
         rows.append(row)
-        save_checkpoint(checkpoint, {"method": method.state_dict(), "rows": rows, "started": started})
+        state = {"run_id": spec.run_id, "method": method.state_dict(), "rows": rows, "started": started}
+        save_checkpoint(checkpoint, state)
         progress(len(rows), row)
     note = table.note if table is not None else "not looked up"
     if context.training is not None:
@@ -123,6 +129,18 @@ def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
     write_run(context.runs_dir, run)  # last: a finished run has everything that belongs to it
     checkpoint.unlink(missing_ok=True)
     return run
+
+
+def _check_rows(rows: Any, started: Any) -> None:
+    """Raise ValueError if the rows of a checkpoint are not those of a search."""
+    if not (
+        isinstance(started, str) and isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)
+    ):
+        raise ValueError("it has no rows of finished steps")
+    for number, row in enumerate(rows):
+        if row["step"] != number or not math.isfinite(row["total_seconds"]):
+            raise ValueError(f"row {number} is not that of step {number}")
+        Cell.parse(row["cell"])
 
 
 def _new_method(spec: RunSpec, context: RunContext, device: str) -> SearchMethod:

@@ -22,6 +22,9 @@ SPEC_VERSION = 1
 """Raised when the same settings start to mean a different search, so that old results do not pass for new ones."""
 
 
+MOST_SEEDS = 1_000_000
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """One search, fully specified.
@@ -177,6 +180,8 @@ def parse_seeds(text: str) -> list[int]:
     if not numbers or len(numbers) < sum(bool(part.strip()) for part in parts):
         raise UsageError(f"--seeds takes a number of seeds (4) or a list of them (0,3,7); got {text!r}")
     if len(parts) == 1:
+        if numbers[0] > MOST_SEEDS:
+            raise UsageError(f"--seeds: at most {MOST_SEEDS:,} seeds; got {text[:40]!r}")
         if numbers[0] == 0:
             raise UsageError("--seeds 0 asks for no run: give at least 1, or a list such as 0,3,7")
         return list(range(numbers[0]))

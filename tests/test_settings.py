@@ -29,10 +29,11 @@ class Bounded:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"free": math.inf}, "free must be a finite number; got inf"),
-        ({"free": -math.inf}, "free must be a finite number; got -inf"),
-        ({"free": math.nan}, "free must be a finite number; got nan"),
-        ({"share": math.nan}, "share must be a finite number; got nan"),
+        ({"free": math.inf}, "free must be a finite number, at most 1e+30; got inf"),
+        ({"free": -math.inf}, "free must be a finite number, at most 1e+30; got -inf"),
+        ({"free": math.nan}, "free must be a finite number, at most 1e+30; got nan"),
+        ({"rate": 1e300}, "rate must be a finite number"),
+        ({"share": math.nan}, "share must be a finite number, at most 1e+30; got nan"),
         ({"rate": 0}, "rate must be above 0; got 0.0"),
         ({"rate": 1}, "rate must be below 1; got 1.0"),
         ({"share": -0.1}, "share must be at least 0; got -0.1"),

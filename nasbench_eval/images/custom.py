@@ -125,7 +125,17 @@ def _from_npz(path: Path) -> tuple[_Part, _Part, _Part, int, str]:
     except PermissionError as error:
         raise unreadable(path, error) from None
     # An .npy file is a single array: it is no context manager.
-    except (KeyError, OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        KeyError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        MemoryError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         why = " ".join(str(error).split())
         raise NbevalError(f"{path} must be an .npz file with {', '.join(names)}: {why}") from None
     whole, test = ((_checked(p, q, path), q.reshape(-1).astype(np.int64)) for p, q in ((x, y), (x_test, y_test)))

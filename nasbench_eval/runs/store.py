@@ -34,8 +34,8 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.utils.files import atomic_write
-from nasbench_eval.utils.paths import files_under, is_dir, unreadable
+from nasbench_eval.utils.files import atomic_write, reading
+from nasbench_eval.utils.paths import files_under, is_dir
 
 RUN_SCHEMA = 1
 OWN = ("run_id", "seed", "started", "finished")
@@ -217,19 +217,16 @@ def read_runs(path: Path) -> list[Run]:
     Raises:
         NbevalError: If it is not a run file, or has another schema version.
     """
-    import pyarrow as pa
+    with reading(path, "run file", "delete it and run again"):
+        return _read_runs(path)
+
+
+def _read_runs(path: Path) -> list[Run]:
     import pyarrow.parquet as pq
 
-    try:
-        # Twice as fast as read_table, which matters for thousands of small files.
-        with pq.ParquetFile(path) as file:
-            table = file.read(use_threads=False)
-    except PermissionError as error:
-        raise unreadable(path, error) from None
-    except (pa.ArrowException, OSError) as error:
-        raise NbevalError(
-            f"{path} is not a readable run file ({str(error).splitlines()[0]}): delete it and run again"
-        ) from None
+    # Twice as fast as read_table, which matters for thousands of small files.
+    with pq.ParquetFile(path) as file:
+        table = file.read(use_threads=False)
     text = (table.schema.metadata or {}).get(_META_KEY)
     if text is None:
         raise NbevalError(f"{path} is not an nbeval run file: move it out of the results folder")

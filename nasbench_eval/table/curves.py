@@ -7,6 +7,7 @@ was not run. A row group has ``ROWS`` rows, so that the curve of one cell is rea
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.file_kind import kind_of, wrong_kind
 from nasbench_eval.table.schema import MEAN, Key
+from nasbench_eval.utils.files import reading
+from nasbench_eval.utils.paths import exists, unreadable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,18 +50,26 @@ class CurveFile:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        try:
-            self._file = pq.ParquetFile(path, memory_map=True)
-        except FileNotFoundError:
+        self._path = path
+        if not exists(path):
             raise NbevalError(
                 f"no learning curves at {path}: make them from the official files with `nbeval table build --curves`"
-            ) from None
-        except (pa.ArrowException, OSError):
-            raise wrong_kind(path, kind_of(path), "the learning curves of a table") from None
-        found = (self._file.schema_arrow.metadata or {}).get(HASH_KEY, b"").decode()
+            )
+        with self._reading():
+            try:
+                self._file = pq.ParquetFile(path, memory_map=True)
+            except PermissionError as error:
+                raise unreadable(path, error) from None
+            except (pa.ArrowException, OSError):
+                raise wrong_kind(path, kind_of(path), "the learning curves of a table") from None
+            keys = tuple(Key.parse(name) for name in self._file.schema_arrow.names)
+            found = (self._file.schema_arrow.metadata or {}).get(HASH_KEY, b"").decode()
         if found != content_hash or self._file.metadata.num_rows != N_CELLS:
             raise NbevalError(f"the learning curves at {path} belong to another table: build both again")
-        self.keys = tuple(Key.parse(name) for name in self._file.schema_arrow.names)
+        self.keys = keys
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading(self._path, "Parquet file", "build it again")
 
     def trials(self, key: Key) -> list[Key]:
         """Return the columns of a key: of all trials if it is a mean, otherwise of the key itself.
@@ -74,20 +85,22 @@ class CurveFile:
 
     def curve(self, index: int, key: Key) -> np.ndarray | None:
         """Return the curve of one trial, float32 (epochs,), or None if the trial was not run."""
-        lists = self._column(key, index // ROWS)
         row = index % ROWS
-        if lists.slice(row, 1).null_count:
-            return None
-        start, end = lists.offsets[row].as_py(), lists.offsets[row + 1].as_py()
-        return np.from_dlpack(lists.values.slice(start, end - start))
+        with self._reading():
+            lists = self._column(key, index // ROWS)
+            if lists.slice(row, 1).null_count:
+                return None
+            start, end = lists.offsets[row].as_py(), lists.offsets[row + 1].as_py()
+            return np.from_dlpack(lists.values.slice(start, end - start))
 
     def column(self, key: Key) -> np.ndarray:
         """Return one trial's curves of all cells, float32 (15625, epochs), NaN where there is none."""
         full = np.full((N_CELLS, key.epochs or 0), np.nan, dtype=np.float32)
-        for group in range(self._file.num_row_groups):
-            lists = self._column(key, group)
-            there = np.flatnonzero(np.diff(np.from_dlpack(lists.offsets)))
-            full[group * ROWS + there] = np.from_dlpack(lists.values).reshape(len(there), full.shape[1])
+        with self._reading():
+            for group in range(self._file.num_row_groups):
+                lists = self._column(key, group)
+                there = np.flatnonzero(np.diff(np.from_dlpack(lists.offsets)))
+                full[group * ROWS + there] = np.from_dlpack(lists.values).reshape(len(there), full.shape[1])
         return full
 
     def _column(self, key: Key, group: int) -> pa.ListArray:

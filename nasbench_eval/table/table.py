@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from nasbench_eval.table.curves import CurveFile, curves_path
 from nasbench_eval.table.file_kind import kind_of, wrong_kind
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
 from nasbench_eval.utils.checks import whole_number
-from nasbench_eval.utils.files import atomic_write
-from nasbench_eval.utils.paths import unreadable
+from nasbench_eval.utils.files import atomic_write, reading
+from nasbench_eval.utils.paths import exists, unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -342,33 +343,47 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        try:
+        self._path = path
+        if not exists(path):
+            raise NbevalError(f"no table at {path}")
+        with self._reading():
             # Mapping the file, a few megabytes, keeps its columns readable if it is replaced later.
-            self._file = pq.ParquetFile(path, memory_map=True)
-        except PermissionError as error:
-            raise unreadable(path, error) from None
-        except (pa.ArrowException, OSError):
-            raise wrong_kind(path, kind_of(path), "a table of nbeval") from None
-        metadata = (self._file.schema_arrow.metadata or {}).get(_META_KEY)
-        if metadata is None:
-            raise wrong_kind(path, kind_of(path), "a table of nbeval")
-        self.metadata = Metadata.from_json(metadata)
-        if self._file.metadata.num_rows != N_CELLS:
-            raise NbevalError(f"{path} has {self._file.metadata.num_rows} rows, expected {N_CELLS}")
-        names = [name for name in self._file.schema_arrow.names if name != _ARCH]
-        self._names = {Key.parse(name): name for name in names}
+            try:
+                self._file = pq.ParquetFile(path, memory_map=True)
+            except PermissionError as error:
+                raise unreadable(path, error) from None
+            except (pa.ArrowException, OSError):
+                raise wrong_kind(path, kind_of(path), "a table of nbeval") from None
+            metadata = (self._file.schema_arrow.metadata or {}).get(_META_KEY)
+            if metadata is None:
+                raise wrong_kind(path, kind_of(path), "a table of nbeval")
+            self.metadata = Metadata.from_json(metadata)
+            if self._file.metadata.num_rows != N_CELLS:
+                raise NbevalError(f"{path} has {self._file.metadata.num_rows} rows, expected {N_CELLS}")
+            names = [name for name in self._file.schema_arrow.names if name != _ARCH]
+            self._names = {Key.parse(name): name for name in names}
         self._read: dict[Key, np.ndarray] = {}
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading(self._path, "Parquet file", "make the table again")
 
     def __getitem__(self, key: Key) -> np.ndarray:
         if key not in self._read:
-            column = self._file.read(columns=[self._names[key]], use_threads=False).column(0)
-            self._read[key] = as_numpy(column)
+            name = self._names[key]
+            with self._reading():
+                values = as_numpy(self._file.read(columns=[name], use_threads=False).column(0))
+                if values.shape != (N_CELLS,) or values.dtype.kind != "f":
+                    raise NbevalError(
+                        f"{self._path}: column {name} does not hold {N_CELLS} numbers: make the table again"
+                    )
+            self._read[key] = values
         return self._read[key]
 
     def archs(self) -> list[str]:
         """The column of architecture strings."""
-        texts: list[str] = self._file.read(columns=[_ARCH], use_threads=False).column(0).to_pylist()
-        return texts
+        with self._reading():
+            texts: list[str] = self._file.read(columns=[_ARCH], use_threads=False).column(0).to_pylist()
+            return texts
 
     def __iter__(self) -> Any:
         return iter(self._names)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.files import append_text, atomic_write
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -79,12 +78,13 @@ class Records:
         return [self.lines[key] for key in sorted(self.lines, key=lambda key: (key[1], key[0]))]
 
     def append(self, path: Path, lines: Iterable[dict[str, Any]]) -> None:
-        """Add lines here and to the file; they are flushed to disk when this returns."""
+        """Add lines here and to the file; they are flushed to disk when this returns.
+
+        Raises:
+            NbevalError: If the disk is full, or the file is not writable; it is then as before.
+        """
         lines = list(lines)
-        with path.open("a") as file:
-            file.write("".join(f"{_text(line)}\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
+        append_text(path, "".join(f"{_text(line)}\n" for line in lines))
         self.lines.update({(line["cell"], line["trial"]): line for line in lines})
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils.paths import unreadable
 
 
 @contextmanager
@@ -19,7 +23,6 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises:
         NbevalError: If the disk is full, or the folder is not writable.
     """
-    handle = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The leading dot and the suffix hide an unfinished file from readers that list *.parquet.
@@ -40,6 +43,62 @@ def atomic_write(path: Path) -> Iterator[Path]:
                 temporary.unlink()
     except OSError as error:
         raise NbevalError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append text to a file and flush it to disk; if that fails, cut the file back to its length before.
+
+    Raises:
+        NbevalError: If the disk is full, or the file is not writable.
+    """
+    try:
+        with path.open("ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
+            try:
+                content = memoryview(text.encode())
+                while content:  # a write may stop early where the space ends
+                    content = content[file.write(content) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(before)
+                raise
+    except OSError as error:
+        raise NbevalError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
+
+
+# What the readers of Parquet, npz, JSON and torch files raise for bytes that are damaged.
+_DAMAGED = (
+    OSError, EOFError, MemoryError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
+    AssertionError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
+
+
+@contextmanager
+def reading(path: Path, what: str, advice: str) -> Iterator[None]:
+    """Blame a file for whatever its content makes the reader raise; our own errors pass through.
+
+    Args:
+        path: The file.
+        what: What it should be, for the message.
+        advice: What the user should do.
+
+    Raises:
+        NbevalError: If the file cannot be read, is damaged, or holds something else.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise unreadable(path, error) from None
+    except _DAMAGED as error:
+        raise NbevalError(f"{path} is not a readable {what} ({in_one_line(error)}): {advice}") from None
+
+
+def in_one_line(error: Exception) -> str:
+    """Return what an error says, in one line of readable length."""
+    text = " ".join(str(error).split())
+    if isinstance(error, KeyError):
+        return f"it has no {text}"
+    return f"{text[:160]}..." if len(text) > 160 else text or "it ends early"
 
 
 def sha256_of(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -46,7 +47,7 @@ class _LazyGroup(click.Group):
             try:
                 click.echo()
             except BrokenPipeError:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                _drop_output()
                 ctx.exit(0)
             raise
         return result
@@ -73,6 +74,15 @@ def main() -> None:
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except OSError as error:
         # A path that the system does not let us use, wherever it was met.
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename}: " if error.filename is not None else ""
         click.echo(f"nbeval: {where}{error.strerror or error}", err=True)
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            _drop_output()  # the output could not be written: the interpreter is not to try again at its end
         sys.exit(1)
+    except MemoryError:
+        click.echo("nbeval: not enough memory: use smaller settings, or --scale small", err=True)
+        sys.exit(1)
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

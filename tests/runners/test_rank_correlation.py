@@ -196,7 +196,7 @@ def test_what_does_not_fit_the_run_is_one_clear_line(home: Path, table: Table) -
     with pytest.raises(NbevalError, match=f"cannot read the file of shared weights .*{again}"):
         ranked()
     torch.save({"supernet": {}}, kept)
-    with pytest.raises(NbevalError, match=f"does not fit the settings of run {spec.run_id} .*{again}"):
+    with pytest.raises(NbevalError, match=f"{spec.run_id}.pt does not fit this search .*{again}"):
         ranked()
     kept.unlink()
     with pytest.raises(NbevalError, match=f"kept no shared weights, there is no .*{spec.run_id}.pt: {again}"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +30,7 @@ from nasbench_eval.utils.files import atomic_write
 from runners.presets import load_preset, load_scale, preset_names, scale_names, scaled
 from runners.record import make_failure
 from runners.spec import RunSpec, parse_overrides, parse_seeds
+from runners.steps import take_steps
 
 
 def test_every_epoch_records_the_true_accuracies_of_its_cell(home: Path, table: Table, table_file: Path) -> None:
@@ -114,6 +117,29 @@ def test_a_search_that_diverges_is_recorded_as_failed_and_the_others_go_on(
     assert sorted(runs()) == ["darts 0", "rs_ws 0"]
 
 
+@pytest.mark.parametrize("method", ["enas", "gdas", "drnas"])
+def test_nothing_is_chosen_from_an_architecture_that_is_not_finite(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Whatever makes the architecture infinite, here an optimiser's step, it is a diverged run, not a traceback."""
+    step = torch.optim.Adam.step
+
+    def broken(self: torch.optim.Adam, closure: Any = None) -> Any:
+        result = step(self, closure)
+        with torch.no_grad():
+            self.param_groups[0]["params"][0].fill_(float("nan"))
+        return result
+
+    monkeypatch.setattr(torch.optim.Adam, "step", broken)
+    sizes = ["--set", "controller_steps=2", "--set", "controller_samples=2"] if method == "enas" else []
+    assert search("--method", method, "--table", str(table_file), *sizes, epochs=1) == 1
+    err = capsys.readouterr().err
+    assert f"{method} digits seed 0 diverged in step 1: " in err
+    assert "Traceback" not in err
+    assert not list(Path("results").glob("runs/*"))
+    assert len(load_failures([Path("results")])) == 1
+
+
 def test_tables_and_figures_say_how_many_runs_diverged(
     home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,6 +217,65 @@ def test_a_damaged_checkpoint_is_named(home: Path, capsys: pytest.CaptureFixture
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith(f"nbeval: cannot read the checkpoint {path}")
     assert "delete it" in line
+
+
+def _interrupted(method: str, table_file: Path) -> Path:
+    """Interrupt a search after its first epoch, and return the path of its checkpoint."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runners.search.take_steps", lambda *a, **k: itertools.islice(take_steps(*a, **k), 1))
+        patch.setattr("runners.search.write_run", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert search("--method", method, "--table", str(table_file)) == 130
+    [path] = Path("results/checkpoints").glob("*.pt")
+    return path
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda state: {},
+        lambda state: {**state, "method": None},
+        lambda state: {**state, "rows": []},
+        lambda state: {**state, "rows": 3},
+        lambda state: {**state, "rows": [{"step": 7, "total_seconds": 1.0, "cell": "0"}]},
+        lambda state: {**state, "started": None},
+        lambda state: {**state, "method": {**state["method"], "supernet": {}}},
+        lambda state: {**state, "method": {**state["method"], "arch_optimizer": None}},
+        lambda state: {
+            **state,
+            "method": {
+                **state["method"],
+                "architecture": {name: value[:2] for name, value in state["method"]["architecture"].items()},
+            },
+        },
+        lambda state: {key: value for key, value in state.items() if key != "started"},
+    ],
+)
+def test_a_checkpoint_of_the_wrong_structure_is_named(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str], spoil: Any
+) -> None:
+    path = _interrupted("darts", table_file)
+    torch.save(spoil(torch.load(path)), path)
+    before = path.read_bytes()
+    capsys.readouterr()
+    assert search("--method", "darts", "--table", str(table_file)) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith(f"nbeval: the checkpoint {path} does not fit this search (")
+    assert line.endswith("delete it to start that run again")
+    assert path.read_bytes() == before
+    path.unlink()
+    assert search("--method", "darts", "--table", str(table_file)) == 0
+
+
+def test_a_checkpoint_of_another_method_is_named(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = _interrupted("gdas", table_file).read_bytes()
+    shutil.rmtree("results")
+    path = _interrupted("darts", table_file)
+    path.write_bytes(other)
+    assert search("--method", "darts", "--table", str(table_file)) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith(f"nbeval: the checkpoint {path} does not fit this search (")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench_eval.cell import N_EDGES, Cell
+from nasbench_eval.errors import Diverged
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights, Score
 from nasbench_eval.networks.supernet import active_of, one_hot
 
@@ -40,6 +41,7 @@ class _Policy(nn.Module):
 
     def __init__(self, n_ops: int, generator: torch.Generator, *, init: str) -> None:
         super().__init__()
+        self.epoch = 0
         self.start = nn.Parameter(torch.empty(1, 1, SIZE))
         self.lstm = nn.LSTM(SIZE, SIZE, LAYERS)
         self.embedding = nn.Embedding(n_ops, SIZE)
@@ -58,6 +60,8 @@ class _Policy(nn.Module):
             outputs, state = self.lstm(inputs, state)
             logits = TANH * torch.tanh(self.head(outputs).view(-1) / TEMPERATURE)
             logs = logits.log_softmax(-1)
+            if not bool(logs.isfinite().all()):
+                raise Diverged(self.epoch, "a probability of the controller is not finite")
             choice = torch.multinomial(logs.detach().exp(), 1, generator=generator)
             choices.append(int(choice))
             log_prob = log_prob + logs[choice[0]]
@@ -100,6 +104,7 @@ class Controller(ArchParameters):
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
         """Keep the generator that draws the cells of the epoch."""
         self._generator, self._device = generator, device
+        self.policy.epoch = epoch
 
     @torch.no_grad()
     def sample(self) -> EdgeWeights:

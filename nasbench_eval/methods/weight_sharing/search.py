@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nasbench_eval.cell import N_OPS, NONE, Cell
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import Diverged, UsageError
 from nasbench_eval.images import Augment, Images
 from nasbench_eval.methods.base import Budget, SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights, Score
@@ -164,9 +164,11 @@ class WeightSharing(SearchMethod):
         self._begin_epoch()
         loss, correct = (self.train_epoch() / len(self.train)).tolist()
         metrics = {"train_loss": loss, "train_acc": 100 * correct}
+        self._require_finite(train_loss=loss)
         metrics |= self.architecture.learn(
             self._scorer("controller batches"), self.streams.torch("controller", self.epoch)
         )
+        self._require_finite()
         entropy = self.architecture.entropy()
         if entropy is not None:
             metrics["entropy"] = float(entropy)
@@ -183,6 +185,15 @@ class WeightSharing(SearchMethod):
             metrics |= {f"loss_{name}_rounding": its_loss, f"acc_{name}_rounding": its_acc}
         self.epoch += 1
         return StepInfo(seconds, metrics)
+
+    def _require_finite(self, **observed: float) -> None:
+        """Raise Diverged if an observation or a parameter of the architecture is not finite: nothing can be chosen."""
+        for name, value in observed.items():
+            if not math.isfinite(value):
+                raise Diverged(self.epoch, f"{name} is {value}")
+        finite = [parameter.isfinite().all() for parameter in self.architecture.parameters()]
+        if finite and not bool(torch.stack(finite).all()):
+            raise Diverged(self.epoch, "a parameter of the architecture is not finite")
 
     def train_epoch(self) -> Tensor:
         """Train for one epoch; return the sums of the loss and of the correct predictions (2,).
