@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from nasbench_eval import __version__
 from nasbench_eval.cell import Cell
-from nasbench_eval.training.records import Records, head_of, require_same_head
+from nasbench_eval.training.records import Records, head_of, require_same_head, without_divergence
 from nasbench_eval.utils.processes import mp_context, run_jobs
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _train(trial: int, group: tuple[int, ...]) -> list[dict[str, Any]]:
         "torch": torch.__version__,
     }
     return [
-        {"cell": index, "trial": trial, **_rounded(dataclasses.asdict(outcome)), **common}
+        without_divergence({"cell": index, "trial": trial, **_rounded(dataclasses.asdict(outcome)), **common})
         for index, outcome in zip(group, outcomes, strict=True)
     ]
 

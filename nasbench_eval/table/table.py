@@ -17,6 +17,7 @@ from nasbench_eval.official_names import column_hint
 from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import CurveFile, curves_path
 from nasbench_eval.table.file_kind import kind_of, wrong_kind
+from nasbench_eval.table.replace import cells_of, require_no_loss
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
 from nasbench_eval.utils.checks import whole_number
 from nasbench_eval.utils.files import atomic_write, reading
@@ -80,11 +81,21 @@ class Table:
         )
         return Table(full, metadata)
 
-    def save(self, path: str | Path) -> Table:
-        """Write the table to a file atomically, and return it as opened from there."""
+    def save(self, path: str | Path, *, force: bool = False) -> Table:
+        """Write the table to a file atomically, and return it as opened from there.
+
+        Args:
+            path: The file.
+            force: Replace a fuller table, or a file that is no table.
+
+        Raises:
+            NbevalError: If the file has what this table lacks, such as cells or trials, and ``force`` is not set.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        if not force:
+            require_no_loss(Path(path), cells=cells_of(self), keys=self.keys)
         names = sorted(self.keys, key=str)
         arrays = [pa.array(all_archs())]
         arrays += [pa.array(self._columns[key], type=pa.float32()) for key in names]
@@ -104,7 +115,9 @@ class Table:
     def _value(self, cell: Cell, key: Key) -> float:
         value = (self._lists.get(key) or self._list(key))[cell.index]
         if value != value:
-            raise NbevalError(f"the table has no value for cell {cell.index} in {key}: that trial was not run")
+            raise NbevalError(
+                f"the table has no value for cell {cell.index} in {key}: that trial was not run, or diverged"
+            )
         return value
 
     def accuracy(self, cell: Cell, dataset: str, split: str, *, epochs: int, trial: int | None = None) -> float:

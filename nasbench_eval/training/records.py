@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ class Records:
     Attributes:
         head: The first line: the images and the schedule.
         lines: One line for each cell and trial.
+
+    The line of a training that diverged has ``diverged``, the cause, instead of accuracies and losses.
     """
 
     head: dict[str, Any]
@@ -61,7 +64,7 @@ class Records:
         # The text after the last line break is empty, or an unfinished line.
         for number, text in enumerate(rest[:-1], start=2):
             try:
-                line = json.loads(text)
+                line = without_divergence(json.loads(text))
                 records.lines[line["cell"], line["trial"]] = line
             except (ValueError, KeyError, TypeError):
                 raise NbevalError(
@@ -73,6 +76,16 @@ class Records:
         """Write the whole file atomically."""
         with atomic_write(path) as temporary:
             temporary.write_text("".join(f"{_text(line)}\n" for line in [self.head, *self._sorted()]))
+
+    @property
+    def finished(self) -> dict[CellTrial, dict[str, Any]]:
+        """The lines with accuracies: those of trainings that did not diverge."""
+        return {key: line for key, line in self.lines.items() if "diverged" not in line}
+
+    @property
+    def diverged(self) -> dict[CellTrial, str]:
+        """The causes of the trainings that diverged."""
+        return {key: line["diverged"] for key, line in self.lines.items() if "diverged" in line}
 
     def _sorted(self) -> list[dict[str, Any]]:
         return [self.lines[key] for key in sorted(self.lines, key=lambda key: (key[1], key[0]))]
@@ -86,6 +99,22 @@ class Records:
         lines = list(lines)
         append_text(path, "".join(f"{_text(line)}\n" for line in lines))
         self.lines.update({(line["cell"], line["trial"]): line for line in lines})
+
+
+def without_divergence(line: dict[str, Any]) -> dict[str, Any]:
+    """Return a line as it is if its losses are finite; otherwise with the cause instead of accuracies and losses.
+
+    A network whose weights are not finite predicts the first class, so that its accuracy would look like a result.
+    """
+    if "diverged" in line:
+        return line
+    measured = [(f"validation loss after epoch {n}", loss) for n, (_, loss) in enumerate(line["valid"], start=1)]
+    measured += [("training loss of the last epoch", line["train"][1]), ("test loss", line["test"][1])]
+    for name, loss in measured:
+        if not math.isfinite(loss):
+            kept = {key: value for key, value in line.items() if key not in ("train", "valid", "test")}
+            return {**kept, "diverged": f"{name} is {loss}"}
+    return line
 
 
 def _text(line: dict[str, Any]) -> str:

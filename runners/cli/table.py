@@ -38,12 +38,13 @@ table.add_command(train)
     type=click.Path(path_type=Path),
     help="A TOML file that names the columns of FILE.  [default: the one in the package that fits]",
 )
+@click.option("--force", is_flag=True, help="Replace a fuller table, or a file that is no table.")
 @table_option
-def import_(file: Path, mapping: Path | None, table_path: Path | None) -> None:
+def import_(file: Path, mapping: Path | None, force: bool, table_path: Path | None) -> None:
     """Make the table from a csv or Parquet FILE with one row per cell."""
     from nasbench_eval.table.sources.flat import import_flat
 
-    _report(import_flat(file, mapping).save(table_path or default_path()))
+    _report(import_flat(file, mapping).save(table_path or default_path(), force=force))
 
 
 @table.command()
@@ -51,8 +52,9 @@ def import_(file: Path, mapping: Path | None, table_path: Path | None) -> None:
 @click.option("--curves", is_flag=True, help="Also write the learning curves, to a second file beside the table.")
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: one per core, up to 4]")
 @click.option("--partial", is_flag=True, help="Allow cells to be missing from SOURCE.")
+@click.option("--force", is_flag=True, help="Replace a fuller table, or a file that is no table.")
 @table_option
-def build(source: Path, curves: bool, workers: int | None, partial: bool, table_path: Path | None) -> None:
+def build(source: Path, curves: bool, workers: int | None, partial: bool, force: bool, table_path: Path | None) -> None:
     """Make the table from the official files.
 
     SOURCE is NAS-Bench-201's .pth file, or NATS-Bench's tar archive or folder. After an interruption, the same command
@@ -61,7 +63,7 @@ def build(source: Path, curves: bool, workers: int | None, partial: bool, table_
     from nasbench_eval.table.sources.build import build_table
 
     out = table_path or default_path()
-    _report(build_table(source, out, curves=curves, workers=workers, partial=partial))
+    _report(build_table(source, out, curves=curves, workers=workers, partial=partial, force=force))
 
 
 @table.command()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--share", metavar="I/N", default="1/1", help="Train the Ith of N shares of the work, one per machine.")
 @click.option("--out", type=click.Path(path_type=Path), help="The table file.  [default: NAME-table.parquet here]")
 @click.option("--merge", is_flag=True, help="Train nothing: merge the records beside the TABLES into --out.")
+@click.option("--force", is_flag=True, help="Replace a fuller table, or a file that is no table.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting of the schedule.")
 @click.argument("tables", nargs=-1, type=click.Path(path_type=Path))
 def train(
@@ -41,6 +42,7 @@ def train(
     share: str,
     out: Path | None,
     merge: bool,
+    force: bool,
     changes: tuple[str, ...],
     tables: tuple[Path, ...],
 ) -> None:
@@ -55,6 +57,8 @@ def train(
         nbeval table train --share 1/2 --out a.parquet     # and 2/2 elsewhere, then
         nbeval table train --merge a.parquet b.parquet --out whole.parquet
     """  # noqa: D301 - click reads the control character: keep these lines as they are
+    from nasbench_eval.table.replace import require_no_loss
+    from nasbench_eval.table.sources.trained import require_none_diverged
     from nasbench_eval.training.records import Records, merge_records, records_path
 
     if merge and not tables:
@@ -65,8 +69,9 @@ def train(
         if out is None:
             raise UsageError("--merge needs --out, the table to write")
         records = merge_records([records_path(path) for path in tables])
+        _save(records, out, force)
         records.write(records_path(out))
-        _save(records, out)
+        require_none_diverged(records)
         return
     from nasbench_eval.settings import build_settings
     from nasbench_eval.training.recipes import Schedule
@@ -76,6 +81,8 @@ def train(
     load = functools.partial(_load, dataset, images)
     out = out or Path(f"{dataset if images is None else images.stem}-table.parquet")
     path = records_path(out)
+    if not force and not path.exists():  # hours before the table is written
+        require_no_loss(out, cells=0, keys=())
     try:
         records = train_cells(
             load,
@@ -87,9 +94,10 @@ def train(
             share=_share(share),
         )
     except KeyboardInterrupt:
-        _save(Records.read(path), out)
+        _save(Records.read(path), out, force)
         raise
-    _save(records, out)
+    _save(records, out, force)
+    require_none_diverged(records)
 
 
 def _load(dataset: str, images: Path | None) -> ImageData:
@@ -101,15 +109,17 @@ def _load(dataset: str, images: Path | None) -> ImageData:
     return load_images(dataset)
 
 
-def _save(records: Records, out: Path) -> None:
+def _save(records: Records, out: Path, force: bool) -> None:
     from nasbench_eval.table.sources.trained import trained_table, write_curves
 
     if not records.lines:
         return
-    saved = trained_table(records).save(out)
+    saved = trained_table(records).save(out, force=force)
     write_curves(records, saved)
     click.echo(f"wrote {out}: {saved.metadata.source['trained']}")
     click.echo(f"  {saved.metadata.source['seconds']}")
+    if "diverged" in saved.metadata.source:
+        click.echo(f"  diverged: {saved.metadata.source['diverged']}")
 
 
 def _indices(text: str) -> list[int]:

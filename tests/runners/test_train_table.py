@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from command import call
 from tiny_cells import TINY, write_images
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.images import ImageData
 from nasbench_eval.images.custom import load_custom_images
-from nasbench_eval.table import Table
+from nasbench_eval.table import Key, Table
+from nasbench_eval.training import grouped
 from nasbench_eval.training.recipes import Schedule
 from nasbench_eval.training.records import Records, merge_records, records_path
 from runners.cli import cli
@@ -111,3 +118,75 @@ def test_bad_calls_of_the_command(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NbevalError, match=message):
         CliRunner().invoke(cli, ["table", "train", *arguments], catch_exceptions=False)
+
+
+def diverge(monkeypatch: pytest.MonkeyPatch, cells: set[int]) -> None:
+    """Let the trainings of some cells end with a loss that is not finite."""
+    original = grouped.train_group
+
+    def patched(group: list[Cell], *arguments: Any) -> Any:
+        outcomes, seconds = original(group, *arguments)
+        bad = {"valid": ((10.0, 2.3), (10.0, math.nan), (10.0, math.nan)), "test": (10.0, math.nan)}
+        return [
+            dataclasses.replace(outcome, **bad) if cell.index in cells else outcome
+            for cell, outcome in zip(group, outcomes, strict=True)
+        ], seconds
+
+    monkeypatch.setattr(grouped, "train_group", patched)
+
+
+TRAIN = ["table", "train", "--workers", "1", "--set", "channels=2", "--set", "epochs=3", "--trials", "1"]
+
+
+def test_a_training_that_diverges_is_no_result_and_the_others_go_on(
+    npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    diverge(monkeypatch, {2})
+    command = [*TRAIN, "--images", str(npz), "--cells", "0,2,11", "--out", "t.parquet"]
+    assert call(*command) == 1
+    printed = capsys.readouterr()
+    assert "  diverged: 1 of 3 trainings: cell 2 (trial 0)" in printed.out
+    assert "1 of 3 trainings diverged" in printed.err.splitlines()[-1]
+    assert "cell 2, trial 0: validation loss after epoch 2 is nan" in printed.err.splitlines()[-1]
+    records = Records.read(records_path(Path("t.parquet")))
+    assert set(records.finished) == {(0, 0), (11, 0)}
+    assert not {"train", "valid", "test"} & set(records.lines[2, 0])
+    table = Table.open("t.parquet")
+    assert table.metadata.source["diverged"] == "1 of 3 trainings: cell 2 (trial 0)"
+    assert np.isnan(table.column("tiny", "test", epochs=3)[2])
+    assert table.accuracy(Cell.from_index(11), "tiny", "test", epochs=3) >= 0
+    with pytest.raises(NbevalError, match="no curve for cell 2"):
+        table.curve(Cell.from_index(2), "tiny", "valid", epochs=3)
+    # It is not trained again: it would diverge again.
+    monkeypatch.setattr(grouped, "train_group", lambda *_: pytest.fail("trained again"))
+    assert call(*command) == 1
+
+
+def test_a_learning_rate_too_high_gives_no_table(
+    npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(*TRAIN, "--images", str(npz), "--cells", "11", "--set", "lr=1e30", "--out", "t.parquet") == 1
+    assert "all 1 trainings diverged, so there is no table" in capsys.readouterr().err.splitlines()[-1]
+    assert not Path("t.parquet").exists()
+
+
+def test_old_records_with_a_loss_that_is_not_finite_are_no_results(whole: Path, tmp_path: Path) -> None:
+    head, line, *_ = whole.read_text().splitlines()
+    bad = json.loads(line)
+    bad["test"] = [50.0, math.inf]
+    (tmp_path / "t.records.jsonl").write_text(f"{head}\n{json.dumps(bad)}\n")
+    records = Records.read(tmp_path / "t.records.jsonl")
+    assert not records.finished
+    assert list(records.diverged.values()) == ["test loss is inf"]
+
+
+def test_training_never_starts_onto_a_table_of_something_else(
+    npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Table.build({Key("d", 1, "test", "accuracy"): np.linspace(1, 90, 15625)}, name="t", source={}).save("t.parquet")
+    monkeypatch.setattr(grouped, "train_group", lambda *_: pytest.fail("trained"))
+    with pytest.raises(NbevalError, match=r"a fuller table is at t\.parquet"):
+        CliRunner().invoke(cli, [*TRAIN, "--images", str(npz), "--out", "t.parquet"], catch_exceptions=False)

@@ -121,7 +121,7 @@ def test_saving_and_opening_keep_everything(made, saved):
 def test_a_replaced_file_does_not_change_an_open_table(made, tmp_path):
     path = tmp_path / "t.parquet"
     first = made.save(path)
-    Table.build({TEST: ROW * 0 + 3}, name="t", source=SOURCE).save(path)
+    Table.build({TEST: ROW * 0 + 3}, name="t", source=SOURCE).save(path, force=True)
     assert first.accuracy(Cell.from_index(5), "cifar10", "test", epochs=200) == 99
 
 

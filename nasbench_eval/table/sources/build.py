@@ -21,6 +21,7 @@ from nasbench_eval.cell import N_CELLS, Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
+from nasbench_eval.table.replace import require_no_loss
 from nasbench_eval.table.schema import Key, trials_by_mean
 from nasbench_eval.table.sources.official import Source, find_source
 from nasbench_eval.table.table import Table
@@ -45,6 +46,7 @@ def build_table(
     curves: bool = False,
     workers: int | None = None,
     partial: bool = False,
+    force: bool = False,
 ) -> Table:
     """Make the table from NAS-Bench-201's ``.pth``, or NATS-Bench's tar archive or folder.
 
@@ -54,6 +56,7 @@ def build_table(
         curves: Write the learning curves too.
         workers: Processes that read and convert; None is one per core, at most ``MAX_WORKERS``.
         partial: Allow cells to be missing from the source; their values are missing from the table.
+        force: Replace a fuller table at ``out``.
 
     Returns:
         The table as opened from ``out``.
@@ -73,6 +76,8 @@ def build_table(
             f"{len(missing):,} of the {N_CELLS:,} cells are missing in {reader.path}, the first is cell {missing[0]} "
             f"({Cell.from_index(missing[0])}); --partial makes a table of the other cells"
         )
+    if not force:
+        require_no_loss(out, cells=len(there))
     todo = parts.missing(there)
     with tqdm(total=len(there), initial=len(there) - sum(map(len, todo.values())), unit="cell", disable=None) as bar:
         for number in _convert(reader, todo, parts, curves, workers):
@@ -84,9 +89,11 @@ def build_table(
         provenance["cells"] = len(there)
     table = Table.build(columns, name="NAS-Bench-201", source=provenance)
     check_ranges(table, partial=partial)
+    if not force:  # before the curves, which belong to the table that is there
+        require_no_loss(out, cells=len(there), keys=table.keys)
     if curves:
         _write_curves(parts, numbers, curves_path(out), table.metadata.content_hash)
-    saved = table.save(out)
+    saved = table.save(out, force=force)
     parts.remove()
     return saved
 

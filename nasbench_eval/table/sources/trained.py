@@ -10,6 +10,7 @@ import numpy as np
 
 from nasbench_eval.cell import AVG_POOL_3X3, N_CELLS, NOR_CONV_1X1, NOR_CONV_3X3, all_cells
 from nasbench_eval.equivalence import normal_form, representatives
+from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
 from nasbench_eval.table.schema import Key
 from nasbench_eval.table.sizes import all_sizes
@@ -25,8 +26,16 @@ _TIMED = (NOR_CONV_3X3, NOR_CONV_1X1, AVG_POOL_3X3)
 
 
 def trained_table(records: Records) -> Table:
-    """Make the table of the cells trained so far; cells that compute the same function share their values."""
-    head, lines = records.head, records.lines
+    """Make the table of the cells trained so far; cells that compute the same function share their values.
+
+    A training that diverged leaves its values missing; the metadata count and name such trainings.
+
+    Raises:
+        NbevalError: If every training diverged.
+    """
+    if records.lines and not records.finished:
+        raise NbevalError(f"all {len(records.lines):,} trainings diverged, so there is no table: {_first(records)}")
+    head, lines = records.head, records.finished
     dataset, epochs = str(head["dataset"]), int(head["schedule"]["epochs"])
     representative = np.array(representatives())
     trials = sorted({trial for _, trial in lines})
@@ -52,6 +61,10 @@ def trained_table(records: Records) -> Table:
         "seconds": description,
         "versions": sorted({f"nbeval {line['nbeval']}, torch {line['torch']}" for line in lines.values()}),
     }
+    if diverged := records.diverged:
+        source["diverged"] = f"{len(diverged):,} of {len(records.lines):,} trainings: " + ", ".join(
+            f"cell {index} (trial {trial})" for index, trial in sorted(diverged)
+        )
     covered = {index for index, _ in lines}
     cells = int(np.isin(representative, list(covered)).sum())
     if cells < N_CELLS:
@@ -63,6 +76,24 @@ def trained_table(records: Records) -> Table:
         "test": (f"train ({train})", f"test ({test})"),
     }
     return Table.build(columns, name=f"nbeval {dataset}", source=source, splits={dataset: splits})
+
+
+def require_none_diverged(records: Records) -> None:
+    """Raise an error if a training diverged.
+
+    Raises:
+        NbevalError: With their number and the first cause.
+    """
+    if records.diverged:
+        raise NbevalError(
+            f"{len(records.diverged):,} of {len(records.lines):,} trainings diverged and are missing from the table: "
+            f"{_first(records)}"
+        )
+
+
+def _first(records: Records) -> str:
+    (index, trial), cause = min(records.diverged.items())
+    return f"the first is cell {index}, trial {trial}: {cause}. With a lower rate (--set lr=...), choose a new --out"
 
 
 def _seconds(records: Records) -> tuple[np.ndarray, str]:
@@ -109,7 +140,7 @@ def write_curves(records: Records, table: Table) -> None:
     import pyarrow.parquet as pq
 
     assert table.path is not None
-    head, lines = records.head, records.lines
+    head, lines = records.head, records.finished
     dataset, epochs = str(head["dataset"]), int(head["schedule"]["epochs"])
     kind = pa.list_(pa.float32())
     columns = {

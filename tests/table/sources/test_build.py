@@ -155,7 +155,7 @@ def test_a_missing_curve_says_so(tables, files, tmp_path):
     plain = build_table(next(files.glob("*.pth")), tmp_path / "plain.parquet", partial=True, workers=1)
     with pytest.raises(NbevalError, match="build --curves"):
         plain.curve(Cell.from_index(0), "cifar10", "valid", epochs=200)
-    other = build_with(tmp_path / "other.pth", tmp_path / "plain.parquet", generator=1, curves=False)
+    other = build_with(tmp_path / "other.pth", tmp_path / "others.parquet", generator=1, curves=False)
     shutil.copy(curves_path(tables[0].path), curves_path(other.path))
     with pytest.raises(NbevalError, match="belong to another table"):
         other.curve(Cell.from_index(0), "cifar10", "valid", epochs=200)
@@ -213,7 +213,7 @@ def test_workers_and_resume_give_the_same_table(files, tables, tmp_path, monkeyp
     monkeypatch.setattr(NatsFolder, "take", counted)
     os.utime(broken / "015624.pickle.pbz2")
     with monkeypatch.context() as patch:
-        patch.setattr(Table, "save", lambda *_: (_ for _ in ()).throw(NbevalError("stopped here")))
+        patch.setattr(Table, "save", lambda *_, **_options: (_ for _ in ()).throw(NbevalError("stopped here")))
         with pytest.raises(NbevalError, match="stopped here"):
             build_table(broken, tmp_path / "t.parquet", partial=True, workers=1)
     assert read == list(CELLS)

@@ -1,0 +1,69 @@
+"""A table never replaces a fuller one, or a file that is no table, unless asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nasbench_eval.cell import N_CELLS
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.table.file_kind import Kind, kind_of, wrong_kind
+from nasbench_eval.table.schema import MEAN, Key
+
+if TYPE_CHECKING:
+    from nasbench_eval.table.table import Table
+
+_REPLACEABLE = (Kind.TABLE, Kind.CUT_PARQUET, Kind.EMPTY)
+"""A damaged file has nothing to lose."""
+
+
+def cells_of(table: Table) -> int:
+    """Return the number of cells of a table, which is smaller than 15,625 if it was made from only some of them."""
+    return int(table.metadata.source.get("cells", N_CELLS))
+
+
+def require_no_loss(path: Path, *, cells: int, keys: Iterable[Key] | None = None) -> None:
+    """Check that a new table lacks nothing that the file at its path has.
+
+    Args:
+        path: Where the new table is to be written.
+        cells: The number of cells of the new table.
+        keys: The columns of the new table, None if they are not known yet.
+
+    Raises:
+        NbevalError: If cells, schedules, splits, metrics or trials would be lost, or the file is no table; the message
+            says what is there.
+    """
+    from nasbench_eval.table.table import Table
+
+    if not path.exists():
+        return
+    kind = kind_of(path)
+    ways = "nothing was written: choose another path, or replace it with --force"
+    if kind not in _REPLACEABLE:
+        raise NbevalError(f"{str(wrong_kind(path, kind, 'a table of nbeval')).split(':', maxsplit=1)[0]}; {ways}")
+    try:
+        old = Table.open(path)
+    except NbevalError:  # damaged, or of another version: to be made again
+        return
+    lost = [f"{cells_of(old):,} cells, the new one {cells:,}"] if cells_of(old) > cells else []
+    if keys is not None:
+        lost += _lost(old.keys, keys)
+    if lost:
+        raise NbevalError(f"a fuller table is at {path}, with {'; '.join(lost)}. {ways[0].upper()}{ways[1:]}")
+
+
+def _lost(old: Iterable[Key], new: Iterable[Key]) -> list[str]:
+    """Return in words which columns are only in the old table; trials count for accuracies alone."""
+    there = set(new)
+    means = {key._replace(trial=MEAN) for key in there}
+    lost = sorted(
+        str(key)
+        for key in old
+        if key not in there and (key._replace(trial=MEAN) not in means or (key.metric == "accuracy"))
+    )
+    if not lost:
+        return []
+    more = f" and {len(lost) - 3:,} more columns" if len(lost) > 3 else ""
+    return [f"{', '.join(lost[:3])}{more}, which the new one lacks"]
