@@ -236,12 +236,18 @@ def _read_runs(path: Path) -> list[Run]:
     values["reductions"] = tuple(values["reductions"])
     values["table"] = TableFacts(**values["table"]) if values["table"] else None
     steps = table.replace_schema_metadata(None).to_pandas()
+    if lacking := {"step", "cell", "seconds", "total_seconds"} - set(steps.columns):
+        raise ValueError(f"it has no column {min(lacking)}")
+    if steps.empty:
+        raise ValueError("it has no steps")
     home = path.absolute().parent.parent
     if "runs" not in values:
         return [Run(RunRecord(**values), steps, home)]
     own = values.pop("runs")
     ends = np.searchsorted(steps.pop("run").to_numpy(), np.arange(len(own)), side="right")
     starts = [0, *ends[:-1]]
+    if not own or min(np.diff([0, *ends])) < 1 or ends[-1] != len(steps):
+        raise ValueError("its rows are not those of its runs")
     return [
         Run(RunRecord(**values, **each), steps.iloc[start:end].reset_index(drop=True), home)
         for each, start, end in zip(own, starts, ends, strict=True)

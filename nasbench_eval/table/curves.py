@@ -17,7 +17,7 @@ from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.file_kind import kind_of, wrong_kind
 from nasbench_eval.table.schema import MEAN, Key
-from nasbench_eval.utils.files import reading
+from nasbench_eval.utils.files import reading, require_file_name
 from nasbench_eval.utils.paths import exists, unreadable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ HASH_KEY = b"nbeval.table"
 
 def curves_path(table: Path) -> Path:
     """Return the path of the learning curves of a table file: beside it."""
-    return table.with_suffix(".curves.parquet")
+    return require_file_name(table).with_suffix(".curves.parquet")
 
 
 class CurveFile:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.utils.files import append_text, atomic_write
+from nasbench_eval.utils.files import append_text, atomic_write, require_file_name
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -123,7 +123,7 @@ def _text(line: dict[str, Any]) -> str:
 
 def records_path(table: Path) -> Path:
     """Return the path of the records of a table file: beside it."""
-    return table.with_suffix(".records.jsonl")
+    return require_file_name(table).with_suffix(".records.jsonl")
 
 
 def head_of(data: ImageData, schedule: Schedule) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.utils.paths import unreadable
 
 
@@ -43,6 +43,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
                 temporary.unlink()
     except OSError as error:
         raise NbevalError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
+
+
+def require_file_name(path: Path) -> Path:
+    """Return a path that has a file name; the files beside a table are named after it.
+
+    Raises:
+        UsageError: If it has none, such as ``.`` or an empty text.
+    """
+    if not path.name:
+        raise UsageError(f"{str(path)!r} is not the name of a file: give one, such as table.parquet")
+    return path
 
 
 def append_text(path: Path, text: str) -> None:

@@ -124,7 +124,7 @@ def place(home: Path) -> Path:
 
 
 def test_a_command_line_ends_in_a_result_or_in_one_clear_line(place: Path) -> None:
-    @cases(300)
+    @cases(220)
     @given(line=lines())
     def check(line: list[str]) -> None:
         judge(line, place)

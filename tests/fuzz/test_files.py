@@ -38,7 +38,7 @@ class Kind:
 
     make: Callable[[Path], str]
     arguments: list[str]
-    count: int = 25
+    count: int = 20
 
 
 def _run(folder: Path) -> str:
@@ -136,9 +136,9 @@ BUILD = ["--partial", "--workers", "1", "--table", "out.parquet"]
 KINDS = {
     "run": Kind(_run, ["compare", "--results", "."]),
     "bundle": Kind(_bundle, ["compare", "--results", "."]),
-    "scores": Kind(_scores, ["plot", "rank", "--format", "svg", "--results", "."], 15),
-    "failure": Kind(_failure, ["compare", "--results", "."], 15),
-    "records": Kind(_records, ["table", "train", "--merge", "a.parquet", "--out", "b.parquet"], 12),
+    "scores": Kind(_scores, ["plot", "rank", "--format", "svg", "--results", "."], 5),
+    "failure": Kind(_failure, ["compare", "--results", "."], 10),
+    "records": Kind(_records, ["table", "train", "--merge", "a.parquet", "--out", "b.parquet"], 5),
     "table": Kind(_table, ["table", "info", "--table", "t.parquet"]),
     "table, query": Kind(_table, ["table", "query", "0", "--table", "t.parquet"]),
     "curves": Kind(
@@ -151,18 +151,18 @@ KINDS = {
         _split,
         ["run", "--method", "rs_ws", "--dataset", "cifar10", "--data", "data", "--truth", "none", "--device", "cpu",
          "--split-file", "split.txt", "--epochs", "1", *TINY],
-        15,
+        6,
     ),
-    "mapping": Kind(_mapping, ["table", "import", "flat.csv", *IMPORT], 12),
-    "csv": Kind(_flat_csv, ["table", "import", "flat.csv", *IMPORT], 12),
-    "Parquet": Kind(_flat_parquet, ["table", "import", "flat.parquet", *IMPORT], 15),
-    "official file": Kind(_pth, ["table", "build", "NAS-Bench-201.pth", *BUILD], 15),
-    "NATS-Bench": Kind(_nats, ["table", "build", "nats", *BUILD], 15),
+    "mapping": Kind(_mapping, ["table", "import", "flat.csv", *IMPORT], 7),
+    "csv": Kind(_flat_csv, ["table", "import", "flat.csv", *IMPORT], 7),
+    "Parquet": Kind(_flat_parquet, ["table", "import", "flat.parquet", *IMPORT], 8),
+    "official file": Kind(_pth, ["table", "build", "NAS-Bench-201.pth", *BUILD], 8),
+    "NATS-Bench": Kind(_nats, ["table", "build", "nats", *BUILD], 6),
     "npz": Kind(
         _npz,
         ["table", "train", "--images", "tiny.npz", "--cells", "0", "--trials", "1", "--workers", "1", "--out",
          "t.parquet", "--set", "epochs=1", "--set", "channels=2"],
-        10,
+        6,
     ),
 }  # fmt: skip
 
@@ -215,7 +215,7 @@ def test_a_damaged_state_gets_one_clear_line(home: Path, table_file: Path, which
         torch.save({"method": torch.load(kept), "rows": [{"step": 0}], "started": ""}, home / file)
         command = ["run", "--dataset", "digits", "--epochs", "1", "--device", "cpu", *TINY, *arguments, "--seeds", "1,"]
 
-    @cases(20)
+    @cases(7)
     @given(damage=DAMAGE.filter(lambda damage: damage is not Path.unlink))
     def check(damage: Callable[[Path], None]) -> None:
         with tempfile.TemporaryDirectory(dir=home.parent) as place:

@@ -6,6 +6,7 @@ as csv. Figures are made without pyplot, so nothing here keeps state.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -86,7 +87,10 @@ def draw_figure(
     with rc_context(_style.RC):  # type: ignore[arg-type]  # the stub lists every key as a literal
         figure = figure_module.draw(frame)
         for path, suffix in zip(paths, formats, strict=True):
+            # Drawn in memory first: matplotlib's own error for a full disk is another one, and leaves the file open.
+            content = io.BytesIO()
+            figure.savefig(content, format=suffix, dpi=_style.DPI, metadata=_style.METADATA[suffix])
             with atomic_write(path) as temporary:
-                figure.savefig(temporary, format=suffix, dpi=_style.DPI, metadata=_style.METADATA[suffix])
+                temporary.write_bytes(content.getbuffer())
     write_text(folder / f"{name}.csv", to_csv(frame))
     return [*paths, folder / f"{name}.csv"]

@@ -26,7 +26,7 @@ from nasbench_eval.table.schema import Key, trials_by_mean
 from nasbench_eval.table.sources.official import Source, find_source
 from nasbench_eval.table.table import Table
 from nasbench_eval.table.verify import check_ranges
-from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.files import atomic_write, require_file_name
 from nasbench_eval.utils.processes import mp_context, run_jobs
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def build_table(
             is not set, or if a worker was killed. The finished parts are kept, and the same call continues from
             them.
     """
-    out = Path(out)
+    out = require_file_name(Path(out))
     reader = find_source(source)
     parts = _Parts(out.with_name(f".{out.name}.parts"), _state(reader, curves))
     there = reader.open()

@@ -1,0 +1,18 @@
+"""A disk that is full: files cannot grow beyond a few bytes."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def full_disk(room: int = 100) -> Iterator[None]:
+    """Let no file grow beyond ``room`` bytes; Python ignores the signal, so that writes fail with an OSError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
