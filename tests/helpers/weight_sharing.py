@@ -18,6 +18,8 @@ from runners.spec import RunSpec
 WEIGHT_SHARING = [name for name in preset_names() if load_preset(name).implementation == "weight_sharing"]
 ONE_OF_EACH = list({load_preset(name).settings["parametrisation"]: name for name in WEIGHT_SHARING}.values())
 """One preset per parametrisation."""
+SOME = ["darts", "gaea_gdas", "gaea_pc_darts"]
+"""Presets that between them use the fused cell, one sampled operation per edge, and partial channels."""
 
 Trajectory = list[tuple[str, dict[str, float]]]
 """The incumbent and the metrics after each epoch."""
@@ -49,8 +51,8 @@ def shown(name: str, epochs: int, **changes: Any) -> Trajectory:
 
 
 def first_epochs(threads: int = 1) -> dict[str, list[Any]]:
-    """What the first epoch of every preset shows; with several threads, of one preset per parametrisation."""
+    """What the first epoch of every preset shows; with several threads, of a few presets."""
     torch.set_num_threads(threads)
-    names = WEIGHT_SHARING if threads == 1 else ONE_OF_EACH
+    names = WEIGHT_SHARING if threads == 1 else SOME
     # Searched again for each number of threads, so not by `shown`.
     return {name: list(trajectory(make(name), 1)[0]) for name in names}

@@ -1,0 +1,109 @@
+"""What a kill leaves behind, and checkpoints that are damaged or belong to something else."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command import TINY, runs, search
+
+from runners.spec import RunSpec, parse_overrides
+from runners.steps import take_steps
+
+
+def test_killed_in_mid_run_it_goes_on_to_the_same_result(home: Path, table_file: Path) -> None:
+    arguments = ["--method", "gdas", "--table", str(table_file)]
+    assert search(*arguments, "--results", "whole", epochs=6) == 0
+    command = [
+        sys.executable, "-c", "from runners.cli import main; main()",
+        "run", "--dataset", "digits", "--epochs", "6", "--device", "cpu", *TINY, *arguments,
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(Path().glob("results/checkpoints/*.pt")):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(Path("results").glob("runs/*.parquet")), "a run file exists before the run is complete"
+    assert search(*arguments, epochs=6) == 0
+    whole, resumed = runs(Path("whole/runs"))["gdas 0"], runs()["gdas 0"]
+    timing = ["seconds", "total_seconds"]
+    assert resumed.steps.drop(columns=timing).equals(whole.steps.drop(columns=timing))
+    assert len(resumed.steps) == 6
+    assert not list(Path("results/checkpoints").glob("*.pt"))
+
+
+def test_a_damaged_checkpoint_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = RunSpec("darts", "digits", 0, overrides={**parse_overrides(TINY[1::2]), "epochs": 2})
+    path = Path("results/checkpoints") / f"{spec.run_id}.pt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no checkpoint")
+    assert search("--method", "darts", "--truth", "none") == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith(f"nbeval: cannot read the checkpoint {path}")
+    assert "delete it" in line
+
+
+def _interrupted(method: str, table_file: Path) -> Path:
+    """Interrupt a search after its first epoch, and return the path of its checkpoint."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runners.search.take_steps", lambda *a, **k: itertools.islice(take_steps(*a, **k), 1))
+        patch.setattr("runners.search.write_run", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert search("--method", method, "--table", str(table_file)) == 130
+    [path] = Path("results/checkpoints").glob("*.pt")
+    return path
+
+
+SPOIL: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
+    lambda state: {},
+    lambda state: {**state, "method": None},
+    lambda state: {**state, "rows": []},
+    lambda state: {**state, "rows": 3},
+    lambda state: {**state, "rows": [{"step": 7, "total_seconds": 1.0, "cell": "0"}]},
+    lambda state: {**state, "started": None},
+    lambda state: {**state, "method": {**state["method"], "supernet": {}}},
+    lambda state: {**state, "method": {**state["method"], "arch_optimizer": None}},
+    lambda state: {**state, "method": {**state["method"], "architecture": {"wrong": torch.zeros(2)}}},
+    lambda state: {key: value for key, value in state.items() if key != "started"},
+]
+
+
+def test_a_checkpoint_of_the_wrong_structure_is_named(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _interrupted("darts", table_file)
+    state = torch.load(path)
+    for number, spoil in enumerate(SPOIL):
+        torch.save(spoil(state), path)
+        before = path.read_bytes()
+        capsys.readouterr()
+        assert search("--method", "darts", "--table", str(table_file)) == 1, number
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert line.startswith(f"nbeval: the checkpoint {path} does not fit this search ("), number
+        assert line.endswith("delete it to start that run again")
+        assert path.read_bytes() == before
+    path.unlink()
+    assert search("--method", "darts", "--table", str(table_file)) == 0
+
+
+def test_a_checkpoint_of_another_method_is_named(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = _interrupted("gdas", table_file).read_bytes()
+    shutil.rmtree("results")
+    path = _interrupted("darts", table_file)
+    path.write_bytes(other)
+    assert search("--method", "darts", "--table", str(table_file)) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith(f"nbeval: the checkpoint {path} does not fit this search (")

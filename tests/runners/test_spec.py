@@ -1,0 +1,100 @@
+"""What a run is: settings, identity, scales and presets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nasbench_eval.analysis.published import published
+from nasbench_eval.errors import UsageError
+from runners.presets import load_preset, load_scale, preset_names, scale_names, scaled
+from runners.spec import RunSpec, parse_overrides, parse_seeds
+
+
+def test_a_run_is_what_its_settings_are() -> None:
+    base = RunSpec("darts", "cifar10", 0)
+    assert RunSpec("darts", "cifar10", 0, overrides={"channels": 16}).run_id == base.run_id
+    assert RunSpec("darts", "cifar10", 0, overrides={"channels": 8}).run_id != base.run_id
+    assert RunSpec("darts", "cifar10", 1).run_id != base.run_id
+    assert RunSpec("darts", "cifar10", 1).variant_id == base.variant_id
+    assert RunSpec("darts", "cifar100", 0).variant_id != base.variant_id
+    assert RunSpec("darts", "cifar10", 0, split_hash="ab12").variant_id != base.variant_id
+    # A setting that was added later counts where it has an effect and another value than earlier results had.
+    assert RunSpec("darts", "cifar10", 0, overrides={"reward_bound": 2.0}).variant_id == base.variant_id
+    xnas = RunSpec("xnas", "cifar10", 0)
+    assert RunSpec("xnas", "cifar10", 0, overrides={"reward_bound": 1.0}).variant_id == xnas.variant_id
+    assert RunSpec("xnas", "cifar10", 0, overrides={"reward_bound": 2.0}).variant_id != xnas.variant_id
+
+
+def test_reductions_name_every_size_below_the_presets() -> None:
+    available = {"train_images": 25_000, "valid_images": 25_000}
+    assert RunSpec("darts", "cifar10", 0).reductions(available) == ()
+    assert RunSpec("darts", "cifar10", 0, overrides={"channels": 24, "lr": 0.1}).reductions(available) == ()
+    small = RunSpec("gaea_darts", "cifar10", 0, scale="small")
+    sizes = ("epochs 25 -> 5", "channels 16 -> 8", "cells 5 -> 1")
+    assert small.reductions(available) == (*sizes, "train_images 25000 -> 4000", "valid_images 25000 -> 2000")
+    assert "select_cells 100 -> 20" in RunSpec("rs_ws", "cifar10", 0, scale="small").reductions(available)
+    # digits has fewer images than the limits: they limit nothing there.
+    on_digits = small.reductions({"train_images": 3956, "valid_images": 1432})
+    assert not [words for words in on_digits if "images" in words]
+    assert small.changed == {}
+
+
+def test_a_scale_never_enlarges() -> None:
+    assert scaled({"channels": 2, "epochs": 250, "lr_epochs": None}, "small", "weight_sharing")["channels"] == 2
+    assert scaled({"epochs": 3}, "small", "weight_sharing")["epochs"] == 1
+    assert scaled({"arch_warmup_epochs": 0}, "small", "weight_sharing")["arch_warmup_epochs"] == 0
+    assert load_scale("full") == {}
+
+
+def test_the_shallow_scale_changes_nothing_but_the_size_of_the_network() -> None:
+    full, shallow = RunSpec("gaea_darts", "cifar10", 0), RunSpec("gaea_darts", "cifar10", 0, scale="shallow")
+    assert {key: value for key, value in shallow.values.items() if value != full.values[key]} == {
+        "channels": 8,
+        "cells": 1,
+    }
+    by_hand = RunSpec("gaea_darts", "cifar10", 0, overrides={"channels": 8, "cells": 1})
+    assert by_hand.run_id == shallow.run_id
+
+
+@pytest.mark.parametrize("scale", scale_names())
+@pytest.mark.parametrize("name", preset_names())
+def test_every_scale_leaves_each_search_epochs_in_which_its_architecture_moves(name: str, scale: str) -> None:
+    values = RunSpec(name, "cifar10", 0, scale=scale).values
+    if "arch_warmup_epochs" in values:
+        full = RunSpec(name, "cifar10", 0).values
+        share = values["arch_warmup_epochs"] / values["epochs"]
+        assert share == pytest.approx(full["arch_warmup_epochs"] / full["epochs"], abs=0.05)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_valid_and_names_a_source_for_each_value(name: str) -> None:
+    preset = load_preset(name)
+    spec = RunSpec(name, "cifar10", 0)
+    assert preset.settings.keys() == preset.sources.keys()
+    for key, value in preset.settings.items():
+        assert spec.values[key] == value or (value == "none" and spec.values[key] is None)
+        assert len(preset.sources[key]) > 5
+    assert preset.title
+    assert preset.block in ("weight sharing", "standard HPO")
+
+
+def test_seeds_and_overrides() -> None:
+    assert parse_seeds("4") == [0, 1, 2, 3]
+    assert parse_seeds("0,3,7") == [0, 3, 7]
+    assert parse_seeds("5,") == [5]
+    assert parse_seeds("1,1,2") == [1, 2]
+    with pytest.raises(UsageError):
+        parse_seeds("-1")
+    values: dict[str, Any] = parse_overrides(["lr=1e-3", "zero_op=true", "objective=erm", "epochs=5", "clip=none"])
+    assert values == {"lr": 1e-3, "zero_op": True, "objective": "erm", "epochs": 5, "clip": "none"}
+
+
+def test_presets_and_published_rows_call_a_method_the_same() -> None:
+    """A figure shows a measured and a published bar of one method under one name."""
+    rows = published()
+    primary = rows[(rows["primary"] == 1) & rows["preset"].isin(preset_names())]
+    assert len(primary) > 20
+    for preset, title in set(zip(primary["preset"], primary["title"], strict=True)):
+        assert load_preset(preset).title == title
