@@ -1,0 +1,58 @@
+"""What is checked before the first search starts, and what `--method all` leaves out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command import TINY, call
+
+from nasbench_eval.errors import NbevalError
+from runners.context import Inputs
+from runners.inputs import make_specs
+from runners.presets import preset_names
+
+
+def test_all_is_every_method_that_can_run_and_the_others_are_named(home: Path, table_file: Path) -> None:
+    """The synthetic table has no learning curves, and no method for images knows how many queries to make."""
+    inputs = Inputs(home / "results", device="cpu", table=table_file, scale="small")
+    specs, left_out = make_specs("all", "digits", [0, 1], {}, inputs)
+    names = [spec.method for spec in specs]
+    assert {"gaea_darts", "darts", "rs_ws"} <= set(names)
+    assert names.count("gaea_darts") == 2
+    assert [text for text in left_out if text.startswith("left out asha on digits: ") and "curves" in text]
+    assert len(set(names)) + len(left_out) == len(preset_names())
+    assert not [text for text in left_out if "\n" in text]
+
+
+def test_all_with_a_setting_of_some_methods_leaves_out_the_others(home: Path, table_file: Path) -> None:
+    inputs = Inputs(home / "results", device="cpu", table=table_file, scale="small")
+    specs, left_out = make_specs("all", "digits", [0], {"epochs": 2}, inputs)
+    assert all(not spec.is_tabular for spec in specs)
+    assert [text for text in left_out if text.startswith("left out rea on digits: unknown setting of rea 'epochs'")]
+
+
+def test_all_without_any_method_that_can_run_says_why(home: Path) -> None:
+    with pytest.raises(NbevalError, match="no benchmark table at"):
+        make_specs("all", "cifar10", [0], {}, Inputs(home / "results", device="cpu"))
+
+
+def test_missing_images_are_found_before_the_first_search_starts(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Digits are always there and come first; nothing may have run when cifar10 turns out to be missing."""
+    arguments = ["--method", "darts", "--dataset", "digits,cifar10", "--epochs", "1", "--table", str(table_file)]
+    assert call("run", *arguments, "--device", "cpu", *TINY) == 1
+    said = capsys.readouterr()
+    assert "no images of cifar10" in said.err
+    assert "digits seed 0" not in said.err
+    assert not Path("results").exists()
+
+
+def test_a_setting_that_contradicts_the_images_is_found_before_the_first_search_starts(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--method", "rs_ws,darts", "--dataset", "digits", "--epochs", "1", "--table", str(table_file)]
+    assert call("run", *arguments, "--device", "cpu", *TINY, "--set", "partial_channels=3") == 2
+    assert "must be a multiple of partial_channels" in capsys.readouterr().err
+    assert not Path("results").exists()
