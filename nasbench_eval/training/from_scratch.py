@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from nasbench_eval.cell import Cell
+from nasbench_eval.errors import NbevalError
 from nasbench_eval.images import Augment, ImageData
 from nasbench_eval.networks.standalone import StandaloneNet
 from nasbench_eval.training.recipes import TrainingSettings
@@ -24,6 +25,9 @@ def train_from_scratch(
     """Train the network of one cell on the training set and return its accuracy on the test part, in percent.
 
     The last batch may be smaller; it is left out if it has a single image, because BatchNorm needs two.
+
+    Raises:
+        NbevalError: If the training diverges: a network that is not finite has no accuracy.
     """
     where = torch.device(device)
     net = StandaloneNet(
@@ -46,12 +50,20 @@ def train_from_scratch(
         choices = augment.draw(n, generator).to(where)
         for group in optimizer.param_groups:
             group["lr"] = 0.5 * settings.lr * (1 + math.cos(math.pi * epoch / settings.epochs))
+        total = torch.zeros((), device=where)
         for at in range(0, n - 1, settings.batch_size):
             which = order[at : at + settings.batch_size]
             images = augment(train.pixels.index_select(0, which), choices[at : at + settings.batch_size])
             optimizer.zero_grad()
-            F.cross_entropy(net(images), train.labels.index_select(0, which)).backward()  # type: ignore[no-untyped-call]
+            loss = F.cross_entropy(net(images), train.labels.index_select(0, which))
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            total += loss.detach()
+        if not math.isfinite(float(total)):
+            raise NbevalError(
+                f"training the final cell {cell} from scratch diverged in epoch {epoch + 1}: the search is kept, look its "
+                "cells up with --truth table or go without with --truth none"
+            )
     net.eval()
     hits = torch.zeros((), device=where)
     with torch.no_grad():

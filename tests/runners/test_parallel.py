@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -14,22 +12,17 @@ from command import TINY, call, runs
 RUN = ["run", "--method", "darts,rs_ws", "--dataset", "digits", "--epochs", "1", "--device", "cpu", *TINY]
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from runners.cli import main; main()", *arguments]
-
-
 def test_searches_in_parallel_find_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(*RUN, "--results", str(tmp_path / "one")) == 0
-    done = subprocess.run(
-        command(*RUN, "--workers", "2", "--results", str(tmp_path / "two")), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    capsys.readouterr()
+    assert call(*RUN, "--workers", "2", "--results", str(tmp_path / "two")) == 0
+    said = capsys.readouterr().out
     # Each is reported once, whichever is done first.
-    assert sorted(re.findall(r"^\[(\d)/2\] (\w+) digits seed 0: cell \d+, true", done.stdout, re.MULTILINE)) == [
+    assert sorted(re.findall(r"^\[(\d)/2\] (\w+) digits seed 0: cell \d+, true", said, re.MULTILINE)) == [
         ("1", "darts"),
         ("2", "rs_ws"),
     ]
-    assert "complete already" not in done.stdout
+    assert "complete already" not in said
     one, two = (runs(tmp_path / name / "runs") for name in ("one", "two"))
     assert one.keys() == two.keys()
     assert len(one) == 2

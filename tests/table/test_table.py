@@ -254,7 +254,7 @@ def test_a_bad_flat_file_names_the_cell(tmp_path, change, message):
 
 def test_flat_files_that_cannot_be_read(tmp_path):
     path, mapping = flat(tmp_path)
-    with pytest.raises(NbevalError, match="no table at"):
+    with pytest.raises(NbevalError, match="no file or folder at"):
         import_flat(tmp_path / "nothing.csv", mapping)
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(NbevalError, match=r"flat\.parquet is a Parquet file without its end"):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nasbench_eval.cell import Cell
+from nasbench_eval.errors import NbevalError
 from nasbench_eval.images import ImageData, Images
 from nasbench_eval.training.from_scratch import train_from_scratch
 from nasbench_eval.training.recipes import TrainingSettings
@@ -36,6 +37,12 @@ def test_the_valid_part_is_trained_on_where_it_is_training_data(name: str, accur
     """The test accuracy of the benchmark on CIFAR-10 is that of a network trained on both parts."""
     cell = Cell((3, 3, 3, 3, 3, 3))
     assert train_from_scratch(cell, data(name), SETTINGS, Streams(0)) == accuracy
+
+
+def test_a_training_that_diverges_has_no_accuracy() -> None:
+    wild = dataclasses.replace(SETTINGS, lr=1e30)
+    with pytest.raises(NbevalError, match=r"diverged in epoch 1: the search is kept"):
+        train_from_scratch(Cell((3, 3, 3, 3, 3, 3)), data("cifar10"), wild, Streams(0))
 
 
 def test_the_note_names_the_images() -> None:
