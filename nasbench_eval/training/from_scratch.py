@@ -61,8 +61,8 @@ def train_from_scratch(
             total += loss.detach()
         if not math.isfinite(float(total)):
             raise NbevalError(
-                f"training the final cell {cell} from scratch diverged in epoch {epoch + 1}: the search is kept, look its "
-                "cells up with --truth table or go without with --truth none"
+                f"training the final cell {cell} from scratch diverged in epoch {epoch + 1}: the search is kept, look "
+                "its cells up with --truth table, or go without with --truth none"
             )
     net.eval()
     hits = torch.zeros((), device=where)
