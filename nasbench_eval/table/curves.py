@@ -15,10 +15,10 @@ import numpy as np
 
 from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.table.file_kind import kind_of, wrong_kind
+from nasbench_eval.table.file_kind import open_parquet
 from nasbench_eval.table.schema import MEAN, Key
 from nasbench_eval.utils.files import reading, require_file_name
-from nasbench_eval.utils.paths import exists, unreadable
+from nasbench_eval.utils.paths import exists
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,21 +47,13 @@ class CurveFile:
     """
 
     def __init__(self, path: Path, content_hash: str) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         self._path = path
         if not exists(path):
             raise NbevalError(
                 f"no learning curves at {path}: make them from the official files with `nbeval table build --curves`"
             )
         with self._reading():
-            try:
-                self._file = pq.ParquetFile(path, memory_map=True)
-            except PermissionError as error:
-                raise unreadable(path, error) from None
-            except (pa.ArrowException, OSError):
-                raise wrong_kind(path, kind_of(path), "the learning curves of a table") from None
+            self._file = open_parquet(path, "the learning curves of a table")
             keys = tuple(Key.parse(name) for name in self._file.schema_arrow.names)
             found = (self._file.schema_arrow.metadata or {}).get(HASH_KEY, b"").decode()
         if found != content_hash or self._file.metadata.num_rows != N_CELLS:

@@ -10,8 +10,13 @@ import enum
 import re
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils.paths import unreadable
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 _HEAD = 4096
 _META_KEY, _CURVES_KEY = b"nbeval", b"nbeval.table"
@@ -120,6 +125,27 @@ def wrong_kind(path: Path, kind: Kind, expected: str) -> NbevalError:
     """Return the error for a file of another kind than expected: what it is, and what to do with it."""
     title = f" ({found})" if kind is Kind.WEB_PAGE and (found := _title(path)) else ""
     return NbevalError(f"{path} is {kind.value}{title}, not {expected}: {ADVICE[kind].format(path=path)}")
+
+
+def open_parquet(path: Path, expected: str) -> pq.ParquetFile:
+    """Open a Parquet file; it is mapped into memory, so that it stays readable if it is replaced later.
+
+    Args:
+        path: The file.
+        expected: What it should be, for the message.
+
+    Raises:
+        NbevalError: If it cannot be read, or is of another kind.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path, memory_map=True)
+    except PermissionError as error:
+        raise unreadable(path, error) from None
+    except (pa.ArrowException, OSError):
+        raise wrong_kind(path, kind_of(path), expected) from None
 
 
 def _kind_of_parquet(path: Path) -> Kind:

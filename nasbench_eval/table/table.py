@@ -16,12 +16,12 @@ from nasbench_eval.errors import NbevalError, unknown
 from nasbench_eval.official_names import column_hint
 from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import CurveFile, curves_path
-from nasbench_eval.table.file_kind import kind_of, wrong_kind
+from nasbench_eval.table.file_kind import kind_of, open_parquet, wrong_kind
 from nasbench_eval.table.replace import cells_of, require_no_loss
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
 from nasbench_eval.utils.checks import whole_number
 from nasbench_eval.utils.files import atomic_write, reading
-from nasbench_eval.utils.paths import exists, unreadable
+from nasbench_eval.utils.paths import exists
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -353,20 +353,11 @@ class _ParquetColumns(Mapping[Key, np.ndarray]):
     """The float columns of a table file, each read when it is first used."""
 
     def __init__(self, path: Path) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         self._path = path
         if not exists(path):
             raise NbevalError(f"no table at {path}")
         with self._reading():
-            # Mapping the file, a few megabytes, keeps its columns readable if it is replaced later.
-            try:
-                self._file = pq.ParquetFile(path, memory_map=True)
-            except PermissionError as error:
-                raise unreadable(path, error) from None
-            except (pa.ArrowException, OSError):
-                raise wrong_kind(path, kind_of(path), "a table of nbeval") from None
+            self._file = open_parquet(path, "a table of nbeval")
             metadata = (self._file.schema_arrow.metadata or {}).get(_META_KEY)
             if metadata is None:
                 raise wrong_kind(path, kind_of(path), "a table of nbeval")
