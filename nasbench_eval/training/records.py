@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 FORMAT = "nbeval trained cells 1"
 
+_HEAD = {"dataset", "classes", "images", "side", "split", "sha256", "reduction", "schedule"}
+_SCHEDULE = {"epochs", "channels", "cells"}
+_LINE = {"cell", "trial", "group", "group_seconds", "nbeval", "torch"}
+# What tables are made from; a bit flipped in one of these names must be found here, where the file is known.
+
 CellTrial = tuple[int, int]
 """Official index of a cell, and trial."""
 
@@ -53,7 +58,9 @@ class Records:
         try:
             first, *rest = path.read_text().split("\n")
             records = Records(json.loads(first))
-            if records.head.get("format") != FORMAT:
+            if records.head.get("format") != FORMAT or _HEAD - records.head.keys():
+                raise ValueError
+            if _SCHEDULE - records.head["schedule"].keys():
                 raise ValueError
         except FileNotFoundError:
             raise NbevalError(f"no records of trained cells at {path}") from None
@@ -65,6 +72,8 @@ class Records:
         for number, text in enumerate(rest[:-1], start=2):
             try:
                 line = without_divergence(json.loads(text))
+                if _LINE - line.keys():
+                    raise ValueError
                 records.lines[line["cell"], line["trial"]] = line
             except (ValueError, KeyError, TypeError):
                 raise NbevalError(

@@ -54,6 +54,14 @@ def test_a_damaged_file_is_refused(whole: Path) -> None:
     whole.write_text("".join([*lines[:2], "oops\n", *lines[2:]]))
     with pytest.raises(NbevalError, match="line 3 is damaged"):
         Records.read(whole)
+    for name, message in (
+        ("group_seconds", "line 2 is damaged"),
+        ("split", "its first line"),
+        ("epochs", "its first line"),
+    ):
+        whole.write_text("".join(lines).replace(f'"{name}":', '"other":', 1))
+        with pytest.raises(NbevalError, match=message):
+            Records.read(whole)
     for text in ("a table\n", '{"format": "another"}\n', ""):
         whole.write_text(text)
         with pytest.raises(NbevalError, match="does not hold records"):
