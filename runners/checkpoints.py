@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +55,10 @@ def load_checkpoint(path: Path, what: str = "checkpoint", advice: str = ADVICE) 
     if not path.is_file():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # A file of another pickle protocol is not ours: the error below says what to do, torch's warning does not.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (*_NOT_A_STATE, OSError, EOFError, MemoryError, pickle.UnpicklingError, struct.error) as error:
         raise NbevalError(f"cannot read the {what} {path} ({in_one_line(error)}): {advice}") from None
     if not isinstance(state, dict):

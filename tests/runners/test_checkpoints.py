@@ -16,6 +16,8 @@ import pytest
 import torch
 from command import TINY, runs, search
 
+from nasbench_eval.errors import NbevalError
+from runners.checkpoints import load_checkpoint
 from runners.spec import RunSpec, parse_overrides
 from runners.steps import take_steps
 
@@ -107,3 +109,10 @@ def test_a_checkpoint_of_another_method_is_named(
     assert search("--method", "darts", "--table", str(table_file)) == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith(f"nbeval: the checkpoint {path} does not fit this search (")
+
+
+def test_a_pickle_of_another_protocol_is_named_without_a_warning_of_torch(tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    file.write_bytes(b"\x80\x04N.")
+    with pytest.raises(NbevalError, match=r"a\.pt.*: delete it"):
+        load_checkpoint(file)
