@@ -107,10 +107,12 @@ def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
         if table is not None:
             rows = with_truth(rows, table)  # the interrupted command may have used another table, or none
         progress(len(rows), rows[-1])
-    spent = rows[-1]["total_seconds"] if rows else 0.0
-    for info, seconds in take_steps(method, done=len(rows), seconds=spent):
+    spent = rows[-1]["total_seconds"] - rows[-1].get("selection_seconds", 0.0) if rows else 0.0
+    for info, total in take_steps(method, done=len(rows), seconds=spent):
         cell = method.incumbent()
-        row = {"step": len(rows), "cell": str(cell), "seconds": info.seconds, "total_seconds": seconds, **info.metrics}
+        row = {"step": len(rows), "cell": str(cell), "seconds": info.seconds, "total_seconds": total, **info.metrics}
+        if info.selection_seconds:
+            row["selection_seconds"] = info.selection_seconds
         row |= {f"n_{name}": count for name, count in cell.counts().items()}
         if table is not None:
             row |= table.look_up(cell)

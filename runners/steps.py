@@ -12,12 +12,13 @@ from nasbench_eval.methods import SearchMethod, StepInfo
 def take_steps(method: SearchMethod, *, done: int = 0, seconds: float = 0.0) -> Iterator[tuple[StepInfo, float]]:
     """Step a method until its budget ends, and yield each step that counts with the total seconds up to its end.
 
-    The step that would take the total past the budget's seconds does not count, and ends the search.
+    The total is what the search would have cost if it had ended there: all steps, and choosing the cell once. The step
+    that would take the total past the budget's seconds does not count, and ends the search.
 
     Args:
         method: The method.
         done: How many steps it took before, when it resumes.
-        seconds: What they cost.
+        seconds: What they cost, without choosing cells.
 
     Raises:
         Diverged: If a step observes a number that is not finite; nothing of that step may be used.
@@ -25,18 +26,20 @@ def take_steps(method: SearchMethod, *, done: int = 0, seconds: float = 0.0) -> 
     """
     while method.budget.steps is None or done < method.budget.steps:
         info = method.step()
-        for name, value in (("seconds", info.seconds), *info.metrics.items()):
+        costs = {"seconds": info.seconds, "selection_seconds": info.selection_seconds}
+        for name, value in (costs | dict(info.metrics)).items():
             if not math.isfinite(value):
                 raise Diverged(done, f"{name} is {value}")
         seconds += info.seconds
+        total = seconds + info.selection_seconds
         limit = method.budget.seconds
-        if limit is not None and seconds > limit:
+        if limit is not None and total > limit:
             break
         done += 1
-        yield info, seconds
+        yield info, total
     if not done:
         limit = method.budget.seconds
         if limit is None:
             raise UsageError("the budget allows no step: set at least one")
         kind = method.cost_kind
-        raise UsageError(f"one step costs {seconds:,.0f} {kind} seconds: budget_seconds={limit:g} is too small for one")
+        raise UsageError(f"one step costs {total:,.0f} {kind} seconds: budget_seconds={limit:g} is too small for one")

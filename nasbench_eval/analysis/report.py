@@ -12,7 +12,7 @@ from nasbench_eval.analysis.labels import brief, distinct_runs, divergence_notes
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import Failure
-from nasbench_eval.runs.store import Run, RunRecord
+from nasbench_eval.runs.store import Run
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,13 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
     """Return one note each on reductions, cost, BatchNorm, split, truth and table, with the rows that differ."""
     names = labels(runs)
     order = list(dict.fromkeys(frame["label"]))
-    facts: dict[str, Callable[[RunRecord], str]] = {
+    facts: dict[str, Callable[[Run], str]] = {
         "search cost": _cost,
-        "BatchNorm of the supernet": lambda r: r.batch_norm,
-        "split": lambda r: r.split,
-        "truth": lambda r: r.truth_note or r.truth,
-        "table": lambda r: f"{r.table.name} {r.table.content_hash[:8]}" if r.table else "",
+        "choosing among candidates": _selection,
+        "BatchNorm of the supernet": lambda run: run.record.batch_norm,
+        "split": lambda run: run.record.split,
+        "truth": lambda run: run.record.truth_note or run.record.truth,
+        "table": _table,
     }
     notes = []
     for scale in sorted({run.record.scale for run in runs if is_reduced(run.record)}):
@@ -121,11 +122,11 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _values(runs: list[Run], fact: Callable[[RunRecord], str], names: dict[str, str], order: list[str]) -> str:
+def _values(runs: list[Run], fact: Callable[[Run], str], names: dict[str, str], order: list[str]) -> str:
     """Join the runs' values of a fact; if they differ, each is followed by its rows. Empty values are left out."""
     found: dict[str, set[str]] = {}
     for run in runs:
-        if value := fact(run.record):
+        if value := fact(run):
             found.setdefault(value, set()).add(names[run.record.variant_id])
     if len(found) < 2:
         return "".join(found)
@@ -138,7 +139,20 @@ def _values(runs: list[Run], fact: Callable[[RunRecord], str], names: dict[str, 
     return " | ".join(texts)
 
 
-def _cost(record: RunRecord) -> str:
+def _cost(run: Run) -> str:
+    record = run.record
     if record.cost_kind == "simulated":
         return "simulated seconds from the table (sim)"
     return f"measured on {record.device}, {record.threads} thread{'s' if record.threads != 1 else ''}"
+
+
+def _selection(run: Run) -> str:
+    if "selected_acc" not in run.steps:
+        return ""
+    once = "selection_seconds" in run.steps
+    return "counted once in the cost, after the last epoch" if once else "counted in the cost after every epoch"
+
+
+def _table(run: Run) -> str:
+    table = run.record.table
+    return f"{table.name} {table.content_hash[:8]}" if table else ""

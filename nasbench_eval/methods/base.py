@@ -21,13 +21,16 @@ class StepInfo:
     """The cost and the observations of one step of a search.
 
     Attributes:
-        seconds: Cost of the step, of the method's :attr:`SearchMethod.cost_kind`.
+        seconds: Cost of the step, of the method's :attr:`SearchMethod.cost_kind`, without ``selection_seconds``.
         metrics: Observations: ``train_loss``, ``train_acc``, ``valid_loss``, ``valid_acc`` (in percent, of the supernet
             or of the queried cell), ``entropy`` (nats, mean over edges). A method leaves out those it does not have.
+        selection_seconds: Cost of choosing the incumbent, where a search needs that only once, after its last step. The
+            total counts the latest one only.
     """
 
     seconds: float
     metrics: Mapping[str, float] = field(default_factory=dict)
+    selection_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ TINY = {
 }  # fmt: skip
 """Sizes at which an epoch of a weight-sharing search takes a fraction of a second."""
 
+_FILLED = ("step", "cell", "seconds", "selection_seconds", "total_seconds")
+"""Columns of a run file that the runner fills."""
+
 Make = Callable[[SearchContext], SearchMethod]
 """Makes a method from a context, always with the same settings."""
 
@@ -87,12 +90,13 @@ def _misfits(method: SearchMethod) -> list[str]:
     info = method.step()
     if not isinstance(info, StepInfo):
         return [*found, f"step() must return a StepInfo; got a {type(info).__name__}"]
-    if not info.seconds >= 0:
-        found.append(f"a step cost {info.seconds} seconds")
+    for cost in (info.seconds, info.selection_seconds):
+        if not cost >= 0:
+            found.append(f"a step cost {cost} seconds")
     if not isinstance(method.incumbent(), Cell):
         found.append(f"incumbent() must return a Cell; got a {type(method.incumbent()).__name__}")
     for name, value in info.metrics.items():
-        if name in ("step", "cell", "seconds", "total_seconds") or name.startswith(("test_acc", "n_")):
+        if name in _FILLED or name.startswith(("test_acc", "n_")):
             found.append(f"the metric {name} has the name of a column that the runner fills")
         if not isinstance(value, (int, float)):
             found.append(f"the metric {name} must be a number; got a {type(value).__name__}")

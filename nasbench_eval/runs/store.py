@@ -7,7 +7,11 @@ Columns, one row per step (an epoch, or a table query):
 ``run``                in bundles only: the number of the run, 0, 1, ...; the rows of a run are contiguous
 ``step``               0, 1, ...
 ``cell``               architecture string of the incumbent after the step
-``seconds``            cost of the step; ``total_seconds`` is the sum up to and including it
+``seconds``            cost of the step
+``selection_seconds``  cost of choosing the cell among scored candidates, where a method does; a search needs it once
+``total_seconds``      cost of the search if it had ended there: the ``seconds`` of all steps so far, and the
+                       ``selection_seconds`` of this one. Runs made before November 2026 have no ``selection_seconds``:
+                       their ``seconds`` include it
 ``n_OPERATION``        number of edges of the cell with the operation, for each of ``nasbench_eval.cell.OPS``
 ``test_acc.DATASET``   true test accuracy of the cell in percent: the 200-epoch mean of the table, or trained
                        from scratch (``record.truth`` says which); NaN where it was not looked up

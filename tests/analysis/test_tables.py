@@ -99,6 +99,19 @@ def test_direct_shows_the_range_of_costs_and_explains_itself():
     assert "GDAS" not in only
 
 
+def test_a_note_says_how_the_cost_counts_choosing_among_candidates():
+    new, old = (
+        make_run({"cifar10": 90.0}, method=name, title=title) for name, title in (("enas", "ENAS"), ("rs_ws", "RS-WS"))
+    )
+    for run in (new, old):
+        run.steps["selected_acc"] = 50.0
+    new.steps["selection_seconds"] = 5.0
+    notes = report([new, old, make_run({"cifar10": 93.0})]).notes
+    once, always = "counted once in the cost, after the last epoch", "counted in the cost after every epoch"
+    assert f"choosing among candidates: {always} (RS-WS) | {once} (ENAS)" in notes
+    assert f"choosing among candidates: {once}" in report([new]).notes
+
+
 def test_markdown_and_latex(runs):
     markdown = render(report(runs), "markdown")
     assert "| **weight sharing, search on cifar10** |" in markdown

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from nasbench_eval.runs.store import Run, load_runs
 from runners.cli import main
 
@@ -37,3 +39,8 @@ def search(*arguments: str, epochs: int = 2) -> int:
 
 def runs(folder: Path = Path("results/runs")) -> dict[str, Run]:
     return {f"{run.record.method} {run.record.seed}": run for run in load_runs([folder])}
+
+
+def untimed(steps: pd.DataFrame) -> pd.DataFrame:
+    """What the steps of a search observed, without the seconds that they took."""
+    return steps.drop(columns=["seconds", "selection_seconds", "total_seconds"], errors="ignore")

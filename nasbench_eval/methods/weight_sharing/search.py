@@ -43,8 +43,9 @@ Batch = tuple[Tensor, Tensor]
 class WeightSharing(SearchMethod):
     """One supernet whose weights and architecture parameters are trained together.
 
-    A step is one epoch. It costs the measured time of training and, where the method uses it to choose a cell, of
-    evaluation; evaluation that is only recorded is free.
+    A step is one epoch. It costs the measured time of training and, with ``genotype=best``, of the evaluation that
+    chooses the epoch. Choosing among candidate cells is measured apart, as only the last choice counts; evaluation that
+    is only recorded is free.
 
     To write your own method, derive from this class and override ``new_architecture``, ``new_arch_optimizer`` or both,
     and nothing else; see ``examples/my_weight_sharing.py``.
@@ -176,15 +177,16 @@ class WeightSharing(SearchMethod):
         before = self.scoring.evaluate(self.architecture.sample)
         # With genotype=best the search chooses by this evaluation, so it pays for it.
         free = 0.0 if self.settings.genotype == "best" else time.perf_counter() - trained
-        metrics |= self._choose(valid_acc=before[1])
         seconds = time.perf_counter() - start - free
+        chosen, selection_seconds = self._choose(valid_acc=before[1])
+        metrics |= chosen
         after = self.scoring.evaluate_cell(self.incumbent())
         if self.held_out:
             metrics |= {"valid_loss": before[0], "valid_acc": before[1]}
         for name, (its_loss, its_acc) in (("before", before), ("after", after)):
             metrics |= {f"loss_{name}_rounding": its_loss, f"acc_{name}_rounding": its_acc}
         self.epoch += 1
-        return StepInfo(seconds, metrics)
+        return StepInfo(seconds, metrics, selection_seconds)
 
     def _require_finite(self, **observed: float) -> None:
         """Raise Diverged if an observation or a parameter of the architecture is not finite: nothing can be chosen."""
@@ -261,20 +263,21 @@ class WeightSharing(SearchMethod):
     def _loss(self, batch: Batch, weights: EdgeWeights) -> Tensor:
         return F.cross_entropy(self.supernet(batch[0], *weights), batch[1])
 
-    def _choose(self, *, valid_acc: float) -> dict[str, float]:
-        """Set the incumbent after an epoch and return what the choice observed.
+    def _choose(self, *, valid_acc: float) -> tuple[dict[str, float], float]:
+        """Set the incumbent after an epoch; return what the choice observed and the seconds spent on candidates.
 
         Args:
             valid_acc: The supernet's accuracy on the valid part, by which ``genotype=best`` chooses the epoch.
         """
+        start = time.perf_counter()
         candidates = self.architecture.candidates(self.settings.select_cells, self.streams.torch("cells", self.epoch))
         if candidates is not None:
             self._incumbent, selected_acc = self._best(candidates)
-            return {"selected_acc": selected_acc}
+            return {"selected_acc": selected_acc}, time.perf_counter() - start
         if self.settings.genotype == "last" or valid_acc > self._best_valid:
             self._best_valid = valid_acc
             self._incumbent = self.architecture.cell()
-        return {}
+        return {}, 0.0
 
     def _best(self, cells: list[Cell]) -> tuple[Cell, float]:
         """Return the cell with the best shared-weight accuracy, and that accuracy in percent."""

@@ -11,6 +11,10 @@ from plain import PlainSupernet
 from plain_copy import copy_into_plain, pairs
 from weight_sharing import make, shown
 
+from nasbench_eval.methods.weight_sharing import WeightSharing, search
+from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
+from runners.steps import take_steps
+
 
 @pytest.mark.parametrize(
     ("name", "change"),
@@ -104,3 +108,25 @@ def test_an_epoch_equals_a_loop_written_out_with_the_plain_supernet(name: str) -
     for where, a, b, rows in pairs(method.supernet, plain):
         if "num_batches" not in where:
             assert torch.allclose(a if rows is None else a[rows], b, rtol=1e-3, atol=2e-4), where
+
+
+@pytest.mark.parametrize(("name", "expected"), [("rs_ws", [(10, 3), (10, 4), (10, 5)]), ("darts", [(10, 0)] * 3)])
+def test_choosing_among_candidates_is_measured_apart_and_counted_once(
+    name: str, expected: list[tuple[float, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the released scripts of RS-WS, SETN and ENAS count: all epochs of training, and the last choice."""
+    clock = 0.0
+    monkeypatch.setattr(search.time, "perf_counter", lambda: clock)
+    train, best, evaluate = WeightSharing.train_epoch, WeightSharing._best, SharedWeights.evaluate
+
+    def later(seconds: float, function: Any, *args: Any) -> Any:
+        nonlocal clock
+        clock += seconds
+        return function(*args)
+
+    monkeypatch.setattr(WeightSharing, "train_epoch", lambda self: later(10, train, self))
+    monkeypatch.setattr(WeightSharing, "_best", lambda self, cells: later(3 + self.epoch, best, self, cells))
+    monkeypatch.setattr(SharedWeights, "evaluate", lambda self, weights: later(100, evaluate, self, weights))
+    steps = list(take_steps(make(name)))
+    assert [(info.seconds, info.selection_seconds) for info, _ in steps] == expected
+    assert [total for _, total in steps] == [sum(e[0] for e in expected[: i + 1]) + expected[i][1] for i in range(3)]
