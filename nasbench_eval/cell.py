@@ -7,7 +7,7 @@ Needs no torch.
 from __future__ import annotations
 
 import random  # noqa: TID251 - the official order is one fixed shuffle of Python's generator, see _official_codes
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
@@ -209,15 +209,32 @@ class Cell:
         return {name: self.ops.count(op) for op, name in enumerate(OPS)}
 
 
-def all_cells() -> Iterator[Cell]:
-    """Iterate over all 15,625 cells in the official order."""
-    return (Cell.from_index(index) for index in range(N_CELLS))
+@cache
+def all_cells() -> tuple[Cell, ...]:
+    """Return all 15,625 cells in the official order."""
+    return tuple(Cell.from_index(index) for index in range(N_CELLS))
+
+
+@cache
+def all_ops() -> np.ndarray:
+    """Return the operations of all cells in the official order, int (15625, 6), read-only."""
+    import numpy as np
+
+    ops = np.array([cell.ops for cell in all_cells()])
+    ops.setflags(write=False)
+    return ops
 
 
 @cache
 def all_archs() -> tuple[str, ...]:
     """Return the architecture strings of all 15,625 cells in the official order."""
     return tuple(str(cell) for cell in all_cells())
+
+
+@cache
+def index_of_arch() -> Mapping[str, int]:
+    """Return the official index of every architecture string as ``str(cell)`` writes it."""
+    return {arch: index for index, arch in enumerate(all_archs())}
 
 
 def _whole(ops: Any, given: Any = None) -> Ops:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.cell import OPS, Cell, all_archs, all_cells
+from nasbench_eval.cell import OPS, Cell, all_archs, all_ops
 from nasbench_eval.errors import Diverged, UsageError
 from nasbench_eval.methods import SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.tabular.objective import TableObjective
@@ -111,8 +111,7 @@ class _Frames:
 
     def __init__(self, truth: TableLookup) -> None:
         self._archs = np.array(all_archs(), dtype=object)
-        ops = np.array([cell.ops for cell in all_cells()])
-        self._of_cell = {f"n_{name}": (ops == op).sum(axis=1) for op, name in enumerate(OPS)}
+        self._of_cell = {f"n_{name}": (all_ops() == op).sum(axis=1) for op, name in enumerate(OPS)}
         for name in truth.datasets:
             # As `TableLookup.look_up`, for all cells at once.
             self._of_cell[f"{TEST_ACC}{name}"] = truth.column(name)

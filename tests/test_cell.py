@@ -49,7 +49,7 @@ def test_known_indices(index, arch):
 
 
 def test_every_cell_survives_its_string_and_its_index():
-    cells = list(all_cells())
+    cells = all_cells()
     assert len(set(cells)) == 15625
     assert all(Cell.parse(str(cell)) == cell and cell.index == index for index, cell in enumerate(cells))
     assert all_archs() == tuple(map(str, cells))

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from nasbench_eval.cell import NOR_CONV_1X1, NOR_CONV_3X3, Cell, all_cells
+from nasbench_eval.cell import N_EDGES, NOR_CONV_1X1, NOR_CONV_3X3, Cell, all_ops
 
 
 def network_size(
@@ -27,12 +27,17 @@ def network_size(
 
 def all_sizes(*, channels: int, cells: int, side: int, classes: int, reduction: str = "residual") -> np.ndarray:
     """Return ``network_size`` of every cell in official order, int (15625, 2)."""
-    return np.array(
-        [
-            network_size(cell, channels=channels, cells=cells, side=side, classes=classes, reduction=reduction)
-            for cell in all_cells()
-        ]
-    )
+    ones, threes = _convolutions()
+    counts = range(N_EDGES + 1)
+    sizes = np.array([[_size(o, t, channels, cells, side, classes, reduction) for t in counts] for o in counts])
+    of_cells: np.ndarray = sizes[ones, threes]
+    return of_cells
+
+
+@cache
+def _convolutions() -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of 1x1 and of 3x3 convolutions of every cell in official order, both (15625,)."""
+    return (all_ops() == NOR_CONV_1X1).sum(1), (all_ops() == NOR_CONV_3X3).sum(1)
 
 
 @cache

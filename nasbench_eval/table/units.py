@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nasbench_eval.cell import EDGES, INCOMING, N_CELLS, NODES, NONE, all_cells
+from nasbench_eval.cell import EDGES, INCOMING, N_CELLS, NODES, NONE, all_ops
 from nasbench_eval.table.schema import Key
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class WrongUnit(NamedTuple):
 @cache
 def dead_cells() -> np.ndarray:
     """Return which cells have no path from input to output: their networks see no image; bool (15625,)."""
-    flows = np.array([cell.ops for cell in all_cells()]) != NONE
+    flows = all_ops() != NONE
     reached = [np.ones(N_CELLS, dtype=bool)]
     for node in range(1, NODES):
         reached.append(np.logical_or.reduce([flows[:, edge] & reached[EDGES[edge][1]] for edge in INCOMING[node]]))

@@ -171,7 +171,7 @@ def test_the_official_matrix_is_read_and_all_cells_survive_it() -> None:
     matrix = np.array([[0, 0, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0]], dtype=float)
     arch = "|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
     assert str(Cell.from_matrix(matrix)) == arch
-    for cell in list(all_cells())[::500]:
+    for cell in all_cells()[::500]:
         made = np.zeros((4, 4))
         for number, (target, source) in enumerate(((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))):
             made[target, source] = cell.ops[number]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nasbench_eval.cell import N_CELLS, Cell
+from nasbench_eval.cell import N_CELLS, Cell, index_of_arch
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.table.file_kind import Kind, kind_of, wrong_kind
 from nasbench_eval.table.schema import Key
@@ -213,11 +213,14 @@ def _shipped(path: Path, names: list[str]) -> Mapping:
 def _rows_in_official_order(archs: list[Any], column: str) -> np.ndarray:
     """Return, for each official index, the row of that cell."""
     order = np.full(N_CELLS, -1)
+    known = index_of_arch()
     for row, text in enumerate(archs):
-        try:
-            index = Cell.parse(str(text)).index
-        except UsageError as error:
-            raise NbevalError(f"row {row + 1}, column {column}: {error}") from None
+        index = known.get(text)
+        if index is None:  # spaces around it, or no cell
+            try:
+                index = Cell.parse(str(text)).index
+            except UsageError as error:
+                raise NbevalError(f"row {row + 1}, column {column}: {error}") from None
         if order[index] >= 0:
             raise NbevalError(
                 f"cell {index} ({text}) appears twice, in rows {order[index] + 1} and {row + 1}: remove one"

@@ -128,6 +128,7 @@ def _sizes(head: Mapping[str, Any]) -> np.ndarray:
 
 
 @cache
+@cache
 def _work() -> np.ndarray:
     """Return a 1 and the numbers of live ``_TIMED`` operations of every cell in official order, int (15625, 4)."""
     live = [normal_form(cell).ops for cell in all_cells()]
