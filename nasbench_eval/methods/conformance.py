@@ -34,6 +34,8 @@ Make = Callable[[SearchContext], SearchMethod]
 def shrunk(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with every size reduced to at most its value in ``TINY``."""
     cut = {key: TINY[key] if value is None else min(value, TINY[key]) for key, value in settings.items() if key in TINY}
+    if settings.get("stage_two_epoch") is not None:  # None means one stage
+        cut["stage_two_epoch"] = 1
     return {**settings, **cut}
 
 

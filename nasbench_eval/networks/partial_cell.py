@@ -6,6 +6,9 @@ Source: PC-DARTS (Xu et al., ICLR 2020), section 3.2; on this cell space as in t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial as partial_of
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,6 +16,9 @@ from torch import Tensor, nn
 from nasbench_eval.cell import AVG_POOL_3X3, EDGES, INCOMING, N_EDGES, NODES, SKIP_CONNECT
 from nasbench_eval.networks.fused_cell import BN_MOMENTUM, KERNEL_SIZE
 from nasbench_eval.networks.fused_cell_function import BN_EPS, Active, pool, scalars
+
+Grow = Callable[[Tensor], Tensor]
+"""Appends copies of some channels to a tensor."""
 
 
 class PartialCell(nn.Module):
@@ -77,6 +83,35 @@ class PartialCell(nn.Module):
             nodes.append(total.contiguous(memory_format=torch.channels_last))
         return nodes[-1]
 
+    def widen(self, partial: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Grow]]:
+        """Let more channels go through the operations: K becomes ``partial``.
+
+        The new channels are copies of random ones, without rescaling, as in the released ``net2wider.py`` of DrNAS.
+        Buffers grow here; parameters are left to the caller, because their momentum grows like them.
+
+        Args:
+            partial: K, at most the present one.
+            generator: Draws the channels that are copied.
+
+        Yields:
+            Each parameter, and the function that makes its wider value.
+        """
+        more = self.worked * (self.partial // partial - 1)
+        for operation in self.convs.values():
+            assert isinstance(operation, nn.Sequential)
+            conv, norm = operation
+            assert isinstance(conv, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            assert conv.bias is not None
+            inputs, outputs = (torch.randint(self.worked, (more,), generator=generator) for _ in range(2))
+            yield conv.weight, partial_of(_append_both, inputs=inputs, outputs=outputs)
+            yield conv.bias, partial_of(_append, axis=0, channels=outputs)
+            for name in ("running_mean", "running_var"):
+                if (statistic := getattr(norm, name)) is not None:
+                    setattr(norm, name, _append(statistic, 0, outputs))
+            conv.in_channels = conv.out_channels = norm.num_features = self.worked + more
+        self.partial, self.worked = partial, self.worked + more
+
     def _evaluate(self, edge: int, op: int, x: Tensor) -> Tensor:
         if op == SKIP_CONNECT:
             return x
@@ -84,3 +119,13 @@ class PartialCell(nn.Module):
             return pool(x)
         out: Tensor = self.convs[f"{edge}_{op}"](x.relu())
         return out
+
+
+def _append(tensor: Tensor, axis: int, channels: Tensor) -> Tensor:
+    """Return a tensor with copies of some of its channels behind it."""
+    return torch.cat([tensor, tensor.index_select(axis, channels.to(tensor.device))], axis)
+
+
+def _append_both(weight: Tensor, inputs: Tensor, outputs: Tensor) -> Tensor:
+    """Return a kernel with copies of some input channels, then of some output channels."""
+    return _append(_append(weight, 1, inputs), 0, outputs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from nasbench_eval.cell import N_EDGES, N_OPS, NONE, Cell
 from nasbench_eval.images.datasets import Reduction
 from nasbench_eval.networks.fused_cell import FusedCell
 from nasbench_eval.networks.fused_cell_function import Active
-from nasbench_eval.networks.partial_cell import PartialCell
+from nasbench_eval.networks.partial_cell import Grow, PartialCell
 from nasbench_eval.networks.skeleton import STAGES, Skeleton
 
 ALL_OPS: Active = (tuple(op for op in range(N_OPS) if op != NONE),) * N_EDGES
@@ -63,6 +65,12 @@ class Supernet(Skeleton):
             reduction,
             generator,
         )
+
+    def widen(self, partial: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Grow]]:
+        """Widen every cell with partial channels to K = ``partial``; as :meth:`PartialCell.widen`."""
+        for module in self.modules():
+            if isinstance(module, PartialCell):
+                yield from module.widen(partial, generator)
 
     def forward(
         self,

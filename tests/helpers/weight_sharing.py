@@ -30,8 +30,13 @@ def digits() -> ImageData:
     return load_images("digits")
 
 
+def tiny(name: str) -> dict[str, Any]:
+    """What makes a preset tiny."""
+    return TINY | ({"stage_two_epoch": 1} if "stage_two_epoch" in load_preset(name).settings else {})
+
+
 def make(name: str, seed: int = 0, *, images: Any = None, device: str = "cpu", **changes: Any) -> WeightSharing:
-    spec = RunSpec(name, "digits", seed, overrides={**TINY, **changes})
+    spec = RunSpec(name, "digits", seed, overrides={**tiny(name), **changes})
     context = SearchContext("digits", Streams(seed), images or digits(), device=device)
     return WeightSharing(spec.settings, context)
 

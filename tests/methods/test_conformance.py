@@ -17,11 +17,11 @@ import torch._functorch.config as functorch_config
 from paths import HELPERS
 from tabular_problems import LONG, TABULAR
 from torch._subclasses.fake_tensor import FakeTensorMode
-from weight_sharing import SOME, WEIGHT_SHARING, digits, make, shown, trajectory
+from weight_sharing import SOME, WEIGHT_SHARING, digits, make, shown, tiny, trajectory
 
 from nasbench_eval.cell import NONE, Cell
 from nasbench_eval.images import Images
-from nasbench_eval.methods.conformance import TINY, violations
+from nasbench_eval.methods.conformance import violations
 from nasbench_eval.methods.weight_sharing import WeightSharing
 from nasbench_eval.methods.weight_sharing.drnas import Dirichlet
 from nasbench_eval.methods.weight_sharing.enas import Controller
@@ -36,7 +36,7 @@ SHAPES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16-120": (120, 16
 
 @pytest.mark.parametrize("name", WEIGHT_SHARING)
 def test_a_weight_sharing_preset_follows_the_rules_of_every_method(name: str) -> None:
-    settings = RunSpec(name, "digits", 0, overrides=TINY).settings
+    settings = RunSpec(name, "digits", 0, overrides=tiny(name)).settings
     assert violations(lambda context: WeightSharing(settings, context), "images", 2) == []
 
 
@@ -87,7 +87,7 @@ def test_every_data_set(name: str, dataset: str) -> None:
         for part in ("train", "valid", "test")
     }
     images = dataclasses.replace(digits(), name=dataset, classes=classes, pad=side // 8, flip=True, **parts)
-    method = make(name, images=images, epochs=1)
+    method = make(name, images=images, epochs=2)
     [(_, metrics)] = trajectory(method, 1)
     assert method.supernet.classifier.out_features == classes
     # Chance is ln(classes). Only CIFAR-10's training set includes the valid part.
@@ -114,7 +114,7 @@ def replace_tensors(module: torch.nn.Module, device: Any = None, **_: Any) -> to
             if parameter is not None:
                 part._parameters[name] = torch.nn.Parameter(parameter.detach().to(device))
         for name, buffer in part._buffers.items():
-            part._buffers[name] = buffer.to(device)
+            part._buffers[name] = None if buffer is None else buffer.to(device)
     return module
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from command import call
 from paths import ROOT
-from weight_sharing import WEIGHT_SHARING, make
+from weight_sharing import make
 
 from nasbench_eval.runs.store import Run, load_runs, read_run
 from nasbench_eval.settings import complete
@@ -18,7 +18,7 @@ from runners.spec import RunSpec
 
 OLD = ROOT / "tests" / "data" / "before_0_2"
 """Made with commit af507c1, before the restructuring: a checkpoint after one epoch of two, the run, names of states."""
-
+STATES = json.loads((OLD / "state_keys.json").read_text())
 COMMITTED = sorted((ROOT / "results" / "reference").glob("*/runs"))
 SETTINGS = (
     *("channels=4", "cells=1", "batch_size=32", "train_images=64", "valid_images=64"),
@@ -41,10 +41,9 @@ def test_every_committed_run_keeps_its_identity(folder: Path) -> None:
         assert (spec_of(run).run_id, spec_of(run).variant_id) == (run.record.run_id, run.record.variant_id)
 
 
-@pytest.mark.parametrize("name", WEIGHT_SHARING)
+@pytest.mark.parametrize("name", STATES)
 def test_states_have_the_names_they_had(name: str) -> None:
-    state = make(name).state_dict()
-    old = json.loads((OLD / "state_keys.json").read_text())[name]
+    state, old = make(name).state_dict(), STATES[name]
     assert list(state["architecture"]) == old["architecture"]
     supernet = "\n".join(sorted(state["supernet"]))
     assert hashlib.sha256(supernet.encode()).hexdigest()[:16] == old["supernet_sha256"]

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from nasbench_eval.cell import INCOMING, N_EDGES, NODES
 from nasbench_eval.images import ImageData, Images
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, Distribution, EdgeWeights, Roles
+from nasbench_eval.utils.rng import Streams
 
 if TYPE_CHECKING:
     from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
@@ -77,7 +78,16 @@ class Mixture(ArchParameters):
 
 
 def bilevel(train: Images, valid: Images, data: ImageData, settings: WeightSharingSettings) -> Roles:
-    """Return the images of the two levels: the train part for the weights, the valid part for the architecture."""
+    """Return the images of the two levels: the train part for the weights, the valid part for the architecture.
+
+    With ``bilevel_images = training_set_halves`` these are the two halves of the official training set. On CIFAR-10 the
+    train and valid parts are just that; elsewhere the train part is halved, and the valid part only observes.
+    """
+    if settings.bilevel_images == "training_set_halves" and not data.valid_is_training_data:
+        order = torch.randperm(len(train), generator=Streams(0).torch("training set halves"))
+        first, second = (train.subset(half.sort().values) for half in order.tensor_split(2))
+        words = f"weights on {len(first):,} and architecture on the other {len(second):,} train images"
+        return Roles(first, second, True, words)
     words = f"weights on {len(train):,} train images, architecture on {len(valid):,} valid images"
     return Roles(train, valid, True, words)
 

@@ -30,6 +30,7 @@ from nasbench_eval.images import Augment, Images
 from nasbench_eval.methods.base import Budget, SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights, Score
 from nasbench_eval.methods.weight_sharing.darts import unrolled_gradient
+from nasbench_eval.methods.weight_sharing.drnas import Dirichlet, begin_second_stage
 from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, OPTIMIZERS, PARAMETRISATIONS
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
 from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
@@ -75,7 +76,8 @@ class WeightSharing(SearchMethod):
         if settings.genotype == "best" and not self.held_out:
             raise UsageError("genotype=best needs a held-out valid part: set erm_images=train, or genotype=last")
         self.train, self.valid = roles.weights.to(self.device), valid.to(self.device)
-        self.arch = self.train if roles.architecture is roles.weights else self.valid
+        on_device = {id(roles.weights): self.train, id(valid): self.valid}  # so that no image lies there twice
+        self.arch = on_device.get(id(roles.architecture)) or roles.architecture.to(self.device)
         where = roles.words
         if OPTIMIZERS[settings.arch_optimizer] is None:  # no gradient of a batch moves the architecture
             where = f"weights on {len(self.train):,} train images, cells chosen on {len(self.valid):,} valid images"
@@ -113,6 +115,9 @@ class WeightSharing(SearchMethod):
         self.arch_optimizer = self.new_arch_optimizer(
             list(self.architecture.parameters()), steps=learning_epochs * self._batches_per_epoch
         )
+        # DrNAS's progressive search has two stages; every other search has one.
+        self._second_stage = settings.stage_two_epoch if isinstance(self.architecture, Dirichlet) else None
+        self._stage_start = 0
         self.epoch = 0
         self._incumbent: Cell | None = None
         self._best_valid = -math.inf
@@ -292,7 +297,16 @@ class WeightSharing(SearchMethod):
     def _batches_per_epoch(self) -> int:
         return math.ceil(len(self.train) / self.settings.batch_size)
 
+    def _enter_stage_of(self, epoch: int) -> None:
+        """Bring supernet and architecture into the stage of an epoch."""
+        if self._second_stage is not None and epoch >= self._second_stage > self._stage_start:
+            assert isinstance(self.architecture, Dirichlet)
+            self._stage_start = self._second_stage
+            generator = self.streams.torch("second stage")
+            begin_second_stage(self.architecture, self.supernet, self.optimizer, self.settings, generator)
+
     def _begin_epoch(self) -> None:
+        self._enter_stage_of(self.epoch)
         evaluation = math.ceil(len(self.valid) / self.settings.valid_batch_size)
         # One sample for the weights step and one for the architecture step of each batch; the second order takes four.
         samples = self._batches_per_epoch * (5 if self.settings.unrolled else 2) + evaluation
@@ -305,14 +319,15 @@ class WeightSharing(SearchMethod):
 
     def _set_lr(self) -> None:
         s = self.settings
-        turn = self.epoch / (s.lr_epochs or s.epochs)
+        epochs = s.lr_epochs or s.epochs
+        now, start = (1 + math.cos(math.pi * epoch / epochs) for epoch in (self.epoch, self._stage_start))
         for group in self.optimizer.param_groups:
-            group["lr"] = s.lr_min + 0.5 * (s.lr - s.lr_min) * (1 + math.cos(math.pi * turn))
+            group["lr"] = s.lr_min + (s.lr - s.lr_min) * (now / start)
 
     def _batch_pairs(self) -> Iterator[tuple[Batch, Batch | None]]:
         """Yield the batches of the two steps of an iteration; None where the architecture takes no step."""
         batches = self._batches(self.train, "weights batches")
-        if self.arch_optimizer is None or self.epoch < self.settings.arch_warmup_epochs:
+        if self.arch_optimizer is None or self.epoch - self._stage_start < self.settings.arch_warmup_epochs:
             return zip(batches, repeat(None), strict=False)
         return zip(batches, self._batches(self.arch, "architecture batches", like=len(self.train)), strict=True)
 
@@ -349,6 +364,7 @@ class WeightSharing(SearchMethod):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue after the epoch at which the state was taken."""
         self.epoch = state["epoch"]
+        self._enter_stage_of(self.epoch - 1)
         self.supernet.load_state_dict(state["supernet"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.architecture.load_state_dict(state["architecture"])
@@ -364,6 +380,7 @@ class WeightSharing(SearchMethod):
 
     def score_cells(self, artifact: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
         """Yield loss and accuracy of each cell with the supernet of ``artifact``, which replaces this one."""
+        self._enter_stage_of(self.settings.epochs)
         self.supernet.load_state_dict(artifact["supernet"])
         edges = artifact.get("edges")
         kept = None if edges is None else edges.to(self.device)

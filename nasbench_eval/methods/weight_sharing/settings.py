@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nasbench_eval.cell import N_OPS
 from nasbench_eval.errors import UsageError
 from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, OPTIMIZERS, PARAMETRISATIONS
 from nasbench_eval.settings import setting
 
 GRADIENT = {"arch_optimizer": ("adam", "eg", "experts")}
+DIRICHLET = {"parametrisation": ("dirichlet",)}
 GUMBEL = {"parametrisation": ("gumbel", "gumbel_simplex")}
 CONTROLLER = {"parametrisation": ("controller",)}
 CANDIDATES = {"parametrisation": ("uniform", "setn", "controller")}
@@ -44,6 +46,14 @@ class WeightSharingSettings:
     objective: str = setting(
         "bilevel: weights on the train part, architecture on the valid part; erm: both on the same images",
         choices=tuple(OBJECTIVES),
+    )
+    bilevel_images: str = setting(
+        "bilevel: parts, the train and the valid part; training_set_halves: the halves of the official training set "
+        "(the same on CIFAR-10), as DrNAS does",
+        choices=("parts", "training_set_halves"),
+        default="parts",
+        before="parts",
+        only_with={"objective": ("bilevel",)},
     )
     erm_images: str = setting(
         "erm: training_set, the whole official training set (CIFAR-10: train and valid); train: valid is held out",
@@ -120,7 +130,36 @@ class WeightSharingSettings:
         only_with={"arch_optimizer": ("experts",)},
     )
     arch_warmup_epochs: int = setting(
-        "epochs before the first architecture step", at_least=0, default=0, reduces=True, only_with=GRADIENT
+        "epochs before the first architecture step, in each stage",
+        at_least=0,
+        default=0,
+        reduces=True,
+        only_with=GRADIENT,
+    )
+
+    stage_two_epoch: int | None = setting(
+        "dirichlet: the epoch before which operations are pruned and the supernet is widened (the progressive search); "
+        "none: one stage",
+        at_least=1,
+        default=None,
+        before=None,
+        reduces=True,
+        only_with=DIRICHLET,
+    )
+    stage_two_ops: int = setting(
+        "dirichlet: operations that every edge keeps in the second stage",
+        at_least=1,
+        at_most=N_OPS,
+        default=3,
+        before=3,
+        only_with=DIRICHLET,
+    )
+    stage_two_partial_channels: int = setting(
+        "dirichlet: K in the second stage, at most partial_channels",
+        at_least=1,
+        default=2,
+        before=2,
+        only_with=DIRICHLET,
     )
 
     tau_max: float = setting("Gumbel temperature in the first epoch", above=0, default=10.0, only_with=GUMBEL)
@@ -237,5 +276,25 @@ class WeightSharingSettings:
             raise UsageError(
                 f"channels ({self.channels}) must be a multiple of partial_channels ({self.partial_channels})"
             )
+        if self.stage_two_epoch is not None and self.parametrisation == "dirichlet":
+            self._check_stages(self.stage_two_epoch)
         if self.unrolled and OPTIMIZERS[self.arch_optimizer] is None:
             raise UsageError(f"unrolled needs an architecture step, but {self.parametrisation} has none")
+
+    def _check_stages(self, second: int) -> None:
+        """Raise UsageError if the two stages of the progressive search are impossible."""
+        if second >= min(self.epochs, self.lr_epochs or self.epochs):
+            raise UsageError(
+                f"stage_two_epoch ({second}) must be smaller than epochs ({self.epochs}) and lr_epochs: set it too, to "
+                "an earlier epoch, or to none for one stage"
+            )
+        if self.arch_warmup_epochs >= min(second, self.epochs - second):
+            raise UsageError(
+                f"arch_warmup_epochs ({self.arch_warmup_epochs}) must be smaller than both stages "
+                f"({second} and {self.epochs - second} epochs): otherwise the architecture never moves in one"
+            )
+        if self.partial_channels % self.stage_two_partial_channels:
+            raise UsageError(
+                f"partial_channels ({self.partial_channels}) must be a multiple of stage_two_partial_channels "
+                f"({self.stage_two_partial_channels}): the second stage has as many channels, or more"
+            )

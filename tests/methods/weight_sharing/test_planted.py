@@ -75,6 +75,10 @@ class Planted(nn.Module):
                 self.score[edge], self.base[edge] = -self.score[edge], 1 - self.base[edge]
         self.edges = edges
 
+    def widen(self, partial: int, generator: torch.Generator) -> list[Any]:
+        """There is nothing to widen."""
+        return []
+
     def forward(
         self,
         images: Tensor,
@@ -111,7 +115,8 @@ def searched(name: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, shun: boo
     edges = [seed % N_EDGES] if PARAMETRISATION[name] in BY_LOT else list(range(N_EDGES))
     monkeypatch.setattr(search, "Supernet", lambda *_, **__: Planted(planted, edges, shun=shun))
     images = data(thresholds(), thresholds())
-    quick = {"epochs": 3, "batch_size": 4, "valid_batch_size": 64, **QUICK.get(PARAMETRISATION[name], {})}
+    stages = {"stage_two_epoch": 1} if name == "drnas_progressive" else {}
+    quick = {"epochs": 3, "batch_size": 4, "valid_batch_size": 64, **stages, **QUICK.get(PARAMETRISATION[name], {})}
     method = make(name, seed, images, **quick)
     for _ in range(method.settings.epochs):
         method.step()

@@ -43,7 +43,7 @@ def other_value(field: dataclasses.Field[Any], value: Any) -> Any:
         return next(choice for choice in field.metadata["choices"] if choice != value)
     if isinstance(value, bool):
         return not value
-    return 1 if isinstance(value, int) else 0.5 * value + 0.01
+    return 1 if value is None or isinstance(value, int) else 0.5 * value + 0.01
 
 
 @pytest.mark.parametrize("name", [*ONE_OF_EACH, "gaea_darts_bilevel", "xnas"])
