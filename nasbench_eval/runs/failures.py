@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import run_file_name
-from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.files import atomic_write, reading
 
 FAILURE_SCHEMA = 1
 FOLDER = "failed"
@@ -79,14 +78,11 @@ def read_failure(path: Path) -> Failure:
     Raises:
         NbevalError: If the file is damaged, or of another version.
     """
-    try:
+    with reading(path, "record of a failed run", "delete it"):
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.pop("schema") != FAILURE_SCHEMA:
             raise ValueError("written by another version of nbeval")
         return Failure(**values)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        why = next(iter(str(error).splitlines()), "damaged")
-        raise NbevalError(f"{path} is not a readable record of a failed run ({why}): delete it") from None
 
 
 def load_failures(folders: Iterable[Path]) -> list[Failure]:

@@ -24,8 +24,7 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.cell import N_CELLS
-from nasbench_eval.errors import NbevalError
-from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.files import atomic_write, reading
 from nasbench_eval.utils.rng import Streams
 
 SCHEMA = 1
@@ -89,7 +88,7 @@ def read_scores(path: Path) -> RankScores | None:
     """
     if not path.is_file():
         return None
-    try:
+    with reading(path, "file of nbeval rank", "delete it and rank again"):
         head, _, text = path.read_text(encoding="utf-8").partition("\n")
         if not head.startswith(_MARK):
             raise ValueError("unexpected first line")
@@ -103,6 +102,3 @@ def read_scores(path: Path) -> RankScores | None:
         if not np.isfinite(cells[["shared_acc", "test_acc"]].to_numpy(dtype=float)).all():
             raise ValueError("an accuracy is missing")
         return RankScores(**facts, cells=cells)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        why = next(iter(str(error).splitlines()), "damaged")
-        raise NbevalError(f"{path} is not a readable file of nbeval rank ({why}): delete it and rank again") from None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.utils.files import append_text, atomic_write, require_file_name
+from nasbench_eval.utils.paths import unreadable
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -56,15 +57,21 @@ class Records:
             NbevalError: If the file is missing, damaged, or not a file of records.
         """
         try:
-            first, *rest = path.read_text().split("\n")
+            text = path.read_text()
+        except FileNotFoundError:
+            raise NbevalError(f"no records of trained cells at {path}") from None
+        except OSError as error:
+            raise unreadable(path, error) from None
+        except UnicodeDecodeError:
+            text = ""  # no text at all
+        try:
+            first, *rest = text.split("\n")
             records = Records(json.loads(first))
             if records.head.get("format") != FORMAT or _HEAD - records.head.keys():
                 raise ValueError
             if _SCHEDULE - records.head["schedule"].keys():
                 raise ValueError
-        except FileNotFoundError:
-            raise NbevalError(f"no records of trained cells at {path}") from None
-        except (OSError, ValueError, AttributeError):
+        except (ValueError, AttributeError):
             raise NbevalError(
                 f"{path} does not hold records of trained cells: its first line is not the head of such a file"
             ) from None

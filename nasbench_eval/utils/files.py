@@ -98,7 +98,7 @@ def reading(path: Path, what: str, advice: str) -> Iterator[None]:
     """
     try:
         yield
-    except PermissionError as error:
+    except (PermissionError, IsADirectoryError) as error:
         raise unreadable(path, error) from None
     except _DAMAGED as error:
         raise NbevalError(f"{path} is not a readable {what} ({in_one_line(error)}): {advice}") from None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from command import call
@@ -26,11 +28,40 @@ def cases(count: int) -> settings:
     )
 
 
+@contextlib.contextmanager
+def ordinary_rights() -> Iterator[None]:
+    """Let the modes of files count for this thread, also if it is root's: tests often run as root.
+
+    Linux asks for the capability to override them (``capabilities(7)``); elsewhere root may read every file.
+    """
+    if sys.platform != "linux" or os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this thread
+    rights = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable, twice 32 bits
+    assert libc.capget(header, rights) == 0
+    before = rights[0]
+    rights[0] &= ~0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    assert libc.capset(header, rights) == 0
+    try:
+        yield
+    finally:
+        rights[0] = before
+        assert libc.capset(header, rights) == 0
+
+
+def _content(path: Path) -> bytes | None:
+    """Return a file's content; None if it is too large to compare or may not be read."""
+    readable = path.is_file() and path.stat().st_size < 1 << 24 and os.access(path, os.R_OK)
+    return path.read_bytes() if readable else None
+
+
 def judge(arguments: list[str], folder: Path) -> int:
     """Call ``nbeval`` in a folder; fail on a traceback, an unclear error, a leftover or a changed input."""
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 1 << 24}
+    before = {path: content for path in folder.rglob("*") if (content := _content(path)) is not None}
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.chdir(folder):
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.chdir(folder), ordinary_rights():
         code = call(*arguments)
     said = f"nbeval {' '.join(arguments)}\nexit code {code}\n{out.getvalue()[-1000:]}\n{err.getvalue()[-1000:]}"
     assert code in (0, 1, 2), said
@@ -88,6 +119,10 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
+def _forbidden(path: Path) -> None:
+    path.chmod(0)
+
+
 def _huge(path: Path) -> None:
     os.truncate(path, max(1 << 25, path.stat().st_size))  # sparse: takes no space
 
@@ -103,6 +138,6 @@ DAMAGE = st.one_of(
     st.floats(0, 0.02).map(lambda at: _change(flipped, at)),
     st.sampled_from(OTHER_KINDS).map(_write),
     st.binary(max_size=60).map(_write),
-    st.sampled_from((_folder, _huge, Path.unlink)),
+    st.sampled_from((_folder, _huge, _forbidden, Path.unlink)),
 )
 """Ways to damage a file."""
