@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy.typing as npt
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.images.datasets import ImageData, Images
 from nasbench_eval.images.splits import stratified_parts
+from nasbench_eval.utils.files import DAMAGED
 from nasbench_eval.utils.paths import children, is_dir, unreadable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
@@ -124,18 +123,7 @@ def _from_npz(path: Path) -> tuple[_Part, _Part, _Part, int, str]:
         raise NbevalError(f"no images at {path}") from None
     except PermissionError as error:
         raise unreadable(path, error) from None
-    # An .npy file is a single array: it is no context manager.
-    except (
-        KeyError,
-        OSError,
-        EOFError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        MemoryError,
-        zlib.error,
-        zipfile.BadZipFile,
-    ) as error:
+    except DAMAGED as error:
         why = " ".join(str(error).split())
         raise NbevalError(f"{path} must be an .npz file with {', '.join(names)}: {why}") from None
     whole, test = ((_checked(p, q, path), q.reshape(-1).astype(np.int64)) for p, q in ((x, y), (x_test, y_test)))

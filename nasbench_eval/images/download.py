@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zlib
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.images.catalogue import DATASETS, LAYOUTS, Layout, default_root, find_images, how_to_get
+from nasbench_eval.utils.download import download
 from nasbench_eval.utils.files import atomic_write
 
 
@@ -52,57 +52,16 @@ def fetch_images(name: str, root: Path | None = None, *, progress: bool = False)
     # An archive left in the target folder means that unpacking it was interrupted.
     if path != archive:
         return Fetched(path, new=False)
-    _download(layout, archive, progress=progress)
+    download(
+        f"{layout.url}/{layout.archive}",
+        archive,
+        f"md5:{layout.md5}",
+        progress=progress,
+        by_hand=f"try again later, or put {layout.archive} into {archive.parent} by hand",
+    )
     _unpack(layout, archive)
     archive.unlink()
     return Fetched(target / layout.folder, new=True)
-
-
-def _download(layout: Layout, archive: Path, *, progress: bool) -> None:
-    """Download the archive and put it in place if its MD5 sum is right; keep one that is already there and right."""
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("WARNING")
-    url = f"{layout.url}/{layout.archive}"
-    by_hand = f"try again later, or put {layout.archive} into {archive.parent} by hand"
-    try:
-        pooch.retrieve(
-            url,
-            known_hash=f"md5:{layout.md5}",
-            fname=archive.name,
-            path=archive.parent,
-            downloader=partial(_stream, progress=progress),
-        )
-    except requests.HTTPError as error:
-        status = error.response.status_code if error.response is not None else "an error"
-        raise NbevalError(f"cannot fetch {url}: the server answers {status}; {by_hand}") from error
-    except requests.ConnectionError as error:
-        raise NbevalError(f"cannot fetch {url}: no connection; {by_hand}") from error
-    except requests.RequestException as error:
-        raise NbevalError(f"cannot fetch {url}: the transfer was interrupted; {by_hand}") from error
-    except ValueError as error:
-        raise NbevalError(
-            f"{url} is not the published file (its MD5 sum differs) and was discarded; {by_hand}"
-        ) from error
-    except OSError as error:
-        raise NbevalError(f"cannot write {archive}: {error.strerror or error}") from error
-
-
-def _stream(url: str, output_file: str, _: object, *, progress: bool) -> None:
-    """Download in pieces; pooch's own downloader leaves the connection open when it fails."""
-    import requests
-    from tqdm import tqdm
-
-    with requests.get(url, stream=True, timeout=30) as response:
-        response.raise_for_status()
-        size = int(response.headers.get("Content-Length", 0)) or None
-        with (
-            Path(output_file).open("wb") as file,
-            tqdm(total=size, unit="B", unit_scale=True, desc=url.rpartition("/")[2], disable=not progress) as bar,
-        ):
-            for piece in response.iter_content(1 << 16):
-                bar.update(file.write(piece))
 
 
 def _unpack(layout: Layout, archive: Path) -> None:

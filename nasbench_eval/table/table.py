@@ -65,7 +65,8 @@ class Table:
         Raises:
             NbevalError: If the length of a column is not 15,625.
         """
-        full = {key: np.ascontiguousarray(values, dtype=np.float32) for key, values in columns.items()}
+        with np.errstate(over="ignore"):  # infinite then, which no range allows
+            full = {key: np.ascontiguousarray(values, dtype=np.float32) for key, values in columns.items()}
         for key, values in full.items():
             if values.shape != (N_CELLS,):
                 raise NbevalError(f"column {key} has shape {values.shape}, expected ({N_CELLS},)")

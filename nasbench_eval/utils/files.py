@@ -6,6 +6,7 @@ import hashlib
 import os
 import struct
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -77,11 +78,11 @@ def append_text(path: Path, text: str) -> None:
         raise NbevalError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
 
 
-# What the readers of Parquet, npz, JSON and torch files raise for bytes that are damaged.
-_DAMAGED = (
+DAMAGED = (
     OSError, EOFError, MemoryError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
-    AssertionError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile,
+    AssertionError, RuntimeError, SyntaxError, struct.error, tokenize.TokenError, zlib.error, zipfile.BadZipFile,
 )  # fmt: skip
+"""What the readers of Parquet, numpy, JSON and torch files raise for bytes that are damaged."""
 
 
 @contextmanager
@@ -100,7 +101,7 @@ def reading(path: Path, what: str, advice: str) -> Iterator[None]:
         yield
     except (PermissionError, IsADirectoryError) as error:
         raise unreadable(path, error) from None
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise NbevalError(f"{path} is not a readable {what} ({in_one_line(error)}): {advice}") from None
 
 

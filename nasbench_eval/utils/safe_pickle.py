@@ -38,6 +38,7 @@ def restricted_load(
     encoding: str = "ASCII",
     outside: Mapping[int, Any] | None = None,
     memo: dict[int, Any] | None = None,
+    stand_ins: Mapping[tuple[str, str], Any] | None = None,
 ) -> Any:
     """Read one pickle from a file, building only allowed types.
 
@@ -50,12 +51,13 @@ def restricted_load(
         encoding: How to decode the ``str`` of Python 2, as in ``pickle.load``.
         outside: Objects that the pickle may refer to, by persistent identifier; None allows no such references.
         memo: If given, filled with the objects that the pickle numbers, by number.
+        stand_ins: For pairs of module and name, what is built instead; the real one is not even imported.
 
     Raises:
         NbevalError: If the pickle needs any other type, is truncated, or is not a pickle.
     """
     try:
-        unpickler = _Restricted(file, frozenset(allowed), name, encoding, outside or {})
+        unpickler = _Restricted(file, frozenset(allowed), name, encoding, outside or {}, stand_ins or {})
         loaded = unpickler.load()
         if memo is not None:
             memo.update(unpickler.memo.copy())
@@ -86,17 +88,21 @@ class _Restricted(pickle.Unpickler):
         name: str,
         encoding: str,
         outside: Mapping[int, Any],
+        stand_ins: Mapping[tuple[str, str], Any],
     ) -> None:
         super().__init__(file, encoding=encoding)
         self._allowed = allowed
         self._name = name
         self._outside = outside
+        self._stand_ins = stand_ins
 
     def find_class(self, module: str, name: str) -> Any:
         # Python 2 and pickle protocols below 3 call the builtins so.
         pair = ("builtins" if module == "__builtin__" else module, name)
         if pair == ("builtins", "set"):
             return set
+        if pair in self._stand_ins:
+            return self._stand_ins[pair]
         if pair not in self._allowed:
             raise NbevalError(
                 f"{self._name} asks for {module}.{name}, which such a file does not need: refused, nothing was run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,10 @@ def test_damaged_images_and_other_files_are_one_line(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", np.zeros(3))
     (tmp_path / "empty.npz").write_bytes(b"")
     (tmp_path / "cut.npz").write_bytes(write_images(tmp_path).read_bytes()[:3000])
-    for name in ("one.npy", "empty.npz", "cut.npz"):
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (90, 8, 8, }".ljust(117) + b"\n"  # never closed
+    with zipfile.ZipFile(tmp_path / "header.npz", "w") as archive:
+        archive.writestr("x_train.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    for name in ("one.npy", "empty.npz", "cut.npz", "header.npz"):
         with pytest.raises(NbevalError, match=r"must be an \.npz file with x_train") as caught:
             load_custom_images(tmp_path / name)
         assert len(str(caught.value).splitlines()) == 1

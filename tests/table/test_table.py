@@ -237,6 +237,7 @@ def set_value(row, column, value):
         (set_value(7, "cell", "|none~0|"), r"row \d+, column cell: not an architecture string: character 9"),
         (set_value(7, "acc", np.nan), r"cifar10/200/test/accuracy/mean of cell 7 .* is missing, expected 0 to 100"),
         (set_value(7, "acc", 100.5), r"cell 7 .* is 100\.5, expected 0 to 100"),
+        (set_value(7, "acc", 1e300), r"cell 7 .* is inf, expected 0 to 100"),  # too large for the table
         (set_value(7, "acc", np.inf), r"cell 7 .* is inf, expected 0 to 100"),
         (lambda f: f.assign(secs=-f.secs), r"cell 1 .* is -6, expected 0 or more \(and 15,623 more cells\)"),
         (set_value(7, "acc", "high"), r"column acc of flat\.csv holds string, expected numbers"),

@@ -25,7 +25,7 @@ from nasbench_eval.table.replace import require_no_loss
 from nasbench_eval.table.schema import Key, trials_by_mean
 from nasbench_eval.table.sources.official import Source, find_source
 from nasbench_eval.table.table import Table
-from nasbench_eval.table.verify import check_ranges
+from nasbench_eval.table.verify import check_ranges, describe
 from nasbench_eval.utils.files import atomic_write, require_file_name
 from nasbench_eval.utils.processes import mp_context, run_jobs
 
@@ -164,12 +164,16 @@ def _make_part(reader: Source, number: int, cells: list[int], parts: _Parts, cur
     digests: list[str | None] = [None] * ROWS
     for index in cells:
         record, digests[index % ROWS] = reader.take(index)
-        values, found = read_record(index, record, curves=curves)
+        try:
+            with np.errstate(over="raise"):
+                values, found = read_record(index, record, curves=curves)
+                for key, value in values.items():
+                    if key not in scalars:
+                        scalars[key] = np.full(ROWS, np.nan, dtype=np.float32)
+                    scalars[key][index % ROWS] = value
+        except FloatingPointError:
+            raise NbevalError(f"the record of {describe(index)} has a number too large: get the file again") from None
         del record
-        for key, value in values.items():
-            if key not in scalars:
-                scalars[key] = np.full(ROWS, np.nan, dtype=np.float32)
-            scalars[key][index % ROWS] = value
         for key, line in found.items():
             lines.setdefault(key, [None] * ROWS)[index % ROWS] = line
     columns: dict[str, Any] = {"sha256": pa.array(digests, type=pa.string())}

@@ -44,9 +44,10 @@ class Column(NamedTuple):
 
     def in_table(self, values: np.ndarray) -> np.ndarray:
         """Convert the values of the file."""
-        # Scaling in float64 rounds once, not twice.
-        scaled = values * self.times
-        return np.asarray(100 - scaled if self.one_minus else scaled, dtype=np.float32)
+        # Scaling in float64 rounds once, not twice. What is too large for float32 becomes infinite: out of every range.
+        with np.errstate(over="ignore"):
+            scaled = values * self.times
+            return np.asarray(100 - scaled if self.one_minus else scaled, dtype=np.float32)
 
 
 @dataclass(frozen=True)

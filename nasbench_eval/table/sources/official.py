@@ -131,8 +131,11 @@ class OneFile(Source):
     def take(self, index: int) -> tuple[Record, str]:  # noqa: D102 - as in Source
         if self._slices is None:
             return self._records.pop(index), ""
-        with _reading(self.path):
-            return self._slices.load(index, ALLOWED), ""
+        try:
+            with _reading(self.path):
+                return self._slices.load(index, ALLOWED), ""
+        except NotSplittable as error:
+            raise NbevalError(f"{self.path}: the record of cell {index} is damaged ({error}): get it again") from None
 
     def provenance(self, digests: dict[int, str]) -> dict[str, str]:  # noqa: D102 - as in Source
         sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
