@@ -111,7 +111,7 @@ def test_an_unreadable_table_is_one_line(
         assert call("table", "info") == 1
         err = capsys.readouterr().err
         assert "no benchmark table at" in err
-        assert "Permission denied): give one with --table" in err
+        assert "Permission denied): `nbeval table fetch` makes one" in err
         # A search that has its table in the package needs no cache.
         assert nbeval.evaluate(5, "digits")["digits"].test_acc > 0
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from command import call
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from permissions import obedient
 
 LONGER = int(os.environ.get("NBEVAL_FUZZ", "0"))
 """How many times more cases to try; 0: the same few hundred every time."""
@@ -28,29 +27,6 @@ def cases(count: int) -> settings:
     )
 
 
-@contextlib.contextmanager
-def ordinary_rights() -> Iterator[None]:
-    """Let the modes of files count for this thread, also if it is root's: tests often run as root.
-
-    Linux asks for the capability to override them (``capabilities(7)``); elsewhere root may read every file.
-    """
-    if sys.platform != "linux" or os.geteuid() != 0:
-        yield
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this thread
-    rights = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable, twice 32 bits
-    assert libc.capget(header, rights) == 0
-    before = rights[0]
-    rights[0] &= ~0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    assert libc.capset(header, rights) == 0
-    try:
-        yield
-    finally:
-        rights[0] = before
-        assert libc.capset(header, rights) == 0
-
-
 def _content(path: Path) -> bytes | None:
     """Return a file's content; None if it is too large to compare or may not be read."""
     readable = path.is_file() and path.stat().st_size < 1 << 24 and os.access(path, os.R_OK)
@@ -61,7 +37,7 @@ def judge(arguments: list[str], folder: Path) -> int:
     """Call ``nbeval`` in a folder; fail on a traceback, an unclear error, a leftover or a changed input."""
     before = {path: content for path in folder.rglob("*") if (content := _content(path)) is not None}
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.chdir(folder), ordinary_rights():
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.chdir(folder), obedient():
         code = call(*arguments)
     said = f"nbeval {' '.join(arguments)}\nexit code {code}\n{out.getvalue()[-1000:]}\n{err.getvalue()[-1000:]}"
     assert code in (0, 1, 2), said
