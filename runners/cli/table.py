@@ -16,6 +16,9 @@ from nasbench_eval.table.locate import default_path
 from nasbench_eval.table.schema import MEAN, Key
 from runners.cli.table_train import train
 
+_SHOWN = 5
+"""Number of cells that ``whois`` prints of each column."""
+
 table_option = click.option(
     "--table",
     "table_path",
@@ -248,6 +251,48 @@ def best(dataset: str | None, split: str, epochs: int | None, top: int, table_pa
         for cell, accuracy in opened.top(name, split, count=top, epochs=epochs)
     ]
     click.echo(_format(rows, ["data set", f"{split} accuracy", "index", "cell"]))
+
+
+@table.command()
+@click.argument("accuracies", metavar="ACCURACY...", nargs=-1, required=True)
+@click.option(
+    "--dataset", "datasets", help="Data sets of the accuracies, comma-separated.  [default: those of the table]"
+)
+@click.option("--trials", is_flag=True, help="Look at single trials too, not only at means.")
+@table_option
+def whois(accuracies: tuple[str, ...], datasets: str | None, trials: bool, table_path: Path | None) -> None:
+    """Print the cells that have these accuracies: which cell is behind a published number?
+
+    Accuracies are in percent, as printed: 94.36 stands for every value that rounds to it. They are those of the data
+    sets of the table, in its order; a single one may be of any. The exit code is 1 if no cell has them.
+
+    \b
+        nbeval table whois 94.36 73.51 46.34
+        nbeval table whois 71.04 --dataset cifar100
+    """  # noqa: D301 - click reads the control character: keep these lines as they are
+    from nasbench_eval.table.whois import nearest
+    from nasbench_eval.table.whois import whois as find
+
+    names = [name.strip() for name in (datasets or "").split(",") if name.strip()]
+    opened = Table.open(find_table(table_path, names[0] if names else None))
+    for name in names:
+        if name not in opened.datasets:
+            raise unknown("data set in the table", name, opened.datasets)
+    matches = find(opened, accuracies, names, trials=trials)
+    for match in matches:
+        trial = "mean over trials" if match.trial == MEAN else f"trial {match.trial}"
+        count = f"{len(match.cells)} cells" if len(match.cells) > 1 else "one cell"
+        click.echo(f"{', '.join(match.datasets)}: {match.split} after {match.epochs} epochs, {trial}: {count}")
+        for cell in match.cells[:_SHOWN]:
+            click.echo(f"  {cell.index:5} {cell}")
+        if len(match.cells) > _SHOWN:
+            click.echo(f"  and {len(match.cells) - _SHOWN} more")
+    if not matches:
+        near = ""
+        if len(accuracies) > 1 or names:
+            cell, gap = nearest(opened, accuracies, names or opened.datasets[: len(accuracies)])
+            near = f"; the nearest true accuracies are those of cell {cell.index}, {gap:.2f} away at most"
+        raise NbevalError(f"no cell of the table has {' / '.join(accuracies)}{near}")
 
 
 def _cells_in(path: Path) -> list[Cell]:
