@@ -106,7 +106,7 @@ def search(
         truth: ``table``; ``train`` to train the final cell from scratch; ``none``.
         table: The benchmark table or its path; None for the one that the command would find.
         data: Folder of the image data sets; None for where the command would look.
-        split_file: Official split file, instead of seeded halves.
+        split_file: Official split file, instead of seeded halves; ``official`` is that of the data set.
         results: The results folder: a complete run there is not repeated, an interrupted one resumes, and
             ``nbeval compare`` and ``nbeval plot`` see it. None: nothing is kept but the result returned.
         progress: Whether to draw a progress bar.
@@ -195,9 +195,10 @@ def search_seeds(
     split, images, folder = (
         optional_path(value, what) for value, what in ((split_file, "split_file"), (data, "data"), (results, "results"))
     )
-    name, changes, digest = name_of(method), mapping(settings, "settings"), split_hash(split)
+    name, changes = name_of(method), mapping(settings, "settings")
     if not isinstance(dataset, str):
         raise unknown("data set", dataset, DATASETS)
+    digest = split_hash(split, dataset)
     specs = [RunSpec(name, dataset, seed, scale, changes, digest) for seed in wanted]
     with tempfile.TemporaryDirectory(prefix="nbeval-") as temporary:
         inputs = Inputs(

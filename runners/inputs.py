@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.images.catalogue import DATASETS
+from nasbench_eval.images.splits import OFFICIAL, official_split
 from nasbench_eval.official_names import name_hint
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.utils.files import sha256_of
@@ -51,9 +52,9 @@ def make_specs(
         if name not in DATASETS:
             raise unknown("data set", name, DATASETS)
     names = list(dict.fromkeys(preset.name for preset in presets))
-    split = split_hash(inputs.split_file)
+    splits = {dataset: split_hash(inputs.split_file, dataset) for dataset in where}
     specs = [
-        RunSpec(method, dataset, seed, inputs.scale, overrides, split)
+        RunSpec(method, dataset, seed, inputs.scale, overrides, splits[dataset])
         for method, dataset, seed in itertools.product(names, where, seeds)
     ]
     return _runnable(specs, inputs) if methods == "all" else (specs, [])
@@ -84,17 +85,19 @@ def _listed(kind: str, text: str, known: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def split_hash(split_file: Path | None) -> str:
-    """Return what a spec remembers of an official split file; empty without one.
+def split_hash(split_file: Path | None, dataset: str) -> str:
+    """Return what a spec on a data set remembers of an official split file; empty without one.
 
     Raises:
-        UsageError: If there is no such file.
+        UsageError: If there is no such file, or the data set has no official split.
         NbevalError: If it cannot be read.
     """
     if split_file is None:
         return ""
+    if split_file == OFFICIAL:
+        return official_split(dataset).sha256
     if not is_file(split_file):
-        raise UsageError(f"--split-file {split_file}: there is no such file")
+        raise UsageError(f"--split {split_file}: there is no such file; `--split official` takes that of the data set")
     try:
         return sha256_of(split_file)
     except OSError as error:

@@ -211,7 +211,7 @@ def _rebuild(run: Run, images: ImageData, device: str) -> SearchMethod:
     if method.facts.get("split", "") != record.split:
         raise NbevalError(
             f"{_name(run)} searched on other images ({record.split}) than these ({method.facts.get('split', '')}): "
-            "name those of the search with --data and --split-file"
+            "name those of the search with --data and --split"
         )
     return method
 

@@ -1,4 +1,4 @@
-"""Download the official CIFAR archives, checked against their published MD5 sums; nothing is left half done."""
+"""Download the official CIFAR archives and split files, checked by their hashes; nothing is left half done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nasbench_eval.errors import NbevalError, UsageError, unknown
-from nasbench_eval.images.catalogue import DATASETS, LAYOUTS, Layout, default_root, find_images, how_to_get
+from nasbench_eval.images.catalogue import (
+    DATASETS,
+    LAYOUTS,
+    Layout,
+    default_root,
+    find_images,
+    how_to_get,
+)
+from nasbench_eval.images.splits import SPLIT_FILES, find_split
 from nasbench_eval.utils.download import download
 from nasbench_eval.utils.files import atomic_write
 
@@ -62,6 +70,20 @@ def fetch_images(name: str, root: Path | None = None, *, progress: bool = False)
     _unpack(layout, archive)
     archive.unlink()
     return Fetched(target / layout.folder, new=True)
+
+
+def fetch_splits(root: Path | None = None, *, progress: bool = False) -> list[Fetched]:
+    """Download the official split files that are not yet there; arguments and errors as in :func:`fetch_images`."""
+    found = []
+    for name, file in SPLIT_FILES.items():
+        try:
+            found.append(Fetched(find_split(name, root), new=False))
+        except NbevalError:
+            target = (root or default_root()) / file.name
+            by_hand = f"try again later, or put {file.name} into {target.parent} by hand"
+            download(file.url, target, f"sha256:{file.sha256}", progress=progress, by_hand=by_hand)
+            found.append(Fetched(target, new=True))
+    return found
 
 
 def _unpack(layout: Layout, archive: Path) -> None:

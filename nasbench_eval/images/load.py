@@ -13,7 +13,7 @@ from nasbench_eval.images.catalogue import DATASETS, find_images
 from nasbench_eval.images.datasets import ImageData, Images
 from nasbench_eval.images.digits import placed_digits
 from nasbench_eval.images.readers import Batch, read_images
-from nasbench_eval.images.splits import seeded_split, split_from_file
+from nasbench_eval.images.splits import OFFICIAL, find_split, seeded_split, split_from_file
 
 
 class _Traits(NamedTuple):
@@ -39,7 +39,8 @@ def load_images(name: str, *, root: Path | None = None, split_file: Path | None 
         name: One of ``DATASETS``.
         root: The folder that holds the files (``--data``); by default as in ``find_images``.
         split_file: An official split file (``cifar-split.txt``, ``cifar100-test-split.txt``,
-            ``imagenet-16-120-test-split.txt``); by default nbeval's own seeded halves.
+            ``imagenet-16-120-test-split.txt``), or ``official`` for that of the data set, as ``find_split`` finds it;
+            by default nbeval's own seeded halves.
 
     Raises:
         UsageError: If the name is unknown, or a split file is given for digits.
@@ -47,6 +48,8 @@ def load_images(name: str, *, root: Path | None = None, split_file: Path | None 
     """
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
+    if split_file == OFFICIAL:
+        split_file = find_split(name, root)
     if name == "digits":
         if split_file is not None:
             raise UsageError("digits has no official split: leave out the split file")

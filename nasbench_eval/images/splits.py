@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.images.catalogue import roots
 from nasbench_eval.utils.files import sha256_of
+from nasbench_eval.utils.paths import is_file
 from nasbench_eval.utils.rng import Streams
 
 SPLIT_SEED = 0
@@ -20,6 +23,75 @@ SPLIT_SEED = 0
 _KEYS = (("train", "valid"), ("xvalid", "xtest"))
 
 Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """An official split file.
+
+    Attributes:
+        name: Its name.
+        sha256: SHA-256 of its content.
+    """
+
+    name: str
+    sha256: str
+
+    @property
+    def url(self) -> str:
+        """The raw address at a pinned commit of AutoDL-Projects."""
+        return f"{_AUTODL}/{self.name}"
+
+
+_AUTODL = (
+    "https://raw.githubusercontent.com/D-X-Y/AutoDL-Projects/f46486e21b71ae6459a700be720d7648b5429569/"
+    "configs/nas-benchmark"
+)
+
+SPLIT_FILES = {
+    "cifar10": SplitFile("cifar-split.txt", "986da6174822048d4c5a25ee8ebdb7e754cd5372b51c633ffd4898ace8db9e32"),
+    "cifar100": SplitFile(
+        "cifar100-test-split.txt", "14a5e3708e790ad57f987cdbcf202f724519475d6e8b0db34d0182e73b581bba"
+    ),
+    "imagenet16-120": SplitFile(
+        "imagenet-16-120-test-split.txt", "c0edac1d3676a9f21acea8feeb31336202d75b1a73df62aec31c6b45bb289a18"
+    ),
+}
+"""The official splits of NAS-Bench-201, by data set."""
+
+OFFICIAL = Path("official")
+"""What is given instead of a split file for the official one of each data set."""
+
+
+def official_split(name: str) -> SplitFile:
+    """Return the official split file of a data set.
+
+    Raises:
+        UsageError: If it has none.
+    """
+    if name not in SPLIT_FILES:
+        raise UsageError(f"{name} has no official split: leave out the split file")
+    return SPLIT_FILES[name]
+
+
+def find_split(name: str, root: Path | None = None) -> Path:
+    """Find the official split file of a data set: in the folders in which images are searched.
+
+    Raises:
+        UsageError: If the data set has none.
+        NbevalError: If the file is missing, or is not the published one.
+    """
+    file = official_split(name)
+    for place in roots(root):
+        if is_file(path := place / file.name):
+            if sha256_of(path) != file.sha256:
+                raise NbevalError(f"{path} is not the official split file (its SHA-256 differs): delete it")
+            return path
+    there = f" --data {root}" if root is not None else ""
+    raise NbevalError(
+        f"no {file.name} in {', '.join(map(str, roots(root)))}: `nbeval data fetch splits{there}` downloads it; "
+        "or give its path with --split"
+    )
 
 
 class Split(NamedTuple):

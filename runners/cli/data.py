@@ -9,6 +9,9 @@ import click
 
 from nasbench_eval.errors import NbevalError, unknown
 
+SPLITS = "splits"
+"""What ``nbeval data fetch`` calls the official split files."""
+
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -18,21 +21,38 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("names", nargs=-1, required=True, metavar="cifar10|cifar100...")
+@click.argument("names", nargs=-1, required=True, metavar="cifar10|cifar100|splits|all...")
 @click.option(
     "--data", "root", type=_FOLDER, help="Folder to put them in.  [default: NBEVAL_DATA, else the user cache folder]"
 )
 def fetch(names: tuple[str, ...], root: Path | None) -> None:
-    """Download the official archives, check their MD5 sums and unpack them; data sets already there are kept."""
-    from nasbench_eval.images.catalogue import DATASETS
-    from nasbench_eval.images.download import fetch_images
+    """Download the official archives, check their hashes and unpack them; what is already there is kept.
 
+    `splits` are the official split files of NAS-Bench-201, for --split official. `all` is everything that has a public
+    download, and says what has none.
+    """
+    from nasbench_eval.images.catalogue import DATASETS, LAYOUTS, how_to_get
+    from nasbench_eval.images.download import Fetched, fetch_images, fetch_splits
+
+    known = [*DATASETS, SPLITS]
     for name in names:
-        if name not in DATASETS:  # before the first of them is downloaded
-            raise unknown("data set", name, DATASETS)
+        if name not in [*known, "all"]:  # before the first of them is downloaded
+            raise unknown("data set", name, [*known, "all"])
+    progress = sys.stderr.isatty()
+
+    def say(what: str, found: Fetched) -> None:
+        click.echo(f"{what}: {'now' if found.new else 'already there,'} in {found.path}")
+
+    if "all" in names:
+        names = (SPLITS, *(name for name, layout in LAYOUTS.items() if layout.url))
+        for name in LAYOUTS.keys() - set(names):
+            click.echo(f"{name}: {how_to_get(name)}")
     for name in names:
-        path, new = fetch_images(name, root, progress=sys.stderr.isatty())
-        click.echo(f"{name}: now in {path}" if new else f"{name}: already there, in {path}")
+        if name == SPLITS:
+            for found in fetch_splits(root, progress=progress):
+                say(found.path.name, found._replace(path=found.path.parent))
+        else:
+            say(name, fetch_images(name, root, progress=progress))
 
 
 @data.command()

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--table", "table_path", type=click.Path(path_type=Path), help="The benchmark table [NBEVAL_TABLE].")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the image data sets [NBEVAL_DATA].")
-@click.option("--split-file", type=click.Path(path_type=Path), help="The official split file, if the search had one.")
+@click.option(
+    "--split",
+    "--split-file",
+    "split_file",
+    metavar="official|FILE",
+    type=click.Path(path_type=Path),
+    help="The split of the search, if it had an official one.",
+)
 @click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
 )

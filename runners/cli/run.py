@@ -41,7 +41,14 @@ if TYPE_CHECKING:
 )
 @click.option("--table", type=click.Path(path_type=Path), help="The benchmark table [NBEVAL_TABLE].")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the image data sets [NBEVAL_DATA].")
-@click.option("--split-file", type=click.Path(path_type=Path), help="Official split file, instead of seeded halves.")
+@click.option(
+    "--split",
+    "--split-file",
+    "split_file",
+    metavar="official|FILE",
+    type=click.Path(path_type=Path),
+    help="The official split of each data set, or a split file.  [default: seeded halves]",
+)
 @click.option(
     "--workers",
     type=click.IntRange(min=1),

@@ -1,12 +1,18 @@
 """The seeded splits are the same everywhere, and an official split file is accepted only if it adds up."""
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
+from command import call
+from mirror import mirror_of
+from paths import SHARED_DATA
 
-from nasbench_eval.errors import NbevalError
-from nasbench_eval.images.splits import seeded_split, split_from_file, stratified_parts
+from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.images import splits
+from nasbench_eval.images.splits import SPLIT_FILES, find_split, seeded_split, split_from_file, stratified_parts
+from runners.inputs import split_hash
 
 
 def test_the_seeded_halves_are_these_on_every_machine():
@@ -83,3 +89,51 @@ def test_a_split_file_that_does_not_add_up_is_refused(tmp_path, case):
 def test_a_missing_split_file_is_named(tmp_path):
     with pytest.raises(NbevalError, match=r"cannot read the split file .*none\.txt"):
         split_from_file(tmp_path / "none.txt", 4)
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Split files of six images, in place of the published ones; returns their folder."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    for dataset, file in SPLIT_FILES.items():
+        (folder / file.name).write_text(OFFICIAL + "\n" * len(dataset))
+        digest = hashlib.sha256((folder / file.name).read_bytes()).hexdigest()
+        monkeypatch.setitem(SPLIT_FILES, dataset, splits.SplitFile(file.name, digest))
+    return folder
+
+
+def test_official_splits_are_fetched_once_and_found(published, home, monkeypatch, capsys):
+    with mirror_of(published, monkeypatch) as server:
+        monkeypatch.setattr(splits, "_AUTODL", server.url)
+        assert call("data", "fetch", "splits", "--data", "here") == 0
+        assert capsys.readouterr().out.splitlines() == [f"{file.name}: now in here" for file in SPLIT_FILES.values()]
+        assert call("data", "fetch", "splits", "--data", "here") == 0
+        assert capsys.readouterr().out.splitlines()[0] == "cifar-split.txt: already there, in here"
+        assert len(server.asked) == 3
+        server.broken["cifar-split.txt"] = (404, 0.0)
+        assert call("data", "fetch", "splits", "--data", "there") == 1
+        assert "cifar-split.txt: the server answers 404; try again later, or put" in capsys.readouterr().err
+    found = find_split("cifar100", home / "here")
+    assert found == home / "here" / "cifar100-test-split.txt"
+    # A run with the file and one with the word are the same run.
+    assert split_hash(found, "cifar100") == split_hash(splits.OFFICIAL, "cifar100") == SPLIT_FILES["cifar100"].sha256
+
+
+def test_an_official_split_that_is_missing_or_changed_is_named(published):
+    with pytest.raises(
+        NbevalError, match=r"no cifar-split\.txt in .*: `nbeval data fetch splits --data .*` down"
+    ):
+        find_split("cifar10", published.parent)
+    (published / "cifar-split.txt").write_text("{}")
+    with pytest.raises(NbevalError, match="is not the official split file"):
+        find_split("cifar10", published)
+    with pytest.raises(UsageError, match="digits has no official split"):
+        find_split("digits", published)
+
+
+@pytest.mark.skipif(not (SHARED_DATA / "upstream").is_dir(), reason="the genuine split files are not here")
+@pytest.mark.parametrize(("dataset", "n"), [("cifar10", 50_000), ("cifar100", 10_000), ("imagenet16-120", 6_000)])
+def test_the_genuine_split_files_halve_their_images(dataset, n):
+    first, second, _ = split_from_file(find_split(dataset, SHARED_DATA / "upstream"), n)
+    assert len(first) == len(second) == n // 2

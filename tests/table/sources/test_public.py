@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import http.server
 import os
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command import call
+from mirror import Handler, Mirror, mirror_of
 from paths import SHARED_DATA
 from public_files import frame_of_pandas_1, publish, write_public
 
@@ -39,48 +38,10 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, dict[K
     return tmp_path / "files", write_public(tmp_path / "files", monkeypatch)
 
 
-class Mirror(http.server.ThreadingHTTPServer):
-    """Serves a folder; ``broken`` maps a file to (status, share of it that is sent), ``asked`` lists the requests."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-        self.broken: dict[str, tuple[int, float]] = {}
-        self.asked: list[str] = []
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Answers the requests of a :class:`Mirror`."""
-
-    server: Mirror
-
-    def do_GET(self) -> None:
-        name = self.path.rpartition("/")[2]
-        self.server.asked.append(name)
-        status, share = self.server.broken.get(name, (200, 1.0))
-        if (status, share) == (200, 1.0):
-            super().do_GET()
-            return
-        content = (Path(self.directory) / name).read_bytes()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: int(share * len(content))])
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def mirror(files: tuple[Path, object], monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with Mirror(files[0]) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with mirror_of(files[0], monkeypatch) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_every_column_is_read_from_its_file(files: tuple[Path, dict[Key, np.ndarray]], tmp_path: Path) -> None:
