@@ -121,9 +121,7 @@ def test_official_splits_are_fetched_once_and_found(published, home, monkeypatch
 
 
 def test_an_official_split_that_is_missing_or_changed_is_named(published):
-    with pytest.raises(
-        NbevalError, match=r"no cifar-split\.txt in .*: `nbeval data fetch splits --data .*` down"
-    ):
+    with pytest.raises(NbevalError, match=r"no cifar-split\.txt in .*: `nbeval data fetch splits --data .*` down"):
         find_split("cifar10", published.parent)
     (published / "cifar-split.txt").write_text("{}")
     with pytest.raises(NbevalError, match="is not the official split file"):
