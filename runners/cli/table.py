@@ -1,30 +1,22 @@
-"""``nbeval table``: make, check and query the benchmark table. Loads no torch."""
+"""``nbeval table``: check and query the benchmark table. Loads no torch."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from nasbench_eval.cell import N_CELLS, Cell, parse_cell
+from nasbench_eval.cell import Cell, parse_cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.table import Table, find_table
-from nasbench_eval.table.locate import default_path
 from nasbench_eval.table.schema import MEAN, Key
+from runners.cli.table_make import build, fetch, import_, table_option
 from runners.cli.table_train import train
 
 _SHOWN = 5
 """Number of cells that ``whois`` prints of each column."""
-
-table_option = click.option(
-    "--table",
-    "table_path",
-    type=click.Path(path_type=Path),
-    help="The table file, or `digits` for the one in the package.  [default: NBEVAL_TABLE, else the user cache folder]",
-)
 
 
 @click.group()
@@ -32,67 +24,8 @@ def table() -> None:
     """Make, check and query the benchmark table."""
 
 
-table.add_command(train)
-
-
-@table.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--mapping",
-    type=click.Path(path_type=Path),
-    help="A TOML file that names the columns of FILE.  [default: the one in the package that fits]",
-)
-@click.option("--force", is_flag=True, help="Replace a fuller table, or a file that is no table.")
-@table_option
-def import_(file: Path, mapping: Path | None, force: bool, table_path: Path | None) -> None:
-    """Make the table from a csv or Parquet FILE with one row per cell."""
-    from nasbench_eval.table.sources.flat import import_flat
-
-    _report(import_flat(file, mapping).save(table_path or default_path(), force=force))
-
-
-@table.command()
-@click.option(
-    "--from",
-    "origin",
-    metavar="URL|FOLDER",
-    help="Take the files from this address or local folder.  [default: their pinned commits on GitHub]",
-)
-@click.option("--force", is_flag=True, help="Replace a fuller table, or a file that is no table.")
-@table_option
-def fetch(origin: str | None, force: bool, table_path: Path | None) -> None:
-    """Make the table from small public files (9 MB), downloaded and checked by SHA-256.
-
-    It has the accuracies after 12 and 200 epochs, means over trials, and the training seconds of all cells. What the
-    official file has beyond that is printed. Files that were complete when a download broke off are not fetched again.
-    """
-    from nasbench_eval.table.sources.public import FILES, LACKS, downloads_folder, fetch_public, remove_downloads
-
-    folder = downloads_folder()
-    made = fetch_public(folder, origin=origin, progress=sys.stderr.isatty())
-    _report(made.save(table_path or default_path(), force=force))
-    remove_downloads(folder)
-    click.echo(f"From {len(FILES)} public files; `nbeval table info` says where each column is from, with its licence.")
-    click.echo(f"Not in it, but in the official file: {', '.join(LACKS)}.")
-
-
-@table.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option("--curves", is_flag=True, help="Also write the learning curves, to a second file beside the table.")
-@click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: one per core, up to 4]")
-@click.option("--partial", is_flag=True, help="Allow cells to be missing from SOURCE.")
-@click.option("--force", is_flag=True, help="Replace a fuller table, or a file that is no table.")
-@table_option
-def build(source: Path, curves: bool, workers: int | None, partial: bool, force: bool, table_path: Path | None) -> None:
-    """Make the table from the official files.
-
-    SOURCE is NAS-Bench-201's .pth file, or NATS-Bench's tar archive or folder. After an interruption, the same command
-    continues from the finished parts.
-    """
-    from nasbench_eval.table.sources.build import build_table
-
-    out = table_path or default_path()
-    _report(build_table(source, out, curves=curves, workers=workers, partial=partial, force=force))
+for _command in (import_, build, fetch, train):
+    table.add_command(_command)
 
 
 @table.command()
@@ -340,18 +273,6 @@ def _print_cell(opened: Table, chosen: Cell, keys: list[Key]) -> None:
         for key, values in groups.items()
     ]
     click.echo(_format(rows, ["data set", "epochs", "split", "metric", "mean", "trials"]))
-
-
-def _report(saved: Table) -> None:
-    """Print what was written, with numbers that show at a glance whether it is the right table."""
-    cells = saved.metadata.source.get("cells", N_CELLS)
-    click.echo(f"wrote {saved.path}: {cells:,} cells, {len(saved.keys)} columns, {', '.join(saved.datasets)}")
-    for dataset in saved.datasets:
-        if saved.epochs(dataset) and Key(dataset, saved.longest(dataset), "test", "accuracy") in saved.keys:
-            cell, accuracy = saved.best(dataset)
-            click.echo(f"  {dataset}: best test accuracy {accuracy:.3f}, cell {cell.index}")
-    if "warning" in saved.metadata.source:
-        click.echo(f"  warning: {saved.metadata.source['warning']}")
 
 
 def _compare(opened: Table, other: Table, tolerance: float, top: int) -> int:
