@@ -47,12 +47,14 @@ def violations(make: Make, needs: Literal["images", "table"], steps: int) -> lis
         needs: What the method needs.
         steps: Number of steps to take, at least 2; the budget of the method must allow them.
     """
-    first = make(tiny_context(needs, 0))
-    if wrong := _misfits(first):
+    method = make(tiny_context(needs, 0))
+    wrong, first = _first_step(method)
+    if wrong:
         return wrong
-    whole = trajectory(make(tiny_context(needs, 0)), steps)
+    whole = [first, *trajectory(method, steps - 1)]
     found = []
-    if trajectory(make(tiny_context(needs, 1)), steps) == whole:
+    other = make(tiny_context(needs, 1))
+    if all(trajectory(other, 1) == [shown] for shown in whole):  # ends at the first difference
         found.append("seeds 0 and 1 give the same search: draw random numbers from context.streams")
     repeated = True
     for stop in sorted({1, steps // 2}):
@@ -79,30 +81,35 @@ def trajectory(method: SearchMethod, steps: int) -> list[str]:
     shown = []
     for _ in range(steps):
         info = method.step()
-        seconds = info.seconds if method.cost_kind == "simulated" else ""
-        shown.append(f"{method.incumbent()} {dict(info.metrics)} {seconds}")
+        shown.append(_words(method, info, method.incumbent()))
     return shown
 
 
-def _misfits(method: SearchMethod) -> list[str]:
-    """Take one step and return everything about it that a runner could not handle."""
+def _words(method: SearchMethod, info: StepInfo, cell: Cell) -> str:
+    seconds = info.seconds if method.cost_kind == "simulated" else ""
+    return f"{cell} {dict(info.metrics)} {seconds}"
+
+
+def _first_step(method: SearchMethod) -> tuple[list[str], str]:
+    """Take one step and return everything about it that a runner could not handle, and what it showed."""
     budget, found = method.budget, []
     if budget.steps is None and budget.seconds is None:
         found.append("its budget never ends: give Budget either steps or seconds")
     info = method.step()
     if not isinstance(info, StepInfo):
-        return [*found, f"step() must return a StepInfo; got a {type(info).__name__}"]
+        return [*found, f"step() must return a StepInfo; got a {type(info).__name__}"], ""
     for cost in (info.seconds, info.selection_seconds):
         if not cost >= 0:
             found.append(f"a step cost {cost} seconds")
-    if not isinstance(method.incumbent(), Cell):
-        found.append(f"incumbent() must return a Cell; got a {type(method.incumbent()).__name__}")
+    cell = method.incumbent()
+    if not isinstance(cell, Cell):
+        found.append(f"incumbent() must return a Cell; got a {type(cell).__name__}")
     for name, value in info.metrics.items():
         if name in _FILLED or name.startswith(("test_acc", "n_")):
             found.append(f"the metric {name} has the name of a column that the runner fills")
         if not isinstance(value, (int, float)):
             found.append(f"the metric {name} must be a number; got a {type(value).__name__}")
-    return found
+    return found, _words(method, info, cell)
 
 
 def _alien(value: Any, where: str) -> str | None:

@@ -43,13 +43,15 @@ def make_run(
     settings = {"epochs": 3, "channels": 16, **(settings or {}), **(overrides or {})}
     scale = record.get("scale", "full")
     variant = hashlib.sha256(json.dumps([method, search, settings, scale]).encode()).hexdigest()[:12]
-    steps = pd.DataFrame({"step": range(3), "cell": "|none~0|", "seconds": 20.0, "entropy": [1.3, 1.2, 1.1]})
-    steps["loss_before_rounding"], steps["loss_after_rounding"] = [2.0, 1.5, 1.0], [2.0, 1.75, 2.5]
-    steps["total_seconds"] = steps["seconds"].cumsum()
-    for op in OPS:
-        steps[f"n_{op}"] = [6 if op == name else 0 for name in operations]
-    for dataset, value in final.items():
-        steps[TEST_ACC + dataset] = [*earlier, value]
+    steps = pd.DataFrame(
+        {
+            **{"step": range(3), "cell": "|none~0|", "seconds": 20.0, "entropy": [1.3, 1.2, 1.1]},
+            **{"loss_before_rounding": [2.0, 1.5, 1.0], "loss_after_rounding": [2.0, 1.75, 2.5]},
+            "total_seconds": [20.0, 40.0, 60.0],
+            **{f"n_{op}": [6 if op == name else 0 for name in operations] for op in OPS},
+            **{TEST_ACC + dataset: [*earlier, value] for dataset, value in final.items()},
+        }
+    )
     values: dict[str, Any] = {
         "block": "weight sharing",
         "reductions": (),

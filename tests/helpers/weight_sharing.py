@@ -21,6 +21,30 @@ ONE_OF_EACH = list({load_preset(name).settings["parametrisation"]: name for name
 SOME = ["darts", "gaea_gdas", "gaea_pc_darts"]
 """Presets that between them use the fused cell, one sampled operation per edge, and partial channels."""
 
+PARTS = (
+    ("parametrisation", "edge_normalisation"), ("arch_optimizer",), ("unrolled",), ("objective",),
+    ("partial_channels",), ("other_weights",), ("genotype",), ("track_running_stats",),
+)  # fmt: skip
+"""Settings whose values are implemented by different code, together or alone."""
+
+
+def _few_with_every_part() -> list[str]:
+    """Choose presets that have every value of ``PARTS``: for the rarest one first, which leaves little choice."""
+    having: dict[Any, list[str]] = {}
+    for name in WEIGHT_SHARING:
+        settings = RunSpec(name, "digits", 0).settings
+        for part in PARTS:
+            having.setdefault((part, *(getattr(settings, key) for key in part)), []).append(name)
+    chosen: list[str] = []
+    for names in sorted(having.values(), key=len):
+        if not set(names) & set(chosen):
+            chosen.append(max(names, key=lambda name: sum(name in others for others in having.values())))
+    return chosen
+
+
+EVERY_PART = _few_with_every_part()
+"""Fewer presets, which between them have every value of ``PARTS`` that any preset has."""
+
 Trajectory = list[tuple[str, dict[str, float]]]
 """The incumbent and the metrics after each epoch."""
 
@@ -56,8 +80,8 @@ def shown(name: str, epochs: int, **changes: Any) -> Trajectory:
 
 
 def first_epochs(threads: int = 1) -> dict[str, list[Any]]:
-    """What the first epoch of every preset shows; with several threads, of a few presets."""
+    """What the first epoch of presets with every part shows; with several threads, of fewer presets."""
     torch.set_num_threads(threads)
-    names = WEIGHT_SHARING if threads == 1 else SOME
+    names = sorted({*EVERY_PART, *SOME}) if threads == 1 else SOME
     # Searched again for each number of threads, so not by `shown`.
     return {name: list(trajectory(make(name), 1)[0]) for name in names}

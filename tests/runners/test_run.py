@@ -90,7 +90,9 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nasbench_eval.images.load_images", lambda name, **options: few)
 
 
-def test_truth_train_trains_the_final_cell_and_says_so(home: Path, few_digits: None) -> None:
+def test_truth_train_trains_the_final_cell_and_says_so(
+    home: Path, few_digits: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert search("--method", "darts", "--truth", "train", "--scale", "small") == 0
     run = runs()["darts 0"]
     assert run.record.truth == "train"
@@ -99,9 +101,11 @@ def test_truth_train_trains_the_final_cell_and_says_so(home: Path, few_digits: N
     accuracies = run.steps["test_acc.digits"]
     assert accuracies.isna().tolist() == [True, False]
     # A run that was not trained does not count as complete where the truth is to be trained.
+    monkeypatch.setattr("nasbench_eval.training.from_scratch.train_from_scratch", lambda *_, **__: 12.5)
     assert search("--method", "darts", "--truth", "none", "--seeds", "1,", "--scale", "small") == 0
     assert search("--method", "darts", "--truth", "train", "--seeds", "1,", "--scale", "small") == 0
     assert runs()["darts 1"].record.truth == "train"
+    assert runs()["darts 1"].test_acc == {"digits": 12.5}
     # 250 test images: every accuracy is a multiple of 1/250, and a trained cell is far from the 10 percent of chance.
     assert accuracies.iloc[-1] * 250 / 100 == pytest.approx(round(accuracies.iloc[-1] * 250 / 100), abs=1e-4)
     assert accuracies.iloc[-1] > 20

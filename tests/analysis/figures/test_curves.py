@@ -6,6 +6,7 @@ from analysis_runs import make_run
 from pictures import words
 
 from nasbench_eval.analysis.figures import _lines, curves, gap
+from nasbench_eval.runs.store import Run
 
 
 def test_there_is_one_row_per_run_epoch_and_data_set() -> None:
@@ -16,6 +17,12 @@ def test_there_is_one_row_per_run_epoch_and_data_set() -> None:
     one = frame[(frame["dataset"] == "cifar10") & (frame["seed"] == 1)]
     assert one[["step", "total_seconds", "value"]].to_numpy().tolist() == [[1, 20, 10], [2, 40, 50], [3, 60, 93]]
     assert curves.data([]).empty
+
+
+def test_runs_of_different_lengths_keep_their_own_rows() -> None:
+    long, short = (make_run({"cifar10": 90.0 + seed}, seed=seed) for seed in (0, 1))
+    frame = curves.data([long, Run(short.record, short.steps.head(1))])
+    assert frame[["seed", "step", "value"]].to_numpy().tolist() == [[0, 1, 10], [0, 2, 50], [0, 3, 90], [1, 1, 10]]
 
 
 def test_there_is_one_line_per_seed_and_one_panel_per_data_set(runs):

@@ -25,7 +25,7 @@ def generator(purpose: str = "test") -> torch.Generator:
 
 
 def test_controller_learns_what_is_rewarded() -> None:
-    quick = {"controller_steps": 15, "controller_samples": 10, "arch_lr": 0.08}
+    quick = {"controller_steps": 8, "controller_samples": 8, "arch_lr": 0.1}
     settings = RunSpec("enas", "digits", 0, overrides=quick).settings
     controller = Controller(NO_NONE, settings, generator())
     share = lambda cells: [cell.ops.count(NOR_CONV_3X3) / 6 for cell in cells]  # noqa: E731

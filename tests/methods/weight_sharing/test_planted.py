@@ -7,6 +7,7 @@ can tell apart. ``tabular/test_base.py`` does the same for tabular methods.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -55,6 +56,12 @@ BY_LOT = ("uniform", "controller")
 """These choose among random cells, which rarely match on all six edges, so the operation is planted on one edge."""
 
 
+@cache
+def evaluated(active: Active) -> Tensor:
+    """Return one for each active operation (6, 5), and zero for all others and for ``none``."""
+    return torch.tensor([[float(op in ops and op != NONE) for op in range(N_OPS)] for ops in active])
+
+
 class Planted(nn.Module):
     """Logits that rise with the weights of the planted operations on their edges, or with ``shun`` fall.
 
@@ -88,11 +95,7 @@ class Planted(nn.Module):
         edges: Tensor | None = None,
     ) -> Tensor:
         """Return logits (B, 2): the first is larger where the planted weights exceed the image's mean pixel."""
-        evaluated = torch.zeros(N_EDGES, N_OPS)
-        for edge, ops in enumerate(active):
-            evaluated[edge, list(ops)] = 1.0
-            evaluated[edge, NONE] = 0.0
-        values = self.base + (self.score * evaluated * weights).sum(-1)
+        values = self.base + (self.score * evaluated(active) * weights).sum(-1)
         if offsets is not None:
             values = values + 0.1 * offsets
         if edges is not None:
