@@ -18,6 +18,7 @@ from nasbench_eval.utils.paths import children, is_dir, is_file, unreadable
 from runners import tabular
 from runners.context import TRUTHS, Inputs, RunContext
 from runners.lookup import TableLookup, require_known
+from runners.needs import missing_for, require
 from runners.presets import load_preset, load_scale, method_names, scaled
 from runners.spec import RunSpec
 
@@ -45,6 +46,14 @@ def make_specs(
         UsageError: If a name is unknown or a list is empty.
         NbevalError: If no method of ``all`` can run: what keeps the first one from running.
     """
+    specs = all_specs(methods, datasets, seeds, overrides, inputs)
+    return _runnable(specs, inputs) if methods == "all" else (specs, [])
+
+
+def all_specs(
+    methods: str, datasets: str, seeds: Sequence[int], overrides: Mapping[str, Any], inputs: Inputs
+) -> list[RunSpec]:
+    """Return a spec for every combination, whether it can run or not; see :func:`make_specs`."""
     load_scale(inputs.scale)
     presets = [load_preset(name) for name in _listed("method", methods, method_names())]
     where = _listed("data set", datasets, list(DATASETS))
@@ -53,11 +62,10 @@ def make_specs(
             raise unknown("data set", name, DATASETS)
     names = list(dict.fromkeys(preset.name for preset in presets))
     splits = {dataset: split_hash(inputs.split_file, dataset) for dataset in where}
-    specs = [
+    return [
         RunSpec(method, dataset, seed, inputs.scale, overrides, splits[dataset])
         for method, dataset, seed in itertools.product(names, where, seeds)
     ]
-    return _runnable(specs, inputs) if methods == "all" else (specs, [])
 
 
 def _runnable(specs: Sequence[RunSpec], inputs: Inputs) -> tuple[list[RunSpec], list[str]]:
@@ -132,6 +140,7 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
             raise unknown("data set", name, DATASETS)
     if inputs.truth not in TRUTHS:
         raise unknown("truth", str(inputs.truth), TRUTHS)
+    require(missing_for(specs, inputs), list(dict.fromkeys(spec.search_dataset for spec in specs)))
     if inputs.truth != "table" and inputs.table is not None:
         raise UsageError(f"--table has no effect with --truth {inputs.truth}")
     _check_results(inputs.results_dir)

@@ -29,6 +29,7 @@ class Layout:
         archive: Name of the official archive, "" if there is none.
         md5: Published MD5 sum of the archive.
         url: Folder of the official download, "" if there is none.
+        megabytes: Size of the archive.
     """
 
     folder: str
@@ -38,6 +39,7 @@ class Layout:
     archive: str = ""
     md5: str = ""
     url: str = ""
+    megabytes: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,6 +58,7 @@ LAYOUTS: dict[str, Layout] = {
         "cifar-10-python.tar.gz",
         "c58f30108f718f92721af3b95e74349a",
         TORONTO,
+        170,
     ),
     "cifar100": Layout(
         "cifar-100-python",
@@ -65,6 +68,7 @@ LAYOUTS: dict[str, Layout] = {
         "cifar-100-python.tar.gz",
         "eb9058c3a382ffc7106e4002c42a8d85",
         TORONTO,
+        169,
     ),
     "imagenet16-120": Layout(
         "ImageNet16", tuple(f"train_data_batch_{i}" for i in range(1, 11)), ("val_data",), (151_700, 6_000)

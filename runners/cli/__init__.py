@@ -20,6 +20,7 @@ COMMANDS = {
     "methods": "runners.cli.methods:methods",
     "table": "runners.cli.table:table",
     "data": "runners.cli.data:data",
+    "fetch": "runners.cli.data:fetch_all",
 }
 
 

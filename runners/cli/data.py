@@ -55,6 +55,28 @@ def fetch(names: tuple[str, ...], root: Path | None) -> None:
             say(name, fetch_images(name, root, progress=progress))
 
 
+@click.command("fetch")
+@click.argument("names", nargs=-1, required=True, metavar="cifar10|cifar100|imagenet16-120...")
+@click.option(
+    "--data", "root", type=_FOLDER, help="Folder of the images.  [default: NBEVAL_DATA, else the user cache folder]"
+)
+def fetch_all(names: tuple[str, ...], root: Path | None) -> None:
+    """Download what searches on these data sets need: the benchmark table and the images.
+
+    What is already there is kept. `nbeval table fetch` and `nbeval data fetch` get one of them, with more options.
+    """
+    from nasbench_eval.images.catalogue import DATASETS
+    from runners.needs import fetch, missing
+
+    for name in names:
+        if name not in DATASETS:
+            raise unknown("data set", name, DATASETS)
+    found = missing(names, data=root)
+    if not found.words:
+        click.echo("everything is there already")
+    fetch(found, data=root, progress=sys.stderr.isatty(), say=click.echo)
+
+
 @data.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nasbench_eval.errors import NbevalError, UsageError
 
 if TYPE_CHECKING:
-    from runners.context import Truth
+    from collections.abc import Mapping, Sequence
+
+    from runners.context import Inputs, Truth
 
 
 @click.command()
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="The official split of each data set, or a split file.  [default: seeded halves]",
 )
+@click.option("--fetch", is_flag=True, help="First download the table and the images that are missing.")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -76,6 +79,7 @@ def run(
     table: Path | None,
     data: Path | None,
     split_file: Path | None,
+    fetch: bool,
     workers: int,
     results_dir: Path,
 ) -> None:
@@ -102,6 +106,8 @@ def run(
             raise UsageError("--epochs and --set epochs=... say the same: give one of them")
         changes["epochs"] = epochs
     inputs = Inputs(results_dir, device, truth, table, data, split_file, scale, workers)
+    if fetch:
+        _fetch(methods, datasets, parse_seeds(seeds), changes, inputs)
     specs, left_out = make_specs(methods, datasets, parse_seeds(seeds), changes, inputs)
     for sentence in left_out:
         click.echo(f"nbeval: {sentence}", err=True)
@@ -127,3 +133,18 @@ def run(
             f"{len(failures)} of {len(specs)} runs diverged and are no results; the settings they had are in "
             f"{results_dir / FOLDER}: change them, or delete a file there to run it again"
         )
+
+
+def _fetch(methods: str, datasets: str, seeds: Sequence[int], changes: Mapping[str, Any], inputs: Inputs) -> None:
+    """Download what the runs need and this machine lacks."""
+    import sys
+
+    from nasbench_eval.images.download import fetch_splits
+    from nasbench_eval.images.splits import OFFICIAL
+    from runners import needs
+    from runners.inputs import all_specs
+
+    if inputs.split_file == OFFICIAL:
+        fetch_splits(inputs.data)
+    found = needs.missing_for(all_specs(methods, datasets, seeds, changes, inputs), inputs)
+    needs.fetch(found, data=inputs.data, progress=sys.stderr.isatty(), say=lambda words: click.echo(words, err=True))

@@ -51,12 +51,10 @@ def fetch(origin: str | None, force: bool, table_path: Path | None) -> None:
     It has the accuracies after 12 and 200 epochs, means over trials, and the training seconds of all cells. What the
     official file has beyond that is printed. Files that were complete when a download broke off are not fetched again.
     """
-    from nasbench_eval.table.sources.public import FILES, LACKS, downloads_folder, fetch_public, remove_downloads
+    from nasbench_eval.table.sources.public import FILES, LACKS, fetch_table
 
-    folder = downloads_folder()
-    made = fetch_public(folder, origin=origin, progress=sys.stderr.isatty())
-    _report(made.save(table_path or default_path(), force=force))
-    remove_downloads(folder)
+    out = table_path or default_path()
+    _report(fetch_table(out, origin=origin, force=force, progress=sys.stderr.isatty()))
     click.echo(f"From {len(FILES)} public files; `nbeval table info` says where each column is from, with its licence.")
     click.echo(f"Not in it, but in the official file: {', '.join(LACKS)}.")
 

@@ -43,6 +43,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content[: int(share * len(content))])
 
+    def translate_path(self, path: str) -> str:
+        """Serve a file under any folder."""
+        return super().translate_path(path.rpartition("/")[2])
+
     def log_message(self, *args: object) -> None:
         """Say nothing."""
 

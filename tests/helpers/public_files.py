@@ -54,7 +54,7 @@ def write_public(folder: Path, patch: pytest.MonkeyPatch) -> dict[Key, np.ndarra
 def publish(folder: Path, patch: pytest.MonkeyPatch) -> None:
     """Make the files in a folder the published ones."""
     made = [
-        dataclasses.replace(file, sha256=hashlib.sha256((folder / file.name).read_bytes()).hexdigest())
+        dataclasses.replace(file, path=file.name, sha256=hashlib.sha256((folder / file.name).read_bytes()).hexdigest())
         for file in public.FILES
     ]
     patch.setattr(public, "FILES", tuple(made))

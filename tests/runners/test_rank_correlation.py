@@ -190,7 +190,7 @@ def test_what_does_not_fit_the_run_is_one_clear_line(home: Path, table: Table) -
         measure(run, 10, TableLookup(table), load_images, "cpu")
 
     elsewhere = replace(run, record=replace(run.record, split="64 other images"))
-    with pytest.raises(NbevalError, match=r"searched on other images \(64 other images\).*--split-file"):
+    with pytest.raises(NbevalError, match=r"searched on other images \(64 other images\).*--split"):
         ranked(elsewhere)
     kept.write_bytes(kept.read_bytes()[:1000])
     with pytest.raises(NbevalError, match=f"cannot read the file of shared weights .*{again}"):

@@ -125,7 +125,11 @@ def test_truth_train_trains_the_final_cell_and_says_so(
         (["--method", "darts", "--scale", "smal"], 2, "unknown scale 'smal': did you mean 'small'?"),
         (["--method", "darts", "--device", "tpu", "--truth", "none"], 2, "--device is auto, cpu, cuda or cuda:n"),
         (["--method", "darts", "--device", "cuda:99", "--truth", "none"], 2, "--device cuda:99: torch sees"),
-        (["--method", "darts", "--dataset", "cifar10"], 1, "no benchmark table at"),
+        (
+            ["--method", "darts", "--dataset", "cifar10"],
+            1,
+            "lacks the benchmark table (8 MB) and the images of cifar10",
+        ),
         (["--method", "darts", "--table", "missing.parquet"], 1, "no benchmark table at missing.parquet"),
     ],
 )

@@ -38,6 +38,7 @@ LACKS = (
 )
 """What the official file has and this table lacks."""
 
+_GITHUB = "https://raw.githubusercontent.com"
 _EPOCH_SHARE = 12 / 200  # in the benchmark every epoch of a cell takes the same time, in both schedules
 
 
@@ -69,7 +70,7 @@ class PublicFile:
     def url(self) -> str:
         """The raw address at the pinned commit."""
         repository, _, commit = self.home.partition("@")
-        return f"https://raw.githubusercontent.com/{repository}/{commit}/{self.path}"
+        return f"{_GITHUB}/{repository}/{commit}/{self.path}"
 
     @property
     def words(self) -> str:
@@ -254,17 +255,18 @@ FILES = (
 """The files, with what each gives."""
 
 
-def downloads_folder() -> Path:
-    """Return where downloaded files are kept until the table is written."""
-    return platformdirs.user_cache_path("nbeval") / "public-files"
+def fetch_table(path: Path, *, origin: str | None = None, force: bool = False, progress: bool = False) -> Table:
+    """Make the table from the public files and write it to ``path``; complete downloads are kept until then.
 
-
-def remove_downloads(folder: Path) -> None:
-    """Remove the downloaded files, and the folder if nothing else is in it."""
+    The other arguments are those of :func:`fetch_public` and of ``Table.save``, and so are the errors.
+    """
+    folder = platformdirs.user_cache_path("nbeval") / "public-files"
+    saved = fetch_public(folder, origin=origin, progress=progress).save(path, force=force)
     for file in FILES:
         (folder / file.name).unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
+    return saved
 
 
 def fetch_public(folder: Path, *, origin: str | None = None, progress: bool = False) -> Table:

@@ -1,0 +1,99 @@
+"""What searches need from elsewhere, the benchmark table and images: what is missing, and getting it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.images.catalogue import LAYOUTS, find_images, how_to_get
+from nasbench_eval.table.locate import EMBEDDED, default_path
+from nasbench_eval.utils.paths import exists
+from runners.context import Inputs
+from runners.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is not on this machine.
+
+    Attributes:
+        table: Whether the benchmark table is missing.
+        images: The data sets whose images are missing.
+        by_hand: Those among them that have no public download.
+    """
+
+    table: bool = False
+    images: tuple[str, ...] = ()
+    by_hand: tuple[str, ...] = field(default=())
+
+    @property
+    def words(self) -> list[str]:
+        """Each missing thing, with its size where it can be downloaded."""
+        found = ["the benchmark table (8 MB)"] if self.table else []
+        for name in self.images:
+            size = how_to_get(name) if name in self.by_hand else f"{LAYOUTS[name].megabytes} MB"
+            found.append(f"the images of {name} ({size})")
+        return found
+
+
+def missing_for(specs: Iterable[RunSpec], inputs: Inputs) -> Missing:
+    """Return what some runs need and this machine lacks; what the user named is not looked for elsewhere."""
+    specs = list(specs)
+    known = {spec.search_dataset for spec in specs if inputs.truth == "table" or spec.is_tabular} - EMBEDDED.keys()
+    searched = dict.fromkeys(spec.search_dataset for spec in specs if not spec.is_tabular)
+    return missing(searched, data=inputs.data, table=bool(known) and inputs.table is None)
+
+
+def missing(names: Iterable[str], *, data: Path | None = None, table: bool = True) -> Missing:
+    """Return which images are missing, and with ``table`` whether the table is where it is looked for by default."""
+    lacking = tuple(name for name in names if name in LAYOUTS and not _there(name, data))
+    by_hand = tuple(name for name in lacking if not LAYOUTS[name].url)
+    return Missing(table and not exists(default_path()), lacking, by_hand)
+
+
+def _there(name: str, data: Path | None) -> bool:
+    try:
+        find_images(name, data)
+    except NbevalError:
+        return False
+    return True
+
+
+def require(found: Missing, names: Sequence[str]) -> None:
+    """Raise one error if several things are missing; the error of a single one is better where it is met.
+
+    Raises:
+        NbevalError: It names all of them, and the one command that gets them.
+    """
+    if len(found.words) > 1:
+        raise NbevalError(
+            f"this machine lacks {' and '.join(found.words)}: `nbeval fetch {' '.join(names)}` downloads what has a "
+            "public address, and so does the same command with --fetch; or name yours with --table and --data"
+        )
+
+
+def fetch(found: Missing, *, data: Path | None, progress: bool, say: Callable[[str], None]) -> None:
+    """Download what is missing, one after the other.
+
+    Args:
+        found: What is missing.
+        data: Where images go; None: ``default_root``.
+        progress: Whether to show progress bars on stderr.
+        say: Called with one sentence for each thing.
+
+    Raises:
+        NbevalError: If a transfer fails or a file cannot be written; what was complete is kept.
+    """
+    from nasbench_eval.images.download import fetch_images
+    from nasbench_eval.table.sources.public import fetch_table
+
+    for name in found.by_hand:
+        say(f"{name}: {how_to_get(name)}")
+    if found.table:
+        table = fetch_table(default_path(), progress=progress)
+        say(f"the benchmark table: now {table.path}, from public files; `nbeval table info` says where they are from")
+    for name in found.images:
+        if name not in found.by_hand:
+            say(f"{name}: now in {fetch_images(name, data, progress=progress).path}")

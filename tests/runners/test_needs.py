@@ -1,0 +1,88 @@
+"""A machine without table and images: one message names everything, and one command gets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command import call
+from mirror import mirror_of
+from public_files import write_public
+
+from nasbench_eval.images import download
+from nasbench_eval.images.download import Fetched
+from nasbench_eval.table import Table
+from nasbench_eval.table.locate import default_path
+from nasbench_eval.table.sources import public
+
+RUN = ["run", "--method", "gaea_darts", "--seeds", "4", "--dataset"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [
+        ("cifar100", "lacks the benchmark table (8 MB) and the images of cifar100 (169 MB): `nbeval fetch cifar100`"),
+        ("cifar10,cifar100", "images of cifar10 (170 MB) and the images of cifar100 (169 MB): `nbeval fetch cifar10 "),
+        ("imagenet16-120", "images of imagenet16-120 (no public direct download: unpack"),
+    ],
+)
+def test_one_message_names_everything_that_is_missing(
+    home: Path, capsys: pytest.CaptureFixture[str], dataset: str, words: str
+) -> None:
+    assert call(*RUN, dataset) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert "with --fetch" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--method", "rs", "--dataset", "cifar100"], "no benchmark table at"),
+        (["--method", "darts", "--dataset", "cifar100", "--truth", "none"], "no images of cifar100"),
+    ],
+)
+def test_a_single_missing_thing_has_its_own_message(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert call("run", *arguments) == 1
+    assert capsys.readouterr().err.startswith(f"nbeval: {words}")
+
+
+@pytest.fixture
+def images(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of data sets whose images were asked for, in place of downloading them."""
+    asked: list[str] = []
+
+    def fetch(name: str, root: Path | None = None, *, progress: bool = False) -> Fetched:
+        asked.append(name)
+        return Fetched(Path("images") / name, new=True)
+
+    monkeypatch.setattr(download, "fetch_images", fetch)
+    return asked
+
+
+def test_fetch_gets_the_table_and_the_images(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], images: list[str]
+) -> None:
+    write_public(home / "files", monkeypatch)
+    with mirror_of(home / "files", monkeypatch) as server:
+        monkeypatch.setattr(public, "_GITHUB", server.url)
+        assert call("fetch", "cifar100", "imagenet16-120") == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said[0].startswith("imagenet16-120: no public direct download")
+        assert said[1].startswith(f"the benchmark table: now {default_path()}, from public files")
+        assert said[2] == "cifar100: now in images/cifar100"
+        assert Table.open(default_path()).datasets == ("cifar10", "cifar100", "imagenet16-120")
+        # A search in the table needs no images; with the table there, nothing is downloaded again.
+        default_path().unlink()
+        asked = len(server.asked)
+        search = ["run", "--method", "rs", "--dataset", "cifar10", "--set", "budget_seconds=5000", "--fetch"]
+        assert call(*search) == 0
+        assert len(server.asked) == 2 * asked
+        assert call(*search) == 0
+        assert len(server.asked) == 2 * asked
+        assert images == ["cifar100"]
+        assert call("fetch", "digits") == 0
+        assert "everything is there already" in capsys.readouterr().out
+    assert call("fetch", "cifar1") == 2
