@@ -126,8 +126,11 @@ def searched(name: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, shun: boo
     return method.incumbent(), planted, edges
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("name", WEIGHT_SHARING)
+# Six edges are hardly right by chance; one can be, so there the test is done with two seeds.
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [(name, seed) for name in WEIGHT_SHARING for seed in ((0, 1) if PARAMETRISATION[name] in BY_LOT else (1,))],
+)
 def test_the_planted_operations_are_found(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     found, planted, edges = searched(name, seed, monkeypatch, shun=False)
     assert [found.ops[edge] for edge in edges] == [planted.ops[edge] for edge in edges]
