@@ -187,6 +187,55 @@ def best(dataset: str | None, split: str, epochs: int | None, top: int, table_pa
 
 
 @table.command()
+@click.option("--published", is_flag=True, help="Also the share of cells that beats each published mean.")
+@table_option
+def summary(published: bool, table_path: Path | None) -> None:
+    """Print statistics of the whole space: accuracies, noise, cells near the optimum, correlation of data sets.
+
+    Accuracies are true ones: test, after the longest schedule, means over trials.
+    """
+    from nasbench_eval.analysis import space
+
+    opened = Table.open(find_table(table_path))
+    frame = space.true_accuracies(opened)
+    found = space.distribution(frame)
+    rows = [
+        [name, *(f"{value:.2f}" for value in row[:-1]), str(int(row[-1]))]
+        for name, row in zip(found.index, found.to_numpy(), strict=True)
+    ]
+    click.echo("test accuracy of all cells in percent: quantiles, the best, and its cell")
+    click.echo(_format(rows, ["data set", *found.columns]))
+    near = space.near_optimum(opened, frame)
+    rows = [
+        [name, row["split"] or "no trials", _number(row["noise"]), f"{row['cells']:,}", f"{row['outside_best']:.2f}"]
+        for name, row in near.iterrows()
+    ]
+    click.echo("\nnoise: standard deviation between trainings of one cell, and the cells within it of the best one")
+    click.echo(_format(rows, ["data set", "trials of", "noise", "cells within", "the next is below the best by"]))
+    click.echo("\nrank correlation (Spearman) between data sets over all cells")
+    matrix = space.correlation(frame)
+    rows = [
+        [name, *(f"{value:.3f}" for value in row)] for name, row in zip(matrix.index, matrix.to_numpy(), strict=True)
+    ]
+    click.echo(_format(rows, ["", *matrix.columns]))
+    if published:
+        shares = space.published_shares(frame)
+        click.echo("\npublished means: the share of all cells that is better, and the distance to the best one")
+        rows = [
+            [
+                r["title"],
+                f"{r['protocol']}, {r['search_dataset']}",
+                r["dataset"],
+                f"{r['mean']:.2f}",
+                f"{r['better']:.1f} %",
+                f"{r['to_optimum']:.2f}",
+            ]
+            for r in shares.to_dict("records")
+        ]
+        click.echo(_format(rows, ["method", "search", "data set", "mean", "cells better", "below best"]))
+
+
+@table.command()
 @click.argument("accuracies", metavar="ACCURACY...", nargs=-1, required=True)
 @click.option(
     "--dataset", "datasets", help="Data sets of the accuracies, comma-separated.  [default: those of the table]"
