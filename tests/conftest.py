@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-# Collecting 1,700 tests makes objects that live to the end: the garbage collector need not look through them again.
-gc.disable()
-
 # One thread a worker wherever the tests run: the trajectory of a search depends on the number.
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
@@ -19,6 +16,11 @@ sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 from tables import synthetic_table
 
 from nasbench_eval.table import Table
+
+
+# Collecting the tests makes objects that live to the end: the garbage collector need not look through them again.
+def pytest_collection() -> None:
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
