@@ -10,6 +10,7 @@ import pandas as pd
 from nasbench_eval.analysis.comparison import comparison, references, table_names
 from nasbench_eval.analysis.labels import brief, distinct_runs, divergence_notes, is_reduced, labels, reductions_text
 from nasbench_eval.analysis.order import dataset_order
+from nasbench_eval.cell import index_of_arch
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run
@@ -116,10 +117,26 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         reduced.sort(key=lambda record: order.index(names[record.variant_id]))
         pairs = [(names[record.variant_id], "; ".join(record.reductions) or scale) for record in reduced]
         notes.append(f"reduced{'' if scale == 'full' else f': {scale}'} means {reductions_text(pairs, order)}")
+    if same := _one_cell(runs, names, order):
+        notes.append(f"one cell in all seeds, so that a deviation of 0.00 is no estimate of the variance: {same}")
     for title, fact in facts.items():
         if words := _values(runs, fact, names, order):
             notes.append(f"{title}: {words}")
     return notes
+
+
+def _one_cell(runs: list[Run], names: dict[str, str], order: list[str]) -> str:
+    """Return the rows of which several seeds all ended on one cell, with its index."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(names[run.record.variant_id], []).append(run)
+    found = []
+    for label in order:
+        cells = {str(run.steps["cell"].iloc[-1]) for run in groups.get(label, ())}
+        if len(cells) == 1 and len(groups[label]) > 1:
+            index = index_of_arch().get(cells.pop())
+            found.append(label if index is None else f"{label} (cell {index})")
+    return ", ".join(found)
 
 
 def _values(runs: list[Run], fact: Callable[[Run], str], names: dict[str, str], order: list[str]) -> str:

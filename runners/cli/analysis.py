@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 RESULTS = Path("results/runs")
 PICTURES = ("png", "pdf", "svg")
 
-_results = click.option(
+results_option = click.option(
     "--results",
     "folders",
     multiple=True,
@@ -80,7 +80,7 @@ def _nothing_in(folders: tuple[Path, ...]) -> str:
 
 
 @click.command(short_help="Compare methods over seeds, beside the published values.")
-@_results
+@results_option
 @_datasets
 @click.option(
     "--protocol",
@@ -142,7 +142,7 @@ def compare(
 
 @click.command(short_help="Draw the figures: png, pdf, and the numbers behind them as csv.")
 @click.argument("figures", nargs=-1, metavar="[FIGURE]...")
-@_results
+@results_option
 @_datasets
 @click.option(
     "--plots",

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from nasbench_eval.analysis.report import report
 from nasbench_eval.analysis.tables import WIDTH, number_text, render, seconds_text
+from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import TableFacts, write_run
 from runners.cli.analysis import compare
@@ -110,6 +111,18 @@ def test_a_note_says_how_the_cost_counts_choosing_among_candidates():
     once, always = "counted once in the cost, after the last epoch", "counted in the cost after every epoch"
     assert f"choosing among candidates: {always} (RS-WS) | {once} (ENAS)" in notes
     assert f"choosing among candidates: {once}" in report([new]).notes
+
+
+def test_a_note_names_the_cell_that_all_seeds_found():
+    def search(method: str, cells: list[int]):
+        made = [make_run({"cifar10": 90.0}, method=method, title=method, seed=seed) for seed in range(len(cells))]
+        for run, index in zip(made, cells, strict=True):
+            run.steps["cell"] = str(Cell.from_index(index))
+        return made
+
+    notes = report([*search("A", [9930, 9930]), *search("B", [1, 2]), *search("C", [5])]).notes
+    [note] = [note for note in notes if note.startswith("one cell in all seeds")]
+    assert note.endswith(": A (cell 9930)")
 
 
 def test_markdown_and_latex(runs):

@@ -65,6 +65,7 @@ GOOD = {
     "cells": ("11", "10", "1,2"),
     "images": ("made.csv", "results"),
     "out": ("out.parquet",),
+    "target": ("out.csv", "results", "out.txt"),
     "output": ("out.txt", "results"),
     "epochs": ("1", "6", "200"),
 }
@@ -131,7 +132,7 @@ def test_a_command_line_ends_in_a_result_or_in_one_clear_line(place: Path) -> No
     @given(line=lines())
     def check(line: list[str]) -> None:
         judge(line, place)
-        for output in ("out.txt", "out.parquet", "plots"):
+        for output in ("out.txt", "out.csv", "out.parquet", "plots"):
             target = place / output
             if target.is_dir():
                 shutil.rmtree(target)

@@ -1,0 +1,44 @@
+"""``nbeval export``: all runs as one flat table, for other programs. Loads neither torch nor matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nasbench_eval.errors import NbevalError, UsageError
+from runners.cli.analysis import RESULTS, results_option
+
+
+@click.command()
+@results_option
+@click.option(
+    "--tidy",
+    "target",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write one row per run and data set to this file: .csv, .parquet or .json.",
+)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of run files instead.")
+def export(folders: tuple[Path, ...], target: Path | None, schema: bool) -> None:
+    """Write all runs as one flat table, with every fact about them, for other programs.
+
+    \b
+        nbeval export --tidy runs.csv
+        nbeval export --schema > run.schema.json
+    """  # noqa: D301 - click reads the control character: keep these lines as they are
+    from nasbench_eval.runs.store import load_runs
+    from nasbench_eval.runs.tidy import run_schema, tidy, write_tidy
+
+    if schema:
+        click.echo(run_schema(), nl=False)
+        return
+    if target is None:
+        raise UsageError("what to export? --tidy FILE writes all runs, --schema prints the schema of run files")
+    folders = folders or (RESULTS,)
+    runs = load_runs(folders)
+    if not runs:
+        raise NbevalError(f"no complete run under {', '.join(map(str, folders))}: run `nbeval run` first")
+    frame = tidy(runs)
+    write_tidy(frame, target)
+    click.echo(f"{target}: {len(frame):,} rows of {len(runs):,} runs")
