@@ -12,6 +12,7 @@ from nasbench_eval.cell import Cell, parse_cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.table.schema import MEAN, Key
+from runners.cli.analysis import PICTURES
 from runners.cli.table_make import build, fetch, import_, table_option
 from runners.cli.table_train import train
 
@@ -188,14 +189,17 @@ def best(dataset: str | None, split: str, epochs: int | None, top: int, table_pa
 
 @table.command()
 @click.option("--published", is_flag=True, help="Also the share of cells that beats each published mean.")
+@click.option("--draw", "picture", metavar="FILE", type=click.Path(path_type=Path), help="Draw it: .png, .pdf or .svg.")
 @table_option
-def summary(published: bool, table_path: Path | None) -> None:
+def summary(published: bool, picture: Path | None, table_path: Path | None) -> None:
     """Print statistics of the whole space: accuracies, noise, cells near the optimum, correlation of data sets.
 
     Accuracies are true ones: test, after the longest schedule, means over trials.
     """
     from nasbench_eval.analysis import space
 
+    if picture is not None and picture.suffix[1:] not in PICTURES:
+        raise UsageError(f"{picture}: the name ends in one of {', '.join(f'.{name}' for name in PICTURES)}")
     opened = Table.open(find_table(table_path))
     frame = space.true_accuracies(opened)
     found = space.distribution(frame)
@@ -233,6 +237,11 @@ def summary(published: bool, table_path: Path | None) -> None:
             for r in shares.to_dict("records")
         ]
         click.echo(_format(rows, ["method", "search", "data set", "mean", "cells better", "below best"]))
+    if picture is not None:
+        from nasbench_eval.analysis.figures.space import draw_space
+
+        draw_space(opened, picture)
+        click.echo(f"\n{picture}")
 
 
 @table.command()
