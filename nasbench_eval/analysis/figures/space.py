@@ -60,8 +60,8 @@ def draw(frame: pd.DataFrame, near: pd.DataFrame, shares: pd.DataFrame, name: st
     words = wrap(
         f"Above: test accuracies of all {len(frame):,} cells of {name}; the dotted line is the best cell, the grey "
         "band the standard deviation between trainings of one cell below it. Below: the share of all cells that is "
-        "better than a published mean; transfer: searched on cifar10, direct: searched on the same data set. Further left is "
-        "better; shares below 0.01 % are drawn at 0.01 %.",
+        "better than a published mean; transfer: searched on cifar10, direct: searched on the same data set. Further "
+        "left is better; shares below 0.01 % are drawn at 0.01 %.",
         WIDTH - 2 * MARGIN,
         style.SMALL_SIZE,
     )
