@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runners.cli.analysis import PICTURES
+from runners.cli.options import data_option, device_option, split_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,17 +19,10 @@ if TYPE_CHECKING:
 @click.option("--method", "methods", multiple=True, metavar="NAME[,NAME...]|all", help="All runs of these methods.")
 @click.option("--dataset", "datasets", multiple=True, metavar="NAME[,NAME...]", help="Of them, those searched on it.")
 @click.option("--cells", type=click.IntRange(10, 15_625), default=500, show_default=True, help="How many cells.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@device_option
 @click.option("--table", "table_path", type=click.Path(path_type=Path), help="The benchmark table [NBEVAL_TABLE].")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the image data sets [NBEVAL_DATA].")
-@click.option(
-    "--split",
-    "--split-file",
-    "split_file",
-    metavar="official|FILE",
-    type=click.Path(path_type=Path),
-    help="The split of the search, if it had an official one.",
-)
+@data_option
+@split_option
 @click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasbench_eval.errors import NbevalError, UsageError
+from runners.cli.options import data_option, device_option, split_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="The same as --set epochs=N.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@device_option
 @click.option(
     "--truth",
     type=click.Choice(["table", "train", "none"]),
@@ -42,15 +43,8 @@ if TYPE_CHECKING:
     help="Where the final cell's true accuracy comes from; `train` trains it from scratch.",
 )
 @click.option("--table", type=click.Path(path_type=Path), help="The benchmark table [NBEVAL_TABLE].")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the image data sets [NBEVAL_DATA].")
-@click.option(
-    "--split",
-    "--split-file",
-    "split_file",
-    metavar="official|FILE",
-    type=click.Path(path_type=Path),
-    help="The official split of each data set, or a split file.  [default: seeded halves]",
-)
+@data_option
+@split_option
 @click.option("--fetch", is_flag=True, help="First download the table and the images that are missing.")
 @click.option(
     "--workers",
