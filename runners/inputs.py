@@ -40,7 +40,7 @@ def make_specs(
         inputs: The rest of what the user gave; its scale and its split file are part of a spec.
 
     Returns:
-        The specs, and for ``all`` one sentence for each method left out, with the reason.
+        The specs, and for ``all`` one sentence for each reason to leave methods out.
 
     Raises:
         UsageError: If a name is unknown or a list is empty.
@@ -70,7 +70,7 @@ def all_specs(
 
 def _runnable(specs: Sequence[RunSpec], inputs: Inputs) -> tuple[list[RunSpec], list[str]]:
     kept: list[RunSpec] = []
-    left_out: list[str] = []
+    left_out: dict[tuple[str, str], list[str]] = {}  # the methods, by data set and reason
     errors: list[NbevalError] = []
     for (method, dataset), group in itertools.groupby(specs, key=lambda spec: (spec.method, spec.search_dataset)):
         seeds = list(group)
@@ -78,12 +78,12 @@ def _runnable(specs: Sequence[RunSpec], inputs: Inputs) -> tuple[list[RunSpec], 
             check(seeds[:1], prepare(seeds[:1], inputs))
         except NbevalError as error:
             errors.append(error)
-            left_out.append(f"left out {method} on {dataset}: {' '.join(str(error).split())}")
+            left_out.setdefault((dataset, " ".join(str(error).split())), []).append(method)
         else:
             kept += seeds
     if not kept:
         raise errors[0]
-    return kept, left_out
+    return kept, [f"left out {', '.join(who)} on {where}: {why}" for (where, why), who in left_out.items()]
 
 
 def _listed(kind: str, text: str, known: list[str]) -> list[str]:
