@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where this is set, every test process would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: install test fuzz demo docs lint format clean
 
 install: $(VENV)/installed

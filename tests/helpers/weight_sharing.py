@@ -80,8 +80,8 @@ def shown(name: str, epochs: int, **changes: Any) -> Trajectory:
 
 
 def first_epochs(threads: int = 1) -> dict[str, list[Any]]:
-    """What the first epoch of presets with every part shows; with several threads, of fewer presets."""
+    """What the first epoch shows of one preset per parametrisation; with several threads, of fewer presets."""
     torch.set_num_threads(threads)
-    names = sorted({*EVERY_PART, *SOME}) if threads == 1 else SOME
+    names = sorted({*ONE_OF_EACH, *SOME}) if threads == 1 else SOME
     # Searched again for each number of threads, so not by `shown`.
     return {name: list(trajectory(make(name), 1)[0]) for name in names}
