@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -15,6 +14,7 @@ from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import TEST_ACC, TableFacts
 from nasbench_eval.table import Table
+from nasbench_eval.table.noise import trial_noise
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,12 @@ class TableLookup:
 @cache
 def _facts(table: Table) -> TableFacts:
     truth = TableLookup(table)
-    noise: dict[str, dict[str, float]] = {}
-    for name in truth.datasets:
-        # Between trials of the test accuracy where the table has them, otherwise of the nearest split.
-        for split in ("test", "valid+test", "valid"):
-            value = table.noise(name, split, epochs=table.longest(name))
-            if not math.isnan(value):
-                noise[name] = {split: value}
-                break
+    noises = {name: trial_noise(table, name) for name in truth.datasets}
     return TableFacts(
         name=table.metadata.name,
         content_hash=table.metadata.content_hash,
         optimum={name: table.best(name)[1] for name in truth.datasets},
-        noise=noise,
+        noise={name: {split: noise} for name, (noise, split) in noises.items() if split},
     )
 
 

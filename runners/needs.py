@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from nasbench_eval.errors import NbevalError
@@ -21,12 +21,15 @@ class Missing:
     Attributes:
         table: Whether the benchmark table is missing.
         images: The data sets whose images are missing.
-        by_hand: Those among them that have no public download.
     """
 
     table: bool = False
     images: tuple[str, ...] = ()
-    by_hand: tuple[str, ...] = field(default=())
+
+    @property
+    def by_hand(self) -> list[str]:
+        """The data sets among them that have no public download."""
+        return [name for name in self.images if not LAYOUTS[name].url]
 
     @property
     def words(self) -> list[str]:
@@ -49,8 +52,7 @@ def missing_for(specs: Iterable[RunSpec], inputs: Inputs) -> Missing:
 def missing(names: Iterable[str], *, data: Path | None = None, table: bool = True) -> Missing:
     """Return which images are missing, and with ``table`` whether the table is where it is looked for by default."""
     lacking = tuple(name for name in names if name in LAYOUTS and not _there(name, data))
-    by_hand = tuple(name for name in lacking if not LAYOUTS[name].url)
-    return Missing(table and not exists(default_path()), lacking, by_hand)
+    return Missing(table and not exists(default_path()), lacking)
 
 
 def _there(name: str, data: Path | None) -> bool:

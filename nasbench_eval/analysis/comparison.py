@@ -18,7 +18,7 @@ from nasbench_eval.analysis.labels import assignment, is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, sort_rows
 from nasbench_eval.analysis.published import published_beside
 from nasbench_eval.analysis.statistics import summary
-from nasbench_eval.runs.store import Run, TableFacts
+from nasbench_eval.runs.store import Run
 
 COLUMNS = (
     *("block", "protocol", "label", "source", "method", "title", "variant_id", "search_dataset", "dataset"),
@@ -74,7 +74,7 @@ def _row(group: list[Run], dataset: str, ddof: int) -> dict[str, Any]:
     known = [(run.record.seed, run.test_acc[dataset]) for run in group if dataset in run.test_acc]
     values = tuple(value for _, value in known)
     shared = ("block", "method", "title", "variant_id", "search_dataset", "cost_kind", "batch_norm", "split")
-    noise, noise_split = _noise(record.table, dataset)
+    noise, noise_split = record.table.noise_on(dataset) if record.table else (math.nan, "")
     return {name: getattr(record, name) for name in shared} | {
         "source": "measured",
         "dataset": dataset,
@@ -97,13 +97,6 @@ def _row(group: list[Run], dataset: str, ddof: int) -> dict[str, Any]:
     }
 
 
-def _noise(facts: TableFacts | None, dataset: str) -> tuple[float, str]:
-    """Return the standard deviation between trials and its split, preferably that of test accuracy."""
-    noise = facts.noise.get(dataset, {}) if facts else {}
-    split = "test" if "test" in noise else next(iter(noise), "")
-    return noise.get(split, math.nan), split
-
-
 def references(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
     """Return optimum and noise of the benchmark tables behind the runs, one row per (table, data set).
 
@@ -112,7 +105,7 @@ def references(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFram
     """
     tables = {run.record.table.content_hash: run.record.table for run in runs if run.record.table}
     rows = [
-        (facts.name, key, dataset, facts.optimum.get(dataset, math.nan), *_noise(facts, dataset))
+        (facts.name, key, dataset, facts.optimum.get(dataset, math.nan), *facts.noise_on(dataset))
         for key, facts in sorted(tables.items())
         for dataset in dataset_order([*facts.optimum, *facts.noise])
     ]

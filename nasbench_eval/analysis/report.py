@@ -10,7 +10,7 @@ import pandas as pd
 from nasbench_eval.analysis.comparison import comparison, references, table_names
 from nasbench_eval.analysis.labels import brief, distinct_runs, divergence_notes, is_reduced, labels, reductions_text
 from nasbench_eval.analysis.order import dataset_order
-from nasbench_eval.cell import index_of_arch
+from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run
@@ -134,8 +134,7 @@ def _one_cell(runs: list[Run], names: dict[str, str], order: list[str]) -> str:
     for label in order:
         cells = {str(run.steps["cell"].iloc[-1]) for run in groups.get(label, ())}
         if len(cells) == 1 and len(groups[label]) > 1:
-            index = index_of_arch().get(cells.pop())
-            found.append(label if index is None else f"{label} (cell {index})")
+            found.append(f"{label} (cell {Cell.parse(cells.pop()).index})")
     return ", ".join(found)
 
 

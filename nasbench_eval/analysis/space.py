@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.published import published
 from nasbench_eval.table import Table
+from nasbench_eval.table.noise import trial_noise
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
@@ -41,11 +40,7 @@ def near_optimum(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = {}
     for name in frame:
-        epochs = table.longest(str(name))
-        split = next(
-            (s for s in ("test", "valid+test", "valid") if len(table.trials(str(name), s, epochs=epochs)) > 1), ""
-        )
-        noise = table.noise(str(name), split, epochs=epochs) if split else math.nan
+        noise, split = trial_noise(table, str(name))
         below = frame[name].max() - frame[name]
         rows[name] = {
             "split": split,

@@ -27,6 +27,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,6 +65,12 @@ class TableFacts:
     content_hash: str
     optimum: Mapping[str, float] = field(default_factory=dict)
     noise: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def noise_on(self, dataset: str) -> tuple[float, str]:
+        """Return the standard deviation between trials and its split, preferably test; NaN and "" if unknown."""
+        noise = self.noise.get(dataset, {})
+        split = "test" if "test" in noise else next(iter(noise), "")
+        return noise.get(split, math.nan), split
 
 
 def run_file_name(method: str, search_dataset: str, seed: int, run_id: str) -> str:

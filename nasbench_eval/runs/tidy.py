@@ -41,7 +41,7 @@ def tidy(runs: Iterable[Run]) -> pd.DataFrame:
         known: dict[str, float | None] = {**run.test_acc} or {"": None}
         for dataset, accuracy in known.items():
             optimum = record.table.optimum.get(dataset) if record.table else None
-            noise = next(iter(record.table.noise.get(dataset, {}).values()), None) if record.table else None
+            noise = record.table.noise_on(dataset)[0] if record.table else None
             rows.append({**shared, "dataset": dataset, "test_acc": accuracy, "optimum": optimum, "noise": noise})
     frame = pd.DataFrame(rows)
     return frame.astype({name: float for name in ("test_acc", "optimum", "noise") if name in frame})

@@ -11,6 +11,7 @@ import click
 from nasbench_eval.errors import NbevalError, UsageError, nearest, unknown
 
 if TYPE_CHECKING:
+    from nasbench_eval.runs.failures import Failure
     from nasbench_eval.runs.store import Run
 
 RESULTS = Path("results/runs")
@@ -79,6 +80,23 @@ def _nothing_in(folders: tuple[Path, ...]) -> str:
     return f"no complete run under {', '.join(map(str, folders))}"
 
 
+def load_results(folders: tuple[Path, ...]) -> tuple[list[Run], list[Failure]]:
+    """Return the runs in results folders, by default ``RESULTS``, and those that diverged.
+
+    Raises:
+        NbevalError: If there is no complete run, or a folder or file cannot be read.
+    """
+    from nasbench_eval.runs.failures import load_failures
+    from nasbench_eval.runs.store import load_runs
+
+    folders = folders or (RESULTS,)
+    runs, failures = load_runs(folders), load_failures(folders)
+    if not runs:
+        diverged = f" ({len(failures)} runs diverged)" if failures else ""
+        raise NbevalError(f"{_nothing_in(folders)}{diverged}: run `nbeval run` first")
+    return runs, failures
+
+
 @click.command(short_help="Compare methods over seeds, beside the published values.")
 @results_option
 @_datasets
@@ -122,14 +140,8 @@ def compare(
     """
     from nasbench_eval.analysis.report import report
     from nasbench_eval.analysis.tables import render, write_text
-    from nasbench_eval.runs.failures import load_failures
-    from nasbench_eval.runs.store import load_runs
 
-    folders = folders or (RESULTS,)
-    runs, failures = load_runs(folders), load_failures(folders)
-    if not runs:
-        diverged = f" ({len(failures)} runs diverged)" if failures else ""
-        raise NbevalError(f"{_nothing_in(folders)}{diverged}: run `nbeval run` first")
+    runs, failures = load_results(folders)
     wanted = names(datasets)
     with_results(wanted, runs)
     text = render(report(runs, failures=failures, ddof=ddof, datasets=wanted, protocol=protocol), form)

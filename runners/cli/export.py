@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from nasbench_eval.errors import NbevalError, UsageError
-from runners.cli.analysis import RESULTS, results_option
+from nasbench_eval.errors import UsageError
+from runners.cli.analysis import load_results, results_option
 
 
 @click.command()
@@ -27,7 +27,6 @@ def export(folders: tuple[Path, ...], target: Path | None, schema: bool) -> None
         nbeval export --tidy runs.csv
         nbeval export --schema > run.schema.json
     """  # noqa: D301 - click reads the control character: keep these lines as they are
-    from nasbench_eval.runs.store import load_runs
     from nasbench_eval.runs.tidy import run_schema, tidy, write_tidy
 
     if schema:
@@ -35,10 +34,7 @@ def export(folders: tuple[Path, ...], target: Path | None, schema: bool) -> None
         return
     if target is None:
         raise UsageError("what to export? --tidy FILE writes all runs, --schema prints the schema of run files")
-    folders = folders or (RESULTS,)
-    runs = load_runs(folders)
-    if not runs:
-        raise NbevalError(f"no complete run under {', '.join(map(str, folders))}: run `nbeval run` first")
+    runs, _ = load_results(folders)
     frame = tidy(runs)
     write_tidy(frame, target)
     click.echo(f"{target}: {len(frame):,} rows of {len(runs):,} runs")

@@ -12,7 +12,7 @@ from nasbench_eval.cell import Cell, parse_cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.table.schema import MEAN, Key
-from runners.cli.analysis import PICTURES
+from runners.cli.analysis import PICTURES, names
 from runners.cli.table_make import build, fetch, import_, table_option
 from runners.cli.table_train import train
 
@@ -264,12 +264,12 @@ def whois(accuracies: tuple[str, ...], datasets: str | None, trials: bool, table
     from nasbench_eval.table.whois import nearest
     from nasbench_eval.table.whois import whois as find
 
-    names = [name.strip() for name in (datasets or "").split(",") if name.strip()]
-    opened = Table.open(find_table(table_path, names[0] if names else None))
-    for name in names:
+    named = names((datasets or "",))
+    opened = Table.open(find_table(table_path, named[0] if named else None))
+    for name in named:
         if name not in opened.datasets:
             raise unknown("data set in the table", name, opened.datasets)
-    matches = find(opened, accuracies, names, trials=trials)
+    matches = find(opened, accuracies, named, trials=trials)
     for match in matches:
         trial = "mean over trials" if match.trial == MEAN else f"trial {match.trial}"
         count = f"{len(match.cells)} cells" if len(match.cells) > 1 else "one cell"
@@ -280,8 +280,8 @@ def whois(accuracies: tuple[str, ...], datasets: str | None, trials: bool, table
             click.echo(f"  and {len(match.cells) - _SHOWN} more")
     if not matches:
         near = ""
-        if len(accuracies) > 1 or names:
-            cell, gap = nearest(opened, accuracies, names or opened.datasets[: len(accuracies)])
+        if len(accuracies) > 1 or named:
+            cell, gap = nearest(opened, accuracies, named or opened.datasets[: len(accuracies)])
             near = f"; the nearest true accuracies are those of cell {cell.index}, {gap:.2f} away at most"
         raise NbevalError(f"no cell of the table has {' / '.join(accuracies)}{near}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from nasbench_eval.images import ImageData, load_images
 from nasbench_eval.methods import SearchContext
-from nasbench_eval.methods.conformance import TINY
+from nasbench_eval.methods.conformance import shrunk
 from nasbench_eval.methods.weight_sharing import WeightSharing
 from nasbench_eval.utils.rng import Streams
 from runners.presets import load_preset, preset_names
@@ -56,7 +57,7 @@ def digits() -> ImageData:
 
 def tiny(name: str) -> dict[str, Any]:
     """What makes a preset tiny."""
-    return TINY | ({"stage_two_epoch": 1} if "stage_two_epoch" in load_preset(name).settings else {})
+    return shrunk(dataclasses.asdict(RunSpec(name, "digits", 0).settings))
 
 
 def make(name: str, seed: int = 0, *, images: Any = None, device: str = "cpu", **changes: Any) -> WeightSharing:

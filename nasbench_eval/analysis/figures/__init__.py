@@ -6,7 +6,6 @@ as csv. Figures are made without pyplot, so nothing here keeps state.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 import pandas as pd
 
 from nasbench_eval.analysis.figures import _style, anytime, curves, entropy, figure5, gap, operations, rank
+from nasbench_eval.analysis.figures._save import save
 from nasbench_eval.analysis.tables import to_csv, write_text
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import Run
-from nasbench_eval.utils.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,11 +85,7 @@ def draw_figure(
     paths = [folder / f"{name}.{suffix}" for suffix in formats]
     with rc_context(_style.RC):  # type: ignore[arg-type]  # the stub lists every key as a literal
         figure = figure_module.draw(frame)
-        for path, suffix in zip(paths, formats, strict=True):
-            # Drawn in memory first: matplotlib's own error for a full disk is another one, and leaves the file open.
-            content = io.BytesIO()
-            figure.savefig(content, format=suffix, dpi=_style.DPI, metadata=_style.METADATA[suffix])
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(content.getbuffer())
+        for path in paths:
+            save(figure, path)
     write_text(folder / f"{name}.csv", to_csv(frame))
     return [*paths, folder / f"{name}.csv"]

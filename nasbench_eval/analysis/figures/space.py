@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,8 @@ import pandas as pd
 from nasbench_eval.analysis import space
 from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._layout import MARGIN, caption, lines_height, place, text_width, wrap
+from nasbench_eval.analysis.figures._save import save
 from nasbench_eval.table import Table
-from nasbench_eval.utils.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,13 +32,9 @@ def draw_space(table: Table, path: Path) -> None:
 
     frame = space.true_accuracies(table)
     shares = space.published_shares(frame)
-    suffix = path.suffix[1:]
     with rc_context(style.RC):  # type: ignore[arg-type]  # the stub lists every key as a literal
         figure = draw(frame, space.near_optimum(table, frame), shares, table.metadata.name)
-        content = io.BytesIO()
-        figure.savefig(content, format=suffix, dpi=style.DPI, metadata=style.METADATA[suffix])
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(content.getbuffer())
+        save(figure, path)
 
 
 def draw(frame: pd.DataFrame, near: pd.DataFrame, shares: pd.DataFrame, name: str) -> Figure:

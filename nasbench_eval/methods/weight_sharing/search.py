@@ -76,8 +76,11 @@ class WeightSharing(SearchMethod):
         if settings.genotype == "best" and not self.held_out:
             raise UsageError("genotype=best needs a held-out valid part: set erm_images=train, or genotype=last")
         self.train, self.valid = roles.weights.to(self.device), valid.to(self.device)
-        on_device = {id(roles.weights): self.train, id(valid): self.valid}  # so that no image lies there twice
-        self.arch = on_device.get(id(roles.architecture)) or roles.architecture.to(self.device)
+        # No image lies on the device twice.
+        if roles.architecture is roles.weights:
+            self.arch = self.train
+        else:
+            self.arch = self.valid if roles.architecture is valid else roles.architecture.to(self.device)
         where = roles.words
         if OPTIMIZERS[settings.arch_optimizer] is None:  # no gradient of a batch moves the architecture
             where = f"weights on {len(self.train):,} train images, cells chosen on {len(self.valid):,} valid images"
