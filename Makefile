@@ -16,7 +16,7 @@ $(VENV)/installed: pyproject.toml
 test: install
 	$(BIN)/pytest -n 2 --dist worksteal
 
-# Ten minutes of random command lines and damaged files; the normal tests try a few hundred, always the same.
+# Minutes of random command lines and damaged files; the normal tests try a few hundred, always the same.
 fuzz: install
 	NBEVAL_FUZZ=20 $(BIN)/pytest tests/fuzz
 
