@@ -36,18 +36,30 @@ class Parametrisation:
     Attributes:
         build: Builds the initial architecture parameters from (candidate operations, settings, generator).
         optimizers: The values of ``arch_optimizer`` that can train them.
+        because: Why no other one can, for the message.
     """
 
     build: BuildArchitecture
     optimizers: tuple[str, ...]
+    because: str
+
+
+SOFTMAX = ("adam", "eg")
+"""The optimisers of a softmax: of its logits, or, as GAEA is applied to it, of the probabilities themselves."""
+
+ON_SIMPLEX = ("eg", "experts")
+"""The optimisers of probabilities."""
 
 
 def _logits(ops: Ops, settings: WeightSharingSettings, generator: torch.Generator) -> Logits:
     return Logits(ops, generator, edge_normalisation=settings.edge_normalisation)
 
 
-def _simplex(ops: Ops, settings: WeightSharingSettings) -> Simplex:
-    return Simplex(ops, edge_normalisation=settings.edge_normalisation)
+def _softmax(ops: Ops, settings: WeightSharingSettings, generator: torch.Generator) -> Distribution:
+    """Return the distribution in the form that the optimiser moves: probabilities or logits."""
+    if settings.arch_optimizer in ON_SIMPLEX:
+        return Simplex(ops, edge_normalisation=settings.edge_normalisation)
+    return _logits(ops, settings, generator)
 
 
 def _gumbel(distribution: Distribution, settings: WeightSharingSettings) -> Gumbel:
@@ -60,17 +72,26 @@ def _gumbel(distribution: Distribution, settings: WeightSharingSettings) -> Gumb
     )
 
 
+_BOTH = "a softmax is trained by its logits or on the simplex"
+_PROBABILITIES = "its parameters are probabilities"
+
 PARAMETRISATIONS: Mapping[str, Parametrisation] = {
-    "softmax": Parametrisation(lambda ops, s, g: Mixture(_logits(ops, s, g)), ("adam",)),
-    "simplex": Parametrisation(lambda ops, s, g: Mixture(_simplex(ops, s)), ("eg", "experts")),
-    "gumbel": Parametrisation(lambda ops, s, g: _gumbel(_logits(ops, s, g), s), ("adam",)),
-    "gumbel_simplex": Parametrisation(lambda ops, s, g: _gumbel(_simplex(ops, s), s), ("eg",)),
-    "setn": Parametrisation(lambda ops, s, g: Setn(_logits(ops, s, g)), ("adam",)),
-    "dirichlet": Parametrisation(lambda ops, s, g: Dirichlet(_logits(ops, s, g)), ("adam",)),
-    "uniform": Parametrisation(lambda ops, s, g: Uniform(ops), ("none",)),
-    "controller": Parametrisation(Controller, ("reinforce",)),
+    "softmax": Parametrisation(lambda ops, s, g: Mixture(_softmax(ops, s, g)), SOFTMAX, _BOTH),
+    "simplex": Parametrisation(lambda ops, s, g: Mixture(_softmax(ops, s, g)), ON_SIMPLEX, _PROBABILITIES),
+    "gumbel": Parametrisation(lambda ops, s, g: _gumbel(_softmax(ops, s, g), s), SOFTMAX, _BOTH),
+    "gumbel_simplex": Parametrisation(lambda ops, s, g: _gumbel(_softmax(ops, s, g), s), ("eg",), _PROBABILITIES),
+    "setn": Parametrisation(lambda ops, s, g: Setn(_softmax(ops, s, g)), SOFTMAX, _BOTH),
+    "dirichlet": Parametrisation(
+        lambda ops, s, g: Dirichlet(_logits(ops, s, g)), ("adam",), "its concentrations are not a softmax"
+    ),
+    "uniform": Parametrisation(lambda ops, s, g: Uniform(ops), ("none",), "it learns no distribution"),
+    "controller": Parametrisation(Controller, ("reinforce",), "the controller learns by policy gradient"),
 }
-"""Setting ``parametrisation``: how the distribution over cells is parametrised, and what a batch evaluates."""
+"""Setting ``parametrisation``: how the distribution over cells is parametrised, and what a batch evaluates.
+
+GAEA applies to every softmax: with ``arch_optimizer = eg`` the same search holds its probabilities directly.
+``simplex`` and ``gumbel_simplex`` are ``softmax`` and ``gumbel`` in that form.
+"""
 
 OPTIMIZERS: Mapping[str, BuildOptimizer | None] = {
     "adam": darts.adam,

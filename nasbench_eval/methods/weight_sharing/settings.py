@@ -74,8 +74,9 @@ class WeightSharingSettings:
     )
 
     arch_optimizer: str = setting(
-        "optimiser of the architecture parameters: adam, eg (exponentiated gradient), experts (XNAS: eg that drops "
-        "operations that can no longer win), reinforce (the controller learns after each epoch), or none",
+        "optimiser of the architecture parameters: adam, eg (exponentiated gradient: GAEA, for any softmax; its arch_lr "
+        "is 0.1), experts (XNAS: eg that drops operations that can no longer win), reinforce (the controller learns "
+        "after each epoch), or none",
         choices=tuple(OPTIMIZERS),
     )
     arch_lr: float | None = setting(
@@ -255,11 +256,11 @@ class WeightSharingSettings:
     )
 
     def __post_init__(self) -> None:
-        fits = PARAMETRISATIONS[self.parametrisation].optimizers
-        if self.arch_optimizer not in fits:
+        part = PARAMETRISATIONS[self.parametrisation]
+        if self.arch_optimizer not in part.optimizers:
             raise UsageError(
                 f"arch_optimizer {self.arch_optimizer} cannot train parametrisation {self.parametrisation}: "
-                f"use {' or '.join(fits)}"
+                f"use {' or '.join(part.optimizers)} ({part.because})"
             )
         if self.arch_lr is None and self.arch_optimizer != "experts":
             raise UsageError(

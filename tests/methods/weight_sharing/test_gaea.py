@@ -8,9 +8,18 @@ from decimal import Decimal, localcontext
 
 import pytest
 import torch
-from weight_sharing import digits, make
+from weight_sharing import WEIGHT_SHARING, digits, make, shown, trajectory
 
-from nasbench_eval.methods.weight_sharing.gaea import ExponentiatedGradient
+from nasbench_eval.methods.weight_sharing.gaea import ExponentiatedGradient, Simplex
+from nasbench_eval.methods.weight_sharing.parts import PARAMETRISATIONS, SOFTMAX
+from runners.presets import load_preset
+
+SOFTMAXES = [
+    name
+    for name in WEIGHT_SHARING
+    if PARAMETRISATIONS[load_preset(name).settings["parametrisation"]].optimizers == SOFTMAX
+]
+"""All presets that learn a softmax."""
 
 
 def test_exponentiated_gradient_takes_the_hand_computed_step() -> None:
@@ -99,3 +108,22 @@ def test_erm_trains_on_the_whole_training_set_of_cifar10_only() -> None:
     metrics = method.step().metrics
     assert "valid_acc" not in metrics
     assert len(make("gaea_darts", images=as_cifar, erm_images="train").train) == 24
+
+
+@pytest.mark.parametrize("name", SOFTMAXES)
+def test_gaea_applies_to_every_method_with_a_softmax(name: str) -> None:
+    method = make(name, arch_optimizer="eg", arch_lr=0.1)
+    assert isinstance(method.architecture.distribution, Simplex)
+    [(_, metrics)] = trajectory(method, 1)
+    theta = method.architecture.distribution.theta
+    assert torch.allclose(theta.sum(-1), torch.ones(6), atol=1e-4)
+    assert 0 < (theta - 1 / theta.shape[1]).abs().max() < 1
+    assert metrics["entropy"] < math.log(theta.shape[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("darts", "simplex"), ("gdas", "gumbel_simplex"), ("pc_darts", "simplex")], ids=str
+)
+def test_a_softmax_on_the_simplex_is_the_search_that_gaea_publishes(name: str, form: str) -> None:
+    gaea = {"arch_optimizer": "eg", "arch_lr": 0.1}
+    assert shown(name, 1, **gaea) == shown(name, 1, **gaea, parametrisation=form)

@@ -14,8 +14,8 @@ from runners.spec import RunSpec
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(UsageError, match="softmax: use adam"):
-        make("darts", arch_optimizer="eg")
+    with pytest.raises(UsageError, match="simplex: use eg or experts"):
+        make("gaea_darts", arch_optimizer="adam")
     with pytest.raises(UsageError, match="uniform: use none"):
         make("rs_ws", arch_optimizer="adam")
     with pytest.raises(UsageError, match="needs a held-out valid part"):
@@ -28,7 +28,8 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         ("pc_darts", {"channels": 6}, "channels (6) must be a multiple of partial_channels (4)"),
         ("pc_darts", {"epochs": 15}, "arch_warmup_epochs (15) must be smaller than epochs (15)"),
         ("rs_ws", {"unrolled": True}, "unrolled needs an architecture step"),
-        ("drnas", {"arch_optimizer": "eg"}, "dirichlet: use adam"),
+        ("drnas", {"arch_optimizer": "eg"}, "dirichlet: use adam (its concentrations are not a softmax)"),
+        ("rs_ws", {"arch_optimizer": "eg"}, "uniform: use none (it learns no distribution)"),
     ],
 )
 def test_the_message_says_why_settings_are_refused(method: str, changes: dict[str, object], words: str) -> None:

@@ -129,7 +129,7 @@ def test_bad_values_are_refused() -> None:
             ExpertAdvice([uniform(2)], **wrong)  # type: ignore[arg-type]
     for method, changes, words in (
         ("gaea_darts", {"arch_lr": "none"}, "arch_optimizer eg needs a number for arch_lr"),
-        ("darts", {"arch_optimizer": "experts"}, "experts cannot train parametrisation softmax: use adam"),
+        ("darts", {"arch_optimizer": "experts"}, "experts cannot train parametrisation softmax: use adam or eg"),
         ("gaea_darts", {"arch_optimizer": "adam"}, "use eg or experts"),
         ("xnas", {"reward_bound": 0}, "reward_bound must be at least 1e-06"),
     ):
