@@ -33,6 +33,7 @@ class Inputs:
         split_file: Official split file, or ``official``; None: seeded halves.
         scale: The scale of the training from scratch, for ``truth="train"``.
         workers: How many searches run in parallel.
+        log: ``tensorboard``, or None to write no log of the steps.
     """
 
     results_dir: Path
@@ -43,6 +44,7 @@ class Inputs:
     split_file: Path | None = None
     scale: str = "full"
     workers: int = 1
+    log: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class RunContext:
         tables: The benchmark table of each search data set; empty unless it is where true accuracies come from.
         training: How ``truth="train"`` trains; None where true accuracies are not trained.
         workers: How many searches run in parallel.
+        log: ``tensorboard``, or None.
     """
 
     results_dir: Path
@@ -64,6 +67,7 @@ class RunContext:
     tables: Mapping[str, TableLookup] = field(default_factory=dict)
     training: TrainingSettings | None = None
     workers: int = 1
+    log: str | None = None
 
     @property
     def truth(self) -> Truth:

@@ -21,6 +21,7 @@ from runners.lookup import TableLookup, require_known
 from runners.needs import missing_for, require
 from runners.presets import load_preset, load_scale, method_names, scaled
 from runners.spec import RunSpec
+from runners.step_log import check_log
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -144,6 +145,7 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
     if inputs.truth != "table" and inputs.table is not None:
         raise UsageError(f"--table has no effect with --truth {inputs.truth}")
     _check_results(inputs.results_dir)
+    check_log(inputs.log)
     device = "cpu"
     if not all(spec.is_tabular for spec in specs):
         from runners.device import resolve_device
@@ -156,6 +158,7 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
         tables=_tables(specs, inputs.table) if inputs.truth == "table" else {},
         training=_training(inputs.scale) if inputs.truth == "train" else None,
         workers=inputs.workers,
+        log=inputs.log,
     )
 
 

@@ -12,16 +12,17 @@ import pandas as pd
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import Diverged
 from nasbench_eval.images import ImageData
-from nasbench_eval.methods import SearchContext, SearchMethod
+from nasbench_eval.methods import SearchContext, SearchMethod, StepInfo
 from nasbench_eval.runs.failures import Failure, failure_file, read_failure, write_failure
 from nasbench_eval.runs.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.utils.rng import Streams
 from runners.checkpoints import artifact_file, checkpoint_file, load_checkpoint, save_checkpoint, using
 from runners.context import RunContext
 from runners.device import make_deterministic, now
-from runners.lookup import train_note, with_truth
+from runners.lookup import TableLookup, train_note, with_truth
 from runners.record import make_failure, make_record
 from runners.spec import RunSpec
+from runners.step_log import step_log
 from runners.steps import take_steps
 
 Progress = Callable[[int, Mapping[str, Any]], None]
@@ -108,18 +109,14 @@ def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
             rows = with_truth(rows, table)  # the interrupted command may have used another table, or none
         progress(len(rows), rows[-1])
     spent = rows[-1]["total_seconds"] - rows[-1].get("selection_seconds", 0.0) if rows else 0.0
-    for info, total in take_steps(method, done=len(rows), seconds=spent):
-        cell = method.incumbent()
-        row = {"step": len(rows), "cell": str(cell), "seconds": info.seconds, "total_seconds": total, **info.metrics}
-        if info.selection_seconds:
-            row["selection_seconds"] = info.selection_seconds
-        row |= {f"n_{name}": count for name, count in cell.counts().items()}
-        if table is not None:
-            row |= table.look_up(cell)
-        rows.append(row)
-        state = {"run_id": spec.run_id, "method": method.state_dict(), "rows": rows, "started": started}
-        save_checkpoint(checkpoint, state)
-        progress(len(rows), row)
+    with step_log(spec, context, rows) as log:
+        for info, total in take_steps(method, done=len(rows), seconds=spent):
+            row = _row(len(rows), method.incumbent(), info, total, table)
+            rows.append(row)
+            state = {"run_id": spec.run_id, "method": method.state_dict(), "rows": rows, "started": started}
+            save_checkpoint(checkpoint, state)
+            log(row)
+            progress(len(rows), row)
     note = table.note if table is not None else "not looked up"
     if context.training is not None:
         note = _train_final_cell(spec, context, images, rows)
@@ -131,6 +128,15 @@ def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
     write_run(context.runs_dir, run)  # last: a finished run has everything that belongs to it
     checkpoint.unlink(missing_ok=True)
     return run
+
+
+def _row(step: int, cell: Cell, info: StepInfo, total: float, table: TableLookup | None) -> dict[str, Any]:
+    """Return what is recorded of a step: its cost, what the method observed, the cell and its true accuracies."""
+    row = {"step": step, "cell": str(cell), "seconds": info.seconds, "total_seconds": total, **info.metrics}
+    if info.selection_seconds:
+        row["selection_seconds"] = info.selection_seconds
+    row |= {f"n_{name}": count for name, count in cell.counts().items()}
+    return row if table is None else row | table.look_up(cell)
 
 
 def _check_rows(rows: Any, started: Any) -> None:

@@ -32,7 +32,7 @@ from runners.spec import RunSpec, parse_overrides, parse_seeds
 PAGES = [page for folder in (".", "docs", "docs/reference", "plots", "results") for page in ROOT.glob(f"{folder}/*.md")]
 RUN = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
 """The pages whose commands are run."""
-SHELL = {".venv/bin/pre-commit", "eval", "pip", "python3", "source"}
+SHELL = {".venv/bin/pre-commit", "eval", "pip", "python3", "source", "tensorboard"}
 """Other programs that a line may start with; they are not checked."""
 
 

@@ -9,6 +9,7 @@ import click
 
 from nasbench_eval.errors import NbevalError, UsageError
 from runners.cli.options import data_option, device_option, split_option
+from runners.step_log import LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +55,11 @@ if TYPE_CHECKING:
     help="Searches in parallel, each in its own process with its share of the cores.",
 )
 @click.option(
+    "--log",
+    type=click.Choice(LOGS),
+    help="Also write every epoch to RESULTS/logs for TensorBoard, which has to be installed.",
+)
+@click.option(
     "--results",
     "results_dir",
     type=click.Path(path_type=Path),
@@ -75,6 +81,7 @@ def run(
     split_file: Path | None,
     fetch: bool,
     workers: int,
+    log: str | None,
     results_dir: Path,
 ) -> None:
     """Run searches, look up the true accuracy of every derived cell, and print a summary.
@@ -99,7 +106,7 @@ def run(
         if "epochs" in changes:
             raise UsageError("--epochs and --set epochs=... say the same: give one of them")
         changes["epochs"] = epochs
-    inputs = Inputs(results_dir, device, truth, table, data, split_file, scale, workers)
+    inputs = Inputs(results_dir, device, truth, table, data, split_file, scale, workers, log)
     if fetch:
         _fetch(methods, datasets, parse_seeds(seeds), changes, inputs)
     specs, left_out = make_specs(methods, datasets, parse_seeds(seeds), changes, inputs)
