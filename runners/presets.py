@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_eval.errors import UsageError, unknown
-from nasbench_eval.methods import SearchMethod, load_method
+from nasbench_eval.methods import OPTUNA, SearchMethod, load_method
 from nasbench_eval.methods.plugins import path_of, remember
 from nasbench_eval.runs import BLOCKS
 from nasbench_eval.settings import build_settings
@@ -34,9 +34,9 @@ class Preset:
     """One way to run a method, as ``--method`` names it.
 
     Attributes:
-        name: The file's name without suffix; ``module:Class`` for a custom method.
+        name: The file's name without suffix; ``optuna:Sampler``, or ``module:Class`` for a custom method.
         title: What tables and figures print.
-        implementation: A key of ``nasbench_eval.methods.METHODS``, or ``module:Class``.
+        implementation: What ``nasbench_eval.methods.load_method`` takes.
         block: One of ``BLOCKS``.
         summary: One line.
         paper: The paper of the method.
@@ -164,7 +164,11 @@ def load_preset(name: str) -> Preset:
         raise unknown("method", name, method_names())
     cls = load_method(path)
     registered, preset = _registered.get(path, (None, None))
-    return preset if preset is not None and registered is cls else register(cls)
+    if preset is not None and registered is cls:
+        return preset
+    if path.startswith(OPTUNA):
+        return register(cls, title=f"{cls.__name__} (Optuna)", extends="rs", paper="Akiba et al., KDD 2019")
+    return register(cls)
 
 
 @cache

@@ -30,7 +30,7 @@ class RunSpec:
     """One search, fully specified.
 
     Attributes:
-        method: A preset's name, or ``module:Class`` of a custom method.
+        method: A preset's name, ``optuna:Sampler``, or ``module:Class`` of a custom method.
         search_dataset: The data set that the search trains on or queries.
         seed: The seed of all its random numbers.
         scale: ``full``, or a named reduction.

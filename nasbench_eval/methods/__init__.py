@@ -8,7 +8,7 @@ from nasbench_eval.errors import unknown
 from nasbench_eval.methods.base import Budget, Objective, SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.plugins import load_class
 
-__all__ = ["METHODS", "Budget", "Objective", "SearchContext", "SearchMethod", "StepInfo", "load_method"]
+__all__ = ["METHODS", "OPTUNA", "Budget", "Objective", "SearchContext", "SearchMethod", "StepInfo", "load_method"]
 
 METHODS: dict[str, str] = {
     "weight_sharing": "nasbench_eval.methods.weight_sharing:WeightSharing",
@@ -18,16 +18,30 @@ METHODS: dict[str, str] = {
     "bohb": "nasbench_eval.methods.tabular.bohb:Bohb",
     "local_search": "nasbench_eval.methods.tabular.local_search:LocalSearch",
     "asha": "nasbench_eval.methods.tabular.hyperband:Asha",
+    "bananas": "nasbench_eval.methods.tabular.bananas:Bananas",
+    "npenas": "nasbench_eval.methods.tabular.npenas:Npenas",
 }
 """Implementations by name, as ``module:class``, so that loading one imports only what it needs."""
 
 
+OPTUNA = "optuna:"
+"""What the name of a search with a sampler of Optuna begins with, as in ``optuna:TPESampler``."""
+
+
 def load_method(name: str) -> type[SearchMethod]:
-    """Return the class of an implementation: a key of ``METHODS``, or a custom class as ``module:Class``.
+    """Return the class of an implementation.
+
+    Args:
+        name: A key of ``METHODS``, ``optuna:`` and a sampler, or a custom class as ``module:Class``.
 
     Raises:
         UsageError: If there is no such implementation, or the class is not a complete method.
+        NbevalError: If it needs a package that is not installed.
     """
+    if name.startswith(OPTUNA):
+        from nasbench_eval.methods.tabular.optuna_sampler import sampler_search
+
+        return sampler_search(name.removeprefix(OPTUNA))
     if ":" in name:
         return load_class(name)
     path = METHODS.get(name)

@@ -102,6 +102,10 @@ class SearchMethod(abc.ABC):
     cost_kind: ClassVar[CostKind]
     """What ``StepInfo.seconds`` are: ``"measured"`` wall time, or ``"simulated"`` seconds from the table."""
 
+    library: ClassVar[str] = ""
+    """The library that does the search, and its version, such as ``optuna 5.0.0``; it then identifies the code of the
+    method in place of a hash of its source."""
+
     @property
     def facts(self) -> Mapping[str, str]:
         """What a result row must say about the search beyond its settings: ``split`` and ``batch_norm``.

@@ -114,10 +114,13 @@ def source_hash(cls: type[SearchMethod]) -> str:
 
     These are the files of the class and its bases and everything they import, except installed code: the standard
     library, other packages, and nbeval itself. For a class without a file (in a notebook) it is the class's own text.
+    If another library does the search, its name and version are returned instead.
 
     Raises:
         UsageError: If the source cannot be read.
     """
+    if cls.library:
+        return cls.library
     files: dict[str, Path] = {}
     for base in cls.__mro__:
         _collect(base.__module__, cls.__module__.partition(".")[0], files)

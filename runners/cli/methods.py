@@ -14,7 +14,7 @@ from nasbench_eval.errors import NbevalError
 def methods(name: str | None) -> None:
     """List the methods, or show every setting of one: value, meaning, source.
 
-    NAME is one of the list, or a class of your own as MODULE:CLASS.
+    NAME is one of the list, optuna:SAMPLER, or a class of your own as MODULE:CLASS.
     """
     from tabulate import tabulate
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "methods",
     required=True,
     metavar="NAME[,NAME...]|all",
-    help="What to run: `nbeval methods`, or your own class as MODULE:CLASS.",
+    help="What to run: `nbeval methods`, optuna:SAMPLER, or your own class as MODULE:CLASS.",
 )
 @click.option("--dataset", "datasets", required=True, metavar="NAME[,NAME...]|all", help="What the search trains on.")
 @click.option("--seeds", default="1", show_default=True, help="A number of seeds (4), or a list of them (0,3,7).")

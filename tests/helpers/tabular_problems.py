@@ -9,15 +9,21 @@ from typing import Any
 import numpy as np
 
 from nasbench_eval.cell import N_CELLS, Cell
-from nasbench_eval.methods import METHODS, SearchContext
+from nasbench_eval.methods import METHODS, OPTUNA, SearchContext
+from nasbench_eval.methods.conformance import shrunk
 from nasbench_eval.methods.tabular.base import TabularMethod
 from nasbench_eval.table import Key, Table
 from nasbench_eval.utils.rng import Streams
 from runners.presets import load_preset, preset_names
 from runners.spec import RunSpec
 
-# Not selected by `load_method(...).needs`, which would import torch.
-TABULAR = [name for name in preset_names() if "weight_sharing" not in METHODS[load_preset(name).implementation]]
+
+def _is_tabular(implementation: str) -> bool:
+    """Whether an implementation is tabular; `load_method(...).needs` would import torch."""
+    return ".tabular." in METHODS.get(implementation, "") or implementation.startswith(OPTUNA)
+
+
+TABULAR = [name for name in preset_names() if _is_tabular(load_preset(name).implementation)]
 
 LONG = 60
 """Steps that take every method past its first phase: REA's population, BOHB's random cells, ASHA's promotions."""
@@ -48,8 +54,13 @@ class Problem:
         return "made up"
 
 
+def small(name: str, seed: int = 0, **changes: Any) -> RunSpec:
+    """A search whose predictor, if it has one, trains for a moment only."""
+    return RunSpec(name, "cifar10", seed, overrides={**shrunk(RunSpec(name, "cifar10", seed).values), **changes})
+
+
 def make(name: str, seed: int = 0, problem: Any = None, **changes: Any) -> TabularMethod:
-    spec = RunSpec(name, "cifar10", seed, overrides=changes)
+    spec = small(name, seed, **changes)
     context = SearchContext("cifar10", Streams(seed), objective=problem or Problem())
     method = spec.implementation(spec.settings, context)
     assert isinstance(method, TabularMethod)

@@ -15,7 +15,7 @@ import pytest
 import torch
 import torch._functorch.config as functorch_config
 from paths import HELPERS
-from tabular_problems import LONG, TABULAR
+from tabular_problems import LONG, TABULAR, small
 from torch._subclasses.fake_tensor import FakeTensorMode
 from weight_sharing import EVERY_PART, ONE_OF_EACH, SOME, WEIGHT_SHARING, digits, make, shown, tiny, trajectory
 
@@ -43,7 +43,7 @@ def test_a_weight_sharing_preset_follows_the_rules_of_every_method(name: str) ->
 
 @pytest.mark.parametrize("name", TABULAR)
 def test_a_tabular_preset_follows_the_rules_of_every_method(name: str) -> None:
-    spec = RunSpec(name, "cifar10", 0)
+    spec = small(name)
     assert violations(lambda context: spec.implementation(spec.settings, context), "table", LONG) == []
 
 

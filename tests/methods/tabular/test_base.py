@@ -32,7 +32,7 @@ def test_another_process_gives_the_same_trajectory_and_loads_no_torch():
 def test_the_planted_optimum_is_found_and_the_incumbent_is_the_best_by_reward(name):
     problem = Problem()
     method = make(name, seed=2, problem=problem)
-    found = steps(method, 400)
+    found = steps(method, 200)
     assert planted(method.incumbent()) == 90
     highest = [(cell, at) for cell, at in problem.queries if at == method.fidelities[-1]]
     assert planted(method.incumbent()) == max(planted(cell) for cell, _ in highest)
