@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "runners.cli.run:run",
     "compare": "runners.cli.analysis:compare",
     "plot": "runners.cli.analysis:plot",
+    "report": "runners.cli.report:report",
     "export": "runners.cli.export:export",
     "rank": "runners.cli.rank:rank",
     "methods": "runners.cli.methods:methods",

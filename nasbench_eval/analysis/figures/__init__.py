@@ -53,6 +53,28 @@ FIGURES: dict[str, FigureModule] = {
 """The module of each figure."""
 
 
+def figure_frame(
+    name: str, runs: Sequence[Run], datasets: Sequence[str] = (), notes: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return the data frame of a figure, ready to be drawn.
+
+    Args:
+        name: A name in ``FIGURES``.
+        runs: Runs, at most one per variant and seed.
+        datasets: Data sets to show; empty for all.
+        notes: Sentences to add to the caption.
+
+    Raises:
+        NothingToDraw: If the runs do not have what the figure shows.
+    """
+    frame = FIGURES[name].data(runs, datasets)
+    if frame.empty:
+        where = f" on {', '.join(datasets)}" if datasets else ""
+        raise NothingToDraw(f"the runs{where} have no data for {name}")
+    frame.attrs["notes"] = tuple(notes)
+    return frame
+
+
 def draw_figure(
     name: str,
     runs: Sequence[Run],
@@ -76,15 +98,10 @@ def draw_figure(
     """
     from matplotlib import rc_context
 
-    figure_module = FIGURES[name]
-    frame = figure_module.data(runs, datasets)
-    if frame.empty:
-        where = f" on {', '.join(datasets)}" if datasets else ""
-        raise NothingToDraw(f"the runs{where} have no data for {name}")
-    frame.attrs["notes"] = tuple(notes)
+    frame = figure_frame(name, runs, datasets, notes)
     paths = [folder / f"{name}.{suffix}" for suffix in formats]
     with rc_context(_style.RC):  # type: ignore[arg-type]  # the stub lists every key as a literal
-        figure = figure_module.draw(frame)
+        figure = FIGURES[name].draw(frame)
         for path in paths:
             save(figure, path)
     write_text(folder / f"{name}.csv", to_csv(frame))

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MARGIN = 0.15
 """Empty margin around a figure."""
 
+CAPTION = "caption"
+"""The ``gid`` of captions, by which a web page finds them: it shows them as text below the drawing."""
+
 
 @cache
 def text_width(text: str, size: float) -> float:
@@ -70,4 +73,5 @@ def caption(figure: Figure, text: str) -> None:
         va="bottom",
         ha="left",
         linespacing=1.25,
+        gid=CAPTION,
     )

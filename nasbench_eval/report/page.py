@@ -1,0 +1,269 @@
+"""The page: everything it says, in the order in which it says it, and its rendering as HTML."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from nasbench_eval import __version__
+from nasbench_eval.analysis.figures import FIGURES, NothingToDraw
+from nasbench_eval.analysis.figures.inline import InlineFigure, inline_figure
+from nasbench_eval.analysis.labels import brief, distinct_runs, divergence_notes, is_reduced, labels
+from nasbench_eval.analysis.order import dataset_order, run_order
+from nasbench_eval.analysis.report import report
+from nasbench_eval.report import cells
+from nasbench_eval.report.provenance import Provenance
+from nasbench_eval.report.results import comparison_table, failure_table, run_tables, variant_link
+from nasbench_eval.report.table import WORDS, Column, Entry, Table, csv_uri, entries
+from nasbench_eval.runs.failures import Failure
+from nasbench_eval.runs.store import Run, RunRecord
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the page answers.
+
+    Attributes:
+        title: The title of the page.
+        text: The question and what the reader must know about it, one paragraph each.
+    """
+
+    title: str
+    text: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One variant: its runs, how they were made, and the cells they found."""
+
+    link: str
+    label: str
+    record: RunRecord
+    seeds: str
+    made: Provenance | None
+    cells: cells.VariantCells
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A figure with the numbers behind it."""
+
+    drawn: InlineFigure
+    csv: str
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the page says.
+
+    Attributes:
+        question: What it answers.
+        facts: The study in numbers: name and value.
+        cautions: What the reader must know before any number.
+        comparison: The table of results.
+        notes: Sentences about the comparison.
+        figures: The figures that the runs allow.
+        variants: The variants in the order of the papers' tables.
+        runs: The tables of runs.
+        failures: The runs that diverged.
+        environment: Where the runs were made.
+        command: The command that makes the page again.
+    """
+
+    question: Question
+    facts: tuple[tuple[str, str], ...]
+    cautions: tuple[str, ...]
+    comparison: Table
+    notes: tuple[str, ...]
+    figures: tuple[PageFigure, ...]
+    variants: tuple[Variant, ...]
+    runs: tuple[Table, ...]
+    failures: Table | None
+    environment: Table
+    command: str = ""
+    verdicts: tuple[object, ...] = field(default=())
+
+
+def build_page(
+    runs: Sequence[Run],
+    failures: Sequence[Failure],
+    provenance: Mapping[str, Provenance],
+    *,
+    question: Question | None = None,
+    datasets: Sequence[str] = (),
+    command: str = "",
+) -> Page:
+    """Put together everything that the page says.
+
+    Args:
+        runs: Runs as they were read.
+        failures: Runs that diverged.
+        provenance: How the runs were made, by ``variant_id``.
+        question: What the page answers; without one it says what is compared.
+        datasets: Evaluated data sets to show; empty for all.
+        command: The command that makes the page again.
+
+    Raises:
+        NbevalError: If the runs have no result on the data sets.
+    """
+    compared = report(runs, failures=failures, datasets=datasets)
+    kept, _ = distinct_runs(runs)
+    names = labels(kept)
+    kept.sort(key=lambda run: (run_order(names)(run), run.record.seed))
+    diverged = divergence_notes(failures, kept)
+    return Page(
+        question=question or _default_question(kept),
+        facts=_facts(kept, failures),
+        cautions=_cautions(kept, names, diverged),
+        comparison=comparison_table(compared),
+        notes=tuple(note[0].upper() + note[1:] + "." for note in compared.notes),
+        figures=_figures(kept, datasets, diverged),
+        variants=_variants(kept, names, provenance),
+        runs=tuple(run_tables(kept)),
+        failures=failure_table(failures),
+        environment=_environment(kept),
+        command=command,
+    )
+
+
+def _default_question(runs: Sequence[Run]) -> Question:
+    searched = ", ".join(dataset_order(run.record.search_dataset for run in runs))
+    titles = list(dict.fromkeys(run.record.title for run in runs))
+    named = " and ".join(titles) if len(titles) < 3 else f"{len(titles)} methods"
+    return Question(f"{named} on {searched}", ("Which method finds the best cells, and by how much?",))
+
+
+def _facts(runs: Sequence[Run], failures: Sequence[Failure]) -> tuple[tuple[str, str], ...]:
+    variants = Counter(run.record.variant_id for run in runs)
+    seeds = sorted(set(variants.values()))
+    reduced = sum(is_reduced(run.record) for run in runs)
+    evaluated = dataset_order(name for run in runs for name in run.test_acc)
+    dates = sorted(run.record.finished[:10] for run in runs)
+    return (
+        ("methods", f"{len({run.record.method for run in runs})}"),
+        ("variants", f"{len(variants)}"),
+        ("complete runs", f"{len(runs):,}"),
+        ("seeds each", " to ".join(dict.fromkeys((f"{seeds[0]:,}", f"{seeds[-1]:,}")))),
+        ("reduced runs", "all" if reduced == len(runs) else f"{reduced:,}" if reduced else "none"),
+        ("diverged runs", f"{len(failures):,}" if failures else "none"),
+        ("searched on", ", ".join(dataset_order(run.record.search_dataset for run in runs))),
+        ("evaluated on", ", ".join(evaluated) or "nothing"),
+        ("finished", " to ".join(dict.fromkeys((dates[0], dates[-1])))),
+    )
+
+
+def _cautions(runs: Sequence[Run], names: Mapping[str, str], diverged: Sequence[str]) -> tuple[str, ...]:
+    said = []
+    reduced = [run.record for run in runs if is_reduced(run.record)]
+    if reduced:
+        whose = "All runs are" if len(reduced) == len(runs) else f"{len(reduced):,} of {len(runs):,} runs are"
+        shared = set.intersection(*(set(each.reductions) for each in reduced))
+        words = "; ".join(each for each in reduced[0].reductions if each in shared).replace(" -> ", " → ")
+        rest = any(set(each.reductions) != shared for each in reduced)
+        further = " and more, which differs by method (see Methods and settings)" if rest else ""
+        said.append(
+            f"{whose} reduced: smaller than the published search, so they repeat no published number. Reduced are "
+            f"{words or 'sizes'}{further}."
+        )
+    few = [key for key, n in Counter(run.record.variant_id for run in runs).items() if n < 4]
+    if few:
+        short = brief(names.values())
+        whose = "Every variant has" if len(few) == len(names) else f"{', '.join(short[names[key]] for key in few)} have"
+        said.append(f"{whose} fewer than four seeds: too few to rank methods that are close.")
+    return (*said, *(f"{note}." for note in diverged))
+
+
+def _figures(runs: Sequence[Run], datasets: Sequence[str], notes: Sequence[str]) -> tuple[PageFigure, ...]:
+    made = []
+    for name in FIGURES:
+        try:
+            drawn = inline_figure(name, runs, datasets, notes)
+        except NothingToDraw:
+            continue
+        made.append(PageFigure(drawn, csv_uri(drawn.frame), len(drawn.frame)))
+    return tuple(made)
+
+
+def _variants(
+    runs: Sequence[Run], names: Mapping[str, str], provenance: Mapping[str, Provenance]
+) -> tuple[Variant, ...]:
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.record.variant_id, []).append(run)
+    several = len({run.record.search_dataset for run in runs}) > 1
+    made = []
+    for key, group in groups.items():
+        record = group[0].record
+        made.append(
+            Variant(
+                link=variant_link(key),
+                label=names[key] + (f", searched on {record.search_dataset}" if several else ""),
+                record=record,
+                seeds=f"{len(group):,} seed{'s' if len(group) > 1 else ''}",
+                made=provenance.get(key),
+                cells=cells.variant_cells(group),
+                facts=_variant_facts(group),
+            )
+        )
+    return tuple(made)
+
+
+def _variant_facts(group: Sequence[Run]) -> tuple[tuple[str, str], ...]:
+    record = group[0].record
+
+    def each(values: Sequence[str]) -> str:
+        return "; ".join(dict.fromkeys(value for value in values if value))
+
+    facts = (
+        ("data and split", record.split),
+        ("BatchNorm of the supernet", record.batch_norm),
+        ("reduced", "; ".join(record.reductions).replace(" -> ", " → ")),
+        ("truth", each([run.record.truth_note or run.record.truth for run in group])),
+        ("benchmark table", each([f"{t.name} {t.content_hash[:8]}" for run in group if (t := run.record.table)])),
+        ("cost", "simulated from the table" if record.cost_kind == "simulated" else "measured"),
+        ("device", each([run.record.device for run in group])),
+        ("threads", each([str(run.record.threads) for run in group])),
+    )
+    return tuple((name, value) for name, value in facts if value)
+
+
+def _environment(runs: Sequence[Run]) -> Table:
+    """Return the devices, threads and versions of the runs, one row for each that occurs."""
+    found = Counter(
+        (
+            run.record.device or "none: simulated",
+            run.record.threads,
+            ", ".join(f"{name} {version}" for name, version in sorted(run.record.versions.items())),
+        )
+        for run in runs
+    )
+    columns = [Column("device"), Column("threads", number=True), Column("versions"), Column("runs", number=True)]
+    rows = entries([[Entry(device), threads, versions, n] for (device, threads, versions), n in found.items()])
+    return Table("environment", "The machines and packages that made the runs.", columns, rows)
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML; texts from run files are escaped, and no address is loaded from anywhere."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("nasbench_eval.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    folder = files("nasbench_eval.report").joinpath("templates")
+    style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    # Only this script may run, and nothing may be loaded: the browser sees to it, whatever a run file contains.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text: str = environment.get_template("page.html").render(
+        page=page, style=style, script=script, script_hash=digest, words=WORDS, drawing=cells, version=__version__
+    )
+    return text

@@ -1,0 +1,115 @@
+"""Tables of the page: plain rows and columns that the templates print and the reader sorts and filters."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nasbench_eval.analysis.tables import to_csv
+
+WORDS: Mapping[str, tuple[str, str]] = {
+    "holds": ("good", "✓"),
+    "fails": ("bad", "✗"),
+    "better": ("good", "▲"),
+    "worse": ("bad", "▼"),
+    "equivalent": ("same", "≈"),
+    "agrees": ("good", "✓"),
+    "differs": ("bad", "≠"),
+    "diverged": ("bad", "!"),
+    "reduced": ("open", "◐"),
+    "undecided": ("open", "?"),
+    "not run": ("none", "–"),
+}
+"""Words of verdicts: each has a class of colours and a sign, so that no colour is needed to tell them apart."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a table.
+
+    Attributes:
+        text: What it says; a text in ``WORDS`` is printed with its sign where ``word`` is set.
+        key: What it is sorted by, if not by its text; None sorts last.
+        note: Further, smaller lines.
+        link: The id of the part of the page to which it leads.
+        word: Whether it is the word of a verdict.
+        code: Whether it is code.
+    """
+
+    text: str
+    key: float | str | None = None
+    note: str = ""
+    link: str = ""
+    word: bool = False
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its title, and whether it has numbers."""
+
+    title: str
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page.
+
+    Attributes:
+        name: Its id, and the name of its csv file.
+        caption: One or two sentences.
+        columns: Its columns; the first one has the header of each row.
+        rows: Its rows, with one entry per column.
+        foot: Rows that stay below all others.
+        csv: The frame behind it as a data URI, see :func:`csv_uri`; empty if there is none.
+    """
+
+    name: str
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Entry]]
+    foot: Sequence[Sequence[Entry]] = ()
+    csv: str = ""
+
+
+def csv_uri(frame: pd.DataFrame) -> str:
+    """Return a frame as csv, compressed, in a data URI: a page with thousands of numbers stays small."""
+    packed = gzip.compress(to_csv(frame).encode(), mtime=0)
+    return f"data:application/gzip;base64,{base64.b64encode(packed).decode()}"
+
+
+def number(value: float, digits: int = 2, sign: str = "") -> Entry:
+    """Return the entry of a number; a dash if it is missing."""
+    if value is None or math.isnan(value):
+        return Entry("–")
+    return Entry(f"{value:{sign}.{digits}f}".replace("-", "−"), float(value))
+
+
+def interval(low: float, high: float, digits: int = 2) -> str:
+    """Return an interval as text; empty if it is unknown."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return f"[{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")
+
+
+def word(text: str, note: str = "") -> Entry:
+    """Return the entry of a verdict's word."""
+    return Entry(text, note=note, word=True)
+
+
+def entries(rows: Iterable[Iterable[Any]]) -> list[list[Entry]]:
+    """Return rows of plain values as entries."""
+    return [[each if isinstance(each, Entry) else _plain(each) for each in row] for row in rows]
+
+
+def _plain(value: Any) -> Entry:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Entry(f"{value:,}", value)
+    return number(value) if isinstance(value, float) else Entry(str(value))

@@ -1,0 +1,107 @@
+"""How runs were made: each setting with the source of its published value, and the command that makes them again."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.images.splits import SPLIT_FILES
+from nasbench_eval.methods import load_method
+from nasbench_eval.report.provenance import Provenance, SettingRow
+from nasbench_eval.runs.store import Run, RunRecord
+from nasbench_eval.settings import complete, has_effect
+from runners.presets import load_preset
+from runners.spec import RunSpec
+
+
+def provenance(runs: Iterable[Run]) -> dict[str, Provenance]:
+    """Return how the runs of each variant were made, by ``variant_id``."""
+    groups: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        groups.setdefault(run.record.variant_id, []).append(run.record)
+    return {variant: _provenance(records) for variant, records in groups.items()}
+
+
+def _provenance(records: Sequence[RunRecord]) -> Provenance:
+    first = records[0]
+    seeds = [record.seed for record in records]
+    try:
+        preset = load_preset(first.method)
+        declared = load_method(preset.implementation).Settings
+        fields = dataclasses.fields(declared)
+        published = RunSpec(first.method, first.search_dataset, first.seed).values
+        values = complete(declared, first.settings)
+        spec, split = _spec(first, fields, values)
+    except NbevalError as error:
+        plain = tuple(SettingRow(name, _words(value), "", "", "", True) for name, value in first.settings.items())
+        command = _command(first, first.overrides, seeds, "")
+        return Provenance(
+            "", "", plain, command, f"The method cannot be loaded here, so its sources are left out: {error}"
+        )
+    settings = tuple(
+        SettingRow(
+            name=field.name,
+            value=_words(values[field.name]),
+            published=_words(published[field.name]),
+            source=preset.sources.get(field.name, "default"),
+            meaning=field.metadata["help"],
+            has_effect=has_effect(field, values),
+        )
+        for field in fields
+        if field.name in values
+    )
+    note = ""
+    if spec.run_id != first.run_id:
+        note = (
+            "The command does not give exactly these runs: they were made with another split file, another version of "
+            "nbeval or of the method's source."
+        )
+    return Provenance(preset.summary, preset.paper, settings, _command(first, spec.overrides, seeds, split), note)
+
+
+def _spec(
+    record: RunRecord, fields: Sequence[dataclasses.Field[Any]], values: Mapping[str, Any]
+) -> tuple[RunSpec, str]:
+    """Return the specification that gives the settings of a run, and the value of ``--split``.
+
+    Settings whose preset has changed since the run become overrides; those without effect only where the identity of
+    the run needs them.
+    """
+    split, official = "", SPLIT_FILES.get(record.search_dataset)
+    spec = RunSpec(record.method, record.search_dataset, record.seed, record.scale, record.overrides)
+    if official is not None and official.name in record.split:
+        split, spec = "official", dataclasses.replace(spec, split_hash=official.sha256)
+    changed = [field for field in fields if field.name in values and values[field.name] != spec.values[field.name]]
+    in_force = [field for field in changed if has_effect(field, values)]
+    for each in (in_force, changed):
+        overrides = {**record.overrides, **{field.name: values[field.name] for field in each}}
+        tried = dataclasses.replace(spec, overrides=overrides)
+        if tried.run_id == record.run_id:
+            break
+    return tried, split
+
+
+def _command(record: RunRecord, overrides: Mapping[str, Any], seeds: Sequence[int], split: str) -> str:
+    words = ["nbeval", "run", "--method", record.method, "--dataset", record.search_dataset, "--seeds", _seeds(seeds)]
+    words += ["--scale", record.scale] if record.scale != "full" else []
+    words += ["--truth", record.truth] if record.truth != "table" else []
+    words += ["--split", split] if split else []
+    for name, value in overrides.items():
+        words += ["--set", f"{name}={_words(value)}"]
+    return shlex.join(words)
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """Return seeds as ``--seeds`` takes them."""
+    ordered = sorted(set(seeds))
+    if ordered == list(range(len(ordered))):
+        return str(len(ordered))
+    return ",".join(map(str, ordered)) + ("," if len(ordered) == 1 else "")
+
+
+def _words(value: Any) -> str:
+    """Return a value as ``--set`` takes it."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
