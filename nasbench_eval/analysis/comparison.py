@@ -17,18 +17,23 @@ import pandas as pd
 from nasbench_eval.analysis.labels import assignment, is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, sort_rows
 from nasbench_eval.analysis.published import published_beside
-from nasbench_eval.analysis.statistics import summary
+from nasbench_eval.analysis.statistics import near_optimum, summary
 from nasbench_eval.runs.store import Run
 
 COLUMNS = (
     *("block", "protocol", "label", "source", "method", "title", "variant_id", "search_dataset", "dataset"),
-    *("n", "mean", "std", "ddof", "min", "max", "ci95_low", "ci95_high", "seeds", "values"),
+    *("n", "mean", "std", "ddof", "median", "iqm", "min", "max", "ci95_low", "ci95_high", "seeds", "values"),
     *("search_seconds", "cost_kind", "device", "reduced", "reductions", "overrides"),
     *("batch_norm", "split", "truth", "truth_note", "table", "table_hash", "optimum", "noise", "noise_split"),
+    *("regret", "near_optimum"),
     *("published_mean", "published_std", "published_ddof", "published_runs", "published_search_seconds"),
     *("published_device", "published_source", "published_note"),
 )
-"""Columns of :func:`comparison`. Accuracies are in percent; ``ci95_*`` is the 95 % t interval of the mean."""
+"""Columns of :func:`comparison`. Accuracies are in percent.
+
+``ci95_*`` is the 95 % t interval of the mean, ``iqm`` the interquartile mean, ``regret`` how far the mean is below the
+table's optimum, ``near_optimum`` the share of seeds within one noise deviation of it.
+"""
 
 
 def comparison(runs: Iterable[Run], *, ddof: int = 1, datasets: Sequence[str] = ()) -> pd.DataFrame:
@@ -75,10 +80,12 @@ def _row(group: list[Run], dataset: str, ddof: int) -> dict[str, Any]:
     values = tuple(value for _, value in known)
     shared = ("block", "method", "title", "variant_id", "search_dataset", "cost_kind", "batch_norm", "split")
     noise, noise_split = record.table.noise_on(dataset) if record.table else (math.nan, "")
+    optimum = record.table.optimum.get(dataset, math.nan) if record.table else math.nan
+    found = summary(values, ddof=ddof)
     return {name: getattr(record, name) for name in shared} | {
         "source": "measured",
         "dataset": dataset,
-        **summary(values, ddof=ddof),
+        **found,
         "ddof": ddof,
         "seeds": tuple(seed for seed, _ in known),
         "values": values,
@@ -91,9 +98,11 @@ def _row(group: list[Run], dataset: str, ddof: int) -> dict[str, Any]:
         "truth_note": "; ".join(sorted({run.record.truth_note for run in group})),
         "table": record.table.name if record.table else "",
         "table_hash": "; ".join(sorted({run.record.table.content_hash for run in group if run.record.table})),
-        "optimum": record.table.optimum.get(dataset, math.nan) if record.table else math.nan,
+        "optimum": optimum,
         "noise": noise,
         "noise_split": noise_split,
+        "regret": optimum - found["mean"],
+        "near_optimum": near_optimum(values, optimum, noise),
     }
 
 

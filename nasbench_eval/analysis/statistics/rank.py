@@ -1,61 +1,16 @@
-"""Statistics as pure functions on arrays: summaries over seeds, and rank statistics with their bootstrap."""
+"""Rank statistics, and the bootstrap over the ranked elements."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
+from nasbench_eval.analysis.statistics.arrays import Floats, Indices
 
 _MAX_DRAWS = 4_000_000
 """Sampled indices that :func:`bootstrap` holds in memory at once."""
-
-
-def mean_interval(values: Floats) -> tuple[Floats, Floats]:
-    """Return the limits of the 95 % t interval of the mean over the first axis.
-
-    Args:
-        values: Shape ``(n, ...)``.
-
-    Returns:
-        Lower and upper limits, each of shape ``(...)``; NaN if n is less than 2.
-    """
-    from scipy.special import stdtrit
-
-    n = len(values)
-    mean = values.mean(axis=0)
-    half = stdtrit(n - 1, 0.975) * values.std(axis=0, ddof=1) / math.sqrt(n) if n > 1 else np.full_like(mean, np.nan)
-    return mean - half, mean + half
-
-
-def summary(values: Sequence[float], *, ddof: int = 1) -> dict[str, float]:
-    """Return n, mean, std, min, max and the 95 % t interval of the mean.
-
-    Args:
-        values: One value per seed, shape ``(n,)``.
-        ddof: 1 for the sample standard deviation, 0 for the population's. The interval always uses 1.
-
-    Returns:
-        The statistics; NaN where n is too small. One value has no standard deviation, whatever ``ddof``.
-    """
-    x = np.asarray(values, dtype=float)
-    n = len(x)
-    if n == 0:
-        return {"n": 0} | dict.fromkeys(("mean", "std", "min", "max", "ci95_low", "ci95_high"), math.nan)
-    low, high = mean_interval(x)
-    return {
-        "n": n,
-        "mean": float(x.mean()),
-        "std": float(x.std(ddof=ddof)) if n > 1 else math.nan,
-        "min": float(x.min()),
-        "max": float(x.max()),
-        "ci95_low": float(low),
-        "ci95_high": float(high),
-    }
 
 
 def kendall_tau_b(x: Floats, y: Floats, draws: Indices) -> Floats:
@@ -168,3 +123,19 @@ def percentile_interval(resampled: Floats) -> tuple[float, float]:
         return math.nan, math.nan
     low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)
+
+
+def average_ranks(values: Floats) -> Floats:
+    """Return the average rank of each method over data sets: 1 is the best, equal values share their mean rank.
+
+    Args:
+        values: Mean accuracy of each method on each data set, shape ``(methods, datasets)``, without NaN.
+
+    Returns:
+        Shape ``(methods,)``. Data sets on which the same cell is looked up rank alike by construction: their ranks are
+        no independent votes (Demsar, JMLR 2006, needs independent data sets for a test on average ranks).
+    """
+    from scipy.stats import rankdata
+
+    ranks: Floats = rankdata(-values, axis=0).mean(axis=1)
+    return ranks

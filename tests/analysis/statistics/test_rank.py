@@ -7,43 +7,13 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from nasbench_eval.analysis.statistics import (
+    average_ranks,
     bootstrap,
     kendall_tau_b,
-    mean_interval,
     percentile_interval,
     spearman_rho,
-    summary,
     top_k_overlap,
 )
-
-
-def test_the_summary_by_hand():
-    found = summary([1.0, 2.0, 3.0, 6.0])
-    assert found["mean"] == 3.0
-    assert found["std"] == pytest.approx(math.sqrt(14 / 3))
-    assert summary([1.0, 2.0, 3.0, 6.0], ddof=0)["std"] == pytest.approx(math.sqrt(14 / 4))
-    # Student's t with 3 degrees of freedom: 97.5 % quantile 3.182446.
-    half = 3.182446 * math.sqrt(14 / 3) / 2
-    assert (found["ci95_low"], found["ci95_high"]) == pytest.approx((3 - half, 3 + half), abs=1e-5)
-    assert (found["min"], found["max"]) == (1.0, 6.0)
-
-
-def test_one_value_has_no_spread_and_no_value_has_no_mean():
-    one = summary([5.0], ddof=0)
-    assert (one["n"], one["mean"]) == (1, 5.0)
-    assert math.isnan(one["std"])
-    assert math.isnan(one["ci95_low"])
-    assert summary([])["n"] == 0
-    assert math.isnan(summary([])["mean"])
-
-
-def test_the_interval_of_the_mean_is_over_the_first_axis():
-    values = np.array([[1.0, 10.0], [2.0, 10.0], [3.0, 10.0], [6.0, 10.0]])
-    low, high = mean_interval(values)
-    for column in (0, 1):
-        found = summary(list(values[:, column]))
-        assert (low[column], high[column]) == (found["ci95_low"], found["ci95_high"])
-    assert np.isnan(mean_interval(values[:1])).all()
 
 
 def tau(x: list[float], y: list[float]) -> float:
@@ -116,3 +86,8 @@ def test_the_bootstrap_draws_the_same_resamples_from_the_same_generator() -> Non
 def test_the_percentile_interval_ignores_undefined_values() -> None:
     assert percentile_interval(np.array([*range(101), np.nan])) == (2.5, 97.5)
     assert np.isnan(percentile_interval(np.array([np.nan, np.nan]))).all()
+
+
+def test_average_ranks_by_hand() -> None:
+    values = np.array([[94.0, 70.0, 45.0], [93.0, 72.0, 45.0], [90.0, 60.0, 30.0]])
+    assert average_ranks(values).tolist() == [(1 + 2 + 1.5) / 3, (2 + 1 + 1.5) / 3, 3]
