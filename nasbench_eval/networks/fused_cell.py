@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_eval.cell import AVG_POOL_3X3, EDGES, NODES, NOR_CONV_1X1, NOR_CONV_3X3, OPS, OUTGOING, SKIP_CONNECT
+from nasbench_eval.cell import AVG_POOL_3X3, EDGES, NODES, NONE, NOR_CONV_1X1, NOR_CONV_3X3, OPS, OUTGOING, SKIP_CONNECT
 from nasbench_eval.networks.fused_cell_function import (
     BN_EPS,
     Active,
@@ -104,6 +105,30 @@ class FusedCell(nn.Module):
         if self.track_running_stats and self.training:
             self._track(statistics, plan, x.numel() // x.shape[1])
         return out
+
+    def evaluate_operation(
+        self, edge: int, op: int, node: Callable[[], Tensor], relu: Callable[[], Tensor]
+    ) -> Tensor | None:
+        """Evaluate one operation; as ``SharedOperations.evaluate_operation``."""
+        if op == NONE:
+            return None
+        if op == SKIP_CONNECT:
+            return node()
+        if op == AVG_POOL_3X3:
+            return pool(node())
+        source = EDGES[edge][1]
+        kernel, bias = (self._rows(values, source, op, (edge,)) for values in (self.kernels, self.biases))
+        assert kernel is not None
+        assert bias is not None
+        padding = KERNEL_SIZE[op] // 2
+        if not self.track_running_stats:
+            # With batch statistics the bias cancels.
+            return F.batch_norm(F.conv2d(relu(), kernel, padding=padding), None, None, training=True, eps=BN_EPS)
+        mean, var = (self.get_buffer(f"{kind}_{_name(source, op)}") for kind in ("mean", "var"))
+        here = OUTGOING[source].index(edge)
+        mean, var = (values.chunk(len(OUTGOING[source]))[here] for values in (mean, var))
+        scale = torch.rsqrt(var + BN_EPS)
+        return F.conv2d(relu(), kernel * scale.view(-1, 1, 1, 1), (bias - mean) * scale, padding=padding)
 
     def _rows(self, values: Any, source: int, op: int, edges: tuple[int, ...], prefix: str = "") -> Tensor | None:
         """Return the channel blocks of some edges from a wide kernel, bias or statistic; None if there are no edges."""

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_eval.cell import AVG_POOL_3X3, EDGES, INCOMING, N_EDGES, NODES, SKIP_CONNECT
+from nasbench_eval.cell import AVG_POOL_3X3, EDGES, INCOMING, N_EDGES, NODES, NONE, SKIP_CONNECT
 from nasbench_eval.networks.fused_cell import BN_MOMENTUM, KERNEL_SIZE
 from nasbench_eval.networks.fused_cell_function import BN_EPS, Active, pool, scalars
 
@@ -72,16 +72,26 @@ class PartialCell(nn.Module):
             for edge in INCOMING[node]:
                 source = nodes[EDGES[edge][1]]
                 worked = source.narrow(1, 0, self.worked)
-                passing = source.narrow(1, self.worked, source.shape[1] - self.worked)
                 mixed = torch.zeros_like(worked)
                 for op in active[edge]:
                     mixed = mixed + values[edge][op] * self._evaluate(edge, op, worked)
                 if offset_values is not None:
                     mixed = mixed + offset_values[edge]
-                out = F.channel_shuffle(torch.cat([mixed, passing], 1), self.partial)
-                total = total + edge_values[edge] * out
+                total = total + edge_values[edge] * self._beside_the_rest(mixed, source)
             nodes.append(total.contiguous(memory_format=torch.channels_last))
         return nodes[-1]
+
+    def evaluate_operation(self, edge: int, op: int, node: Callable[[], Tensor], relu: Callable[[], Tensor]) -> Tensor:
+        """Evaluate one operation, as ``SharedOperations.evaluate_operation``; with ``none`` the other channels pass."""
+        value = node()
+        worked = value.narrow(1, 0, self.worked)
+        output = torch.zeros_like(worked) if op == NONE else self._evaluate(edge, op, worked)
+        return self._beside_the_rest(output, value)
+
+    def _beside_the_rest(self, output: Tensor, node: Tensor) -> Tensor:
+        """Append the channels of the node that bypassed the operations, and shuffle all."""
+        passing = node.narrow(1, self.worked, node.shape[1] - self.worked)
+        return F.channel_shuffle(torch.cat([output, passing], 1), self.partial)
 
     def widen(self, partial: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Grow]]:
         """Let more channels go through the operations: K becomes ``partial``.

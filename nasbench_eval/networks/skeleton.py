@@ -7,6 +7,8 @@ reduction between stages (``REDUCTIONS``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -87,11 +89,17 @@ class Skeleton(nn.Module):
                 module.initialise(generator)
 
     def _run(self, images: Tensor, *cell_args: object) -> Tensor:
-        x = self.stem(images.contiguous(memory_format=torch.channels_last))
+        return self._after_stem(self._stem(images), lambda cell, x: cell(x, *cell_args))
+
+    def _stem(self, images: Tensor) -> Tensor:
+        return self.stem(images.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+
+    def _after_stem(self, x: Tensor, evaluate: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:
+        """Return the logits; ``evaluate`` maps a cell and its input to its output."""
         for s, stage in enumerate(self.stages):
             assert isinstance(stage, nn.ModuleList)
             for cell in stage:
-                x = cell(x, *cell_args)
+                x = evaluate(cell, x)
             if s < STAGES - 1:
                 x = self.reductions[s](x)
         return self.classifier(self.last_bn(x).relu().mean((2, 3)))  # type: ignore[no-any-return]

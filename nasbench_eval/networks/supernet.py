@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from nasbench_eval.cell import N_EDGES, N_OPS, NONE, Cell
 from nasbench_eval.images.datasets import Reduction
+from nasbench_eval.networks.discretised import DiscretisedCells, SharedOperations
 from nasbench_eval.networks.fused_cell import FusedCell
 from nasbench_eval.networks.fused_cell_function import Active
 from nasbench_eval.networks.partial_cell import Grow, PartialCell
@@ -93,3 +96,30 @@ class Supernet(Skeleton):
             Logits (B, classes).
         """
         return self._run(images, weights, active, offsets, edges)
+
+    def classify_with(self, cells: Iterable[Cell], images: Tensor, edges: Tensor | None = None) -> Iterator[Tensor]:
+        """Classify images with one discretised cell after another, in evaluation mode.
+
+        Equal to ``forward`` with the cells' one-hot weights, up to rounding, and faster: cells in sorted order share
+        what they have in common in the first cell of the network, and nothing is evaluated that has no effect.
+
+        Args:
+            cells: The cells.
+            images: (B, 3, H, W).
+            edges: Per edge (6,), a factor of its output.
+
+        Yields:
+            The logits (B, classes) of each cell.
+        """
+        x = self._stem(images)
+        stage = self.stages[0]
+        assert isinstance(stage, nn.ModuleList)
+        first = stage[0]
+        on_stem = DiscretisedCells(cast("SharedOperations", first), x, edges)
+
+        def evaluate(cell: nn.Module, x: Tensor, ops: tuple[int, ...]) -> Tensor:
+            known = on_stem if cell is first else DiscretisedCells(cast("SharedOperations", cell), x, edges)
+            return known(ops)
+
+        for each in cells:
+            yield self._after_stem(x, partial(evaluate, ops=each.ops))

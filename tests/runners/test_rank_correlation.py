@@ -20,6 +20,7 @@ from nasbench_eval.analysis.rank_correlation import rank_statistics
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.methods import SearchContext
+from nasbench_eval.methods.weight_sharing import scoring
 from nasbench_eval.methods.weight_sharing.base import EdgeWeights
 from nasbench_eval.methods.weight_sharing.darts import Logits
 from nasbench_eval.methods.weight_sharing.gaea import Simplex
@@ -66,14 +67,19 @@ def cells_of(n: int) -> list[Cell]:
 
 
 @pytest.mark.parametrize("change", [{}, {"track_running_stats": False}, {"partial_channels": 2}])
-def test_cells_scored_together_have_the_scores_they_have_alone(change: dict[str, object]) -> None:
+def test_cells_scored_together_have_the_scores_they_have_alone(
+    change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "_TOGETHER", 16)
     spec = RunSpec("rs_ws", "digits", 0, overrides={**TINY, "channels": 4, **change})
     method, other = ready(spec), ready(replace(spec, seed=1))
     method.step()
     cells = cells_of(35)  # more than are scored at once
     found = list(other.score_cells(method.artifact(), cells))
-    assert found == [method.scoring.evaluate_cell(cell) for cell in cells]
-    assert len(set(found)) > 10
+    alone = [method.scoring.evaluate_cell(cell) for cell in cells]
+    assert [loss for loss, _ in found] == pytest.approx([loss for loss, _ in alone], rel=1e-5)
+    assert [acc for _, acc in found] == [acc for _, acc in alone]
+    assert len(set(alone)) > 10
 
 
 @pytest.mark.parametrize("name", ["pc_darts", "gaea_pc_darts"])

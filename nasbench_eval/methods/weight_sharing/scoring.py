@@ -15,7 +15,7 @@ from nasbench_eval.images import Augment, Images
 from nasbench_eval.methods.weight_sharing.base import EdgeWeights, Score
 from nasbench_eval.networks.supernet import Supernet, active_of, one_hot
 
-_TOGETHER = 32
+_TOGETHER = 128
 """Number of cells that are scored on a batch before the next batch is prepared."""
 
 
@@ -66,19 +66,21 @@ class SharedWeights:
 
     @torch.no_grad()
     def evaluate_cells(self, cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
-        """Yield what ``evaluate_cell`` returns, for each cell.
+        """Yield what ``evaluate_cell`` returns, up to rounding, for each cell.
 
-        Cells are scored in groups: each batch is prepared once per group, and the group waits for the device once.
+        Cells are scored in groups, which share what they have in common (``Supernet.classify_with``); the group waits
+        for the device once.
         """
         remaining = iter(cells)
         while chunk := list(islice(remaining, _TOGETHER)):
             self.supernet.eval()
-            device = self.images.pixels.device
-            weights = [self._weights_of(cell) for cell in chunk]
-            sums = torch.zeros(len(chunk), 2, device=device)
+            order = sorted(range(len(chunk)), key=lambda i: chunk[i].ops)
+            sums = torch.zeros(len(chunk), 2, device=self.images.pixels.device)
             for images, labels in self._batches():
-                sums += torch.stack([self._loss_and_hits(images, labels, each) for each in weights])
-            yield from ((loss, 100 * correct) for loss, correct in (sums / len(self.images)).tolist())
+                logits = self.supernet.classify_with((chunk[i] for i in order), images, self.edges())
+                sums += torch.stack([_loss_and_hits(each, labels) for each in logits])
+            scores = dict(zip(order, (sums / len(self.images)).tolist(), strict=True))
+            yield from ((scores[i][0], 100 * scores[i][1]) for i in range(len(chunk)))
 
     def on_one_batch_each(self, generator: torch.Generator, *, augmented: bool = False) -> Score:
         """Return a function that scores cells, each on the next batch of the shuffled images, cyclically.
@@ -118,5 +120,9 @@ class SharedWeights:
         return EdgeWeights(one_hot(cell, device=self.images.pixels.device), active_of(cell), edges=self.edges())
 
     def _loss_and_hits(self, images: Tensor, labels: Tensor, weights: EdgeWeights) -> Tensor:
-        logits = self.supernet(images, *weights)
-        return torch.stack([F.cross_entropy(logits, labels, reduction="sum"), (logits.argmax(1) == labels).sum()])
+        return _loss_and_hits(self.supernet(images, *weights), labels)
+
+
+def _loss_and_hits(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the sums of the loss and of the correct predictions (2,)."""
+    return torch.stack([F.cross_entropy(logits, labels, reduction="sum"), (logits.argmax(1) == labels).sum()])
