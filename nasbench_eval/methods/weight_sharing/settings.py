@@ -74,8 +74,8 @@ class WeightSharingSettings:
     )
 
     arch_optimizer: str = setting(
-        "optimiser of the architecture parameters: adam, eg (exponentiated gradient: GAEA, for any softmax; its arch_lr "
-        "is 0.1), experts (XNAS: eg that drops operations that can no longer win), reinforce (the controller learns "
+        "optimiser of the architecture parameters: adam, eg (exponentiated gradient: GAEA, for any softmax; its "
+        "arch_lr is 0.1), experts (XNAS: eg that drops operations that can no longer win), reinforce (the controller learns "
         "after each epoch), or none",
         choices=tuple(OPTIMIZERS),
     )

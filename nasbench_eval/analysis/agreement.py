@@ -1,0 +1,173 @@
+"""Do measured results agree with the published ones? One row per published number, with an interval and a word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nasbench_eval.analysis.labels import divergence_notes, is_reduced, labels
+from nasbench_eval.analysis.published import published
+from nasbench_eval.runs.failures import Failure
+from nasbench_eval.runs.store import Run
+
+COLUMNS = (
+    *("word", "method", "title", "label", "protocol", "search_dataset", "dataset"),
+    *("published_mean", "published_std", "published_runs", "published_source", "published_note"),
+    *("n", "mean", "std", "difference", "low", "high", "scale", "sentence"),
+)
+"""Columns of :func:`agreement`. Accuracies are in percent; ``low`` and ``high`` limit the 95 % interval of the
+difference (measured minus published)."""
+
+WORDS: Mapping[str, str] = {
+    "agrees": "the difference can be the sampling error of the two means",
+    "differs": "it cannot: the 95 % interval of the difference leaves out 0",
+    "undecided": "there is one run, and no published deviation: no interval",
+    "reduced": "measured only at a reduced scale, which the published number does not describe",
+    "diverged": "every run ended without a result",
+    "not run": "nothing was measured, or only with changed settings",
+}
+"""What the word of a row means."""
+
+ROUNDING = 0.005
+"""Half of the last digit of a published number."""
+
+
+def difference_from_published(
+    values: Sequence[float], mean: float, std: float, runs: float, ddof: float
+) -> dict[str, float]:
+    """Return the difference of a measured mean from a published one with its 95 % interval (Welch).
+
+    A published deviation without a number of runs counts as the error of a single run, the widest that it allows; a
+    published mean without deviation counts as exact. A single measured value is given the published deviation.
+
+    Args:
+        values: One measured value per seed, shape ``(n,)``, n at least 1.
+        mean: The published mean.
+        std: The published standard deviation; NaN if there is none.
+        runs: The number of published runs; NaN if the paper does not say.
+        ddof: The ``ddof`` of ``std``; NaN for 1.
+
+    Returns:
+        ``n``, ``mean``, ``std`` (ddof 1), ``difference``, ``low`` and ``high``; the limits are NaN where neither side
+        has a deviation to tell an interval from.
+    """
+    from scipy.special import stdtrit
+
+    x = np.asarray(values, dtype=float)
+    n, known = len(x), runs == runs and runs > 1
+    if known and ddof == 0:
+        std *= math.sqrt(runs / (runs - 1))
+    # Variance of each mean, and its degrees of freedom. A z interval has about 1e9 of them.
+    theirs = (std**2 / (runs if known else 1), runs - 1 if known else 1e9) if std == std else (0.0, 1e9)
+    own_std = float(x.std(ddof=1)) if n > 1 else math.nan
+    ours = (own_std**2 / n, n - 1) if n > 1 else (std**2, theirs[1])
+    found = {"n": n, "mean": float(x.mean()), "std": own_std, "difference": float(x.mean()) - mean}
+    variance = ours[0] + theirs[0]
+    if variance != variance:
+        return found | {"low": math.nan, "high": math.nan}
+    # With one measured value both terms come from the published deviation, and so do its degrees of freedom.
+    parts = ours[0] ** 2 / ours[1] + theirs[0] ** 2 / theirs[1]
+    df = theirs[1] if n == 1 else variance**2 / parts if parts else 1.0
+    half = float(stdtrit(df, 0.975)) * math.sqrt(variance)
+    return found | {"low": found["difference"] - half, "high": found["difference"] + half}
+
+
+def word_of(difference: Mapping[str, float]) -> str:
+    """Return ``agrees``, ``differs`` or ``undecided`` for a result of :func:`difference_from_published`."""
+    low, high = difference["low"], difference["high"]
+    if low != low:
+        return "undecided"
+    return "agrees" if low - ROUNDING <= 0 <= high + ROUNDING else "differs"
+
+
+def agreement(
+    runs: Sequence[Run], failures: Sequence[Failure] = (), *, asked: Iterable[tuple[str, str]] | None = None
+) -> pd.DataFrame:
+    """Compare measured test accuracies with the published ones that stand beside them in tables.
+
+    Only full runs without changed settings are compared. A number is given once, even where it is in both blocks of a
+    table (a cell evaluated on the data set that it was searched on).
+
+    Args:
+        runs: Runs, at most one per variant and seed (``labels.distinct_runs``).
+        failures: Runs that diverged.
+        asked: The pairs of method and search data set whose published numbers to list, measured or not; None: those of
+            the runs and failures.
+
+    Returns:
+        A frame with ``COLUMNS`` in the order of ``published.csv``, a row per published number (and per variant, where
+        several full variants were measured); ``word`` is one of ``WORDS``.
+    """
+    if asked is None:
+        asked = [(run.record.method, run.record.search_dataset) for run in runs]
+        asked += [(failure.method, failure.search_dataset) for failure in failures]
+    wanted, names = set(asked), labels(runs)
+    numbers = published()
+    numbers = numbers[numbers["primary"] & (numbers["preset"] != "")]
+    numbers = numbers.drop_duplicates(["preset", "search_dataset", "dataset", "mean", "std"])
+    rows = [
+        row
+        for number in numbers.to_dict("records")
+        if (number["preset"], number["search_dataset"]) in wanted
+        for row in _rows(number, runs, failures, names)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _rows(
+    number: Mapping[Any, Any], runs: Sequence[Run], failures: Sequence[Failure], names: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return the rows of one published number: one for each variant that was measured, else one without a variant."""
+    shared = {
+        "method": number["preset"],
+        "title": number["title"],
+        **{key: number[key] for key in ("protocol", "search_dataset", "dataset")},
+        **{f"published_{key}": number[key] for key in ("mean", "std", "runs", "note")},
+        "published_source": f"{number['paper']}, {number['table']}",
+    }
+    where = (number["preset"], number["search_dataset"])
+    same = [run for run in runs if (run.record.method, run.record.search_dataset) == where]
+    same = [run for run in same if not run.record.overrides and number["dataset"] in run.test_acc]
+    lost = [failure for failure in failures if (failure.method, failure.search_dataset) == where]
+    full = [run for run in same if not is_reduced(run.record)]
+    variants: dict[str, list[Run]] = {}
+    for run in full or same:
+        variants.setdefault(run.record.variant_id, []).append(run)
+    rows = []
+    for key, group in variants.items():
+        values = [run.test_acc[number["dataset"]] for run in group]
+        found = difference_from_published(values, *(number[key] for key in ("mean", "std", "runs", "ddof")))
+        word = word_of(found) if full else "reduced"
+        row = shared | found | {"word": word, "label": names[key], "scale": group[0].record.scale}
+        notes = divergence_notes([each for each in lost if each.variant_id == key], group)
+        rows.append(row | {"sentence": "; ".join([_sentence(row), *notes])})
+    if rows:
+        return rows
+    notes = divergence_notes(lost, ())
+    word = "diverged" if notes else "not run"
+    said = "; ".join(notes) or f"published {_plus_minus(number['mean'], number['std'])}; not measured"
+    return [shared | {"word": word, "label": number["title"], "n": 0, "sentence": said}]
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    theirs = _plus_minus(row["published_mean"], row["published_std"])
+    seeds = f"{row['n']} seed{'s' if row['n'] != 1 else ''}"
+    text = f"measured {_plus_minus(row['mean'], row['std'])} ({seeds}), published {theirs}"
+    if row["word"] == "reduced":
+        return f"{text}; a reduced run is not the published one"
+    if row["word"] == "undecided":
+        return f"{text}; one run, and no published deviation: more seeds give an interval"
+    text += f": {row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+    if row["published_std"] != row["published_std"]:
+        return f"{text}, with the published mean taken as exact"
+    if row["published_runs"] != row["published_runs"]:
+        return f"{text}, with the published deviation taken as the error of one run (the paper does not say how many)"
+    return text
+
+
+def _plus_minus(mean: float, std: float) -> str:
+    return f"{mean:.2f}" if std != std else f"{mean:.2f} ± {std:.2f}"

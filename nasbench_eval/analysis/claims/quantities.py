@@ -1,0 +1,79 @@
+"""What claims are about: the quantities of a finished run, one number each, as the figures show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from nasbench_eval.analysis.figures import entropy, gap
+from nasbench_eval.analysis.statistics import kendall_tau_b
+from nasbench_eval.runs.rank_scores import rank_file, read_scores
+from nasbench_eval.runs.store import Run
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A quantity of a finished run.
+
+    Attributes:
+        words: What it is, for sentences.
+        digits: How many digits after the point a sentence shows.
+        values: Returns the value of each run on a data set, NaN where a run does not have it; called with all runs that
+            are compared.
+        how: How to get it where no run has it.
+    """
+
+    words: str
+    digits: int
+    values: Callable[[Sequence[Run], str], list[float]]
+    how: str
+
+
+def _test_acc(runs: Sequence[Run], dataset: str) -> list[float]:
+    return [run.test_acc.get(dataset, np.nan) for run in runs]
+
+
+def _last_of(data: Callable[[Sequence[Run], Sequence[str]], pd.DataFrame]) -> Callable[..., list[float]]:
+    """Return the values after the last epoch of what a figure draws over epochs."""
+
+    def values(runs: Sequence[Run], dataset: str) -> list[float]:
+        last = data(runs, [dataset]).groupby(["variant_id", "seed"])["value"].last()
+        return [float(last.get((run.record.variant_id, run.record.seed), np.nan)) for run in runs]
+
+    return values
+
+
+def _tau(runs: Sequence[Run], dataset: str) -> list[float]:
+    """Return Kendall's tau-b of each run, on the cells that all scored runs share."""
+    scores = [None if run.home is None else read_scores(rank_file(run.home, run.record.run_id)) for run in runs]
+    n = min((len(each.cells) for each in scores if each is not None), default=0)
+    return [np.nan if each is None else _tau_of(each.cells.head(n)) for each in scores]
+
+
+def _tau_of(cells: pd.DataFrame) -> float:
+    shared, true = (cells[name].to_numpy(dtype=float) for name in ("shared_acc", "test_acc"))
+    return float(kendall_tau_b(shared, true, np.arange(len(cells))[None])[0])
+
+
+QUANTITIES: Mapping[str, Quantity] = {
+    "test_acc": Quantity("test accuracy", 2, _test_acc, "run without --truth none"),
+    "entropy": Quantity(
+        "entropy of the operation weights after the last epoch, as a share of its maximum",
+        3,
+        _last_of(entropy.data),
+        "only searches that learn a distribution over operations record it",
+    ),
+    "gap": Quantity(
+        "discretisation gap after the last epoch",
+        2,
+        _last_of(gap.data),
+        "only weight-sharing searches record it",
+    ),
+    "tau": Quantity(
+        "rank correlation (Kendall's tau) of the shared weights", 2, _tau, "score cells with `nbeval rank`"
+    ),
+}
+"""The quantities by the name that a claim gives them. All but ``test_acc`` are of the data set searched on."""

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from analysis_runs import SMALL, TABLE, make_run, scored
+
+from nasbench_eval.analysis.claims import Claim, Verdict, judge
+from nasbench_eval.runs.failures import Failure
+from nasbench_eval.runs.store import Run
+
+CLAIM = Claim("A is better than B", "better", ("darts",), ("cifar10",), ("gdas",))
+
+
+def group(method: str, values: Sequence[float], **record: Any) -> list[Run]:
+    return [
+        make_run({"cifar10": value}, method=method, title=method.upper(), seed=seed, **record)
+        for seed, value in enumerate(values)
+    ]
+
+
+def verdict(claim: Claim, *groups: list[Run], **options: Any) -> Verdict:
+    [found] = judge([claim], [run for each in groups for run in each], **options)
+    return found
+
+
+HIGH, LOW = group("darts", [93.0, 93.4, 93.2]), group("gdas", [91.0, 91.6, 91.2])
+
+
+def test_a_difference_with_its_interval_holds_or_fails() -> None:
+    found = verdict(CLAIM, HIGH, LOW)
+    assert found.word == "holds"
+    row = found.rows.iloc[0]
+    assert row["difference"] == pytest.approx(93.2 - 91.2667, abs=1e-3)
+    assert row["low"] < row["difference"] < row["high"]
+    assert found.sentence == (
+        f"on cifar10, 3 seeds each: DARTS 93.20, +1.93 [{row['low']:+.2f}, {row['high']:+.2f}] against GDAS 91.27"
+    )
+    turned = replace(CLAIM, method=("gdas",), against=("darts",))
+    assert verdict(turned, HIGH, LOW).word == "fails"
+    assert verdict(replace(turned, test="lower"), HIGH, LOW).word == "holds"
+
+
+def test_too_few_seeds_are_undecided_with_the_number_that_would_decide() -> None:
+    found = verdict(CLAIM, group("darts", [93.0, 91.0, 93.5]), LOW)
+    assert found.word == "undecided"
+    needed = found.rows["seeds_needed"].iloc[0]
+    assert 3 < needed < 100
+    assert f"about {needed:.0f} seeds a side would decide" in found.sentence
+    single = verdict(CLAIM, group("darts", [93.0]), LOW)
+    assert single.word == "undecided"
+    assert "one seed has no interval" in single.sentence
+
+
+def test_no_interval_no_difference() -> None:
+    found = verdict(CLAIM, group("darts", [93.0] * 3), group("gdas", [54.3] * 3))
+    assert found.word == "undecided"
+    assert "every seed gave the same value" in found.sentence
+
+
+def test_what_the_noise_of_the_table_can_explain_is_not_better() -> None:
+    near = group("gdas", [93.10, 93.05, 93.0, 93.02] * 5)
+    found = verdict(CLAIM, group("darts", [93.12, 93.1, 93.08, 93.11] * 5), near)
+    assert found.rows["p"].iloc[0] < 0.01
+    assert found.word == "fails"
+    assert "inside the noise of 0.25" in found.sentence
+    assert verdict(replace(CLAIM, test="equivalent"), group("darts", [93.1, 93.05] * 9), near).word == "holds"
+    assert verdict(replace(CLAIM, test="equivalent"), HIGH, LOW).word == "fails"
+
+
+def test_a_claim_against_several_needs_all_of_them_corrected_for_their_number() -> None:
+    claim = replace(CLAIM, against=("gdas", "setn", "enas"))
+    close = group("setn", [91.9, 92.6, 92.9])
+    groups = [HIGH, LOW, close, group("enas", [90.0, 90.5, 90.2])]
+    found = verdict(claim, *groups)
+    rows = found.rows.set_index("against")
+    assert rows["p"]["setn"] > 0.05
+    assert rows["p_holm"]["gdas"] == pytest.approx(2 * rows["p"]["gdas"])
+    assert list(rows["word"]) == ["holds", "undecided", "holds"]
+    assert found.word == "undecided"
+    assert "SETN 92.47 (undecided)" in found.sentence
+    lost = verdict(claim, *groups[:3], group("enas", [94.0, 94.1, 94.05]))
+    assert lost.word == "fails", "one comparison against the claim is enough"
+
+
+def test_a_side_without_runs_is_not_run_and_named() -> None:
+    found = verdict(replace(CLAIM, against=("gdas", "setn", "enas")), HIGH, LOW)
+    assert (found.word, found.reduced) == ("not run", False)
+    assert found.sentence.endswith("there is no run of setn, enas on cifar10")
+    assert verdict(CLAIM).sentence == "there is no run of darts, gdas on cifar10"
+
+
+def test_a_side_that_diverged_says_so() -> None:
+    record = LOW[0].record
+    failure = Failure(
+        "x", record.variant_id, "gdas", "GDAS", "cifar10", 0, {}, "full", 1, "train_loss is nan", {}, record.finished
+    )
+    found = verdict(CLAIM, HIGH, failures=[failure])
+    assert found.word == "not run"
+    assert "all runs of gdas on cifar10 diverged (train_loss is nan)" in found.sentence
+
+
+def test_scales_and_changed_settings_do_not_mix() -> None:
+    reduced = group("darts", [70.0, 71.0, 70.5], **SMALL)
+    full, small = judge([CLAIM], [*HIGH, *LOW, *reduced, *group("gdas", [60.0, 61.0, 60.5], **SMALL)])
+    assert (full.scale, full.reduced, small.scale, small.reduced) == ("full", False, "small", True)
+    assert full.rows["mean"].iloc[0] == pytest.approx(93.2)
+    assert small.rows["mean"].iloc[0] == pytest.approx(70.5)
+    assert small.sentence.endswith("reduced runs (scale small)")
+    changed = group("darts", [50.0, 51.0], overrides={"arch_lr": 4.0})
+    assert verdict(CLAIM, HIGH, LOW, changed).rows["mean"].iloc[0] == pytest.approx(93.2)
+    claimed = replace(CLAIM, settings={"arch_lr": 4.0})
+    assert verdict(claimed, HIGH, LOW, changed).rows["mean"].iloc[0] == pytest.approx(50.5)
+    assert "there is no run of darts arch_lr=4 on cifar10" in verdict(claimed, HIGH, LOW).sentence
+
+
+def test_runs_of_two_variants_or_two_tables_are_not_compared() -> None:
+    other = group("darts", [80.0], settings={"split_hash": "abc"})
+    assert "are of 2 variants, which do not mix" in verdict(CLAIM, HIGH, LOW, other).sentence
+    moved = [replace(run, record=replace(run.record, table=replace(TABLE, content_hash="ff"))) for run in LOW]
+    found = verdict(CLAIM, HIGH, moved)
+    assert (found.word, "2 different tables" in found.sentence) == ("undecided", True)
+
+
+def test_a_tabular_search_belongs_to_every_scale() -> None:
+    tabular = group("rs", [60.0, 61.0, 60.5], cost_kind="simulated")
+    claim = replace(CLAIM, against=("rs",))
+    assert verdict(claim, group("darts", [70.0, 71.0, 70.5], **SMALL), tabular).word == "holds"
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [([94.2, 94.3, 94.25], "holds"), ([93.0, 93.1, 93.05], "fails"), ([93.5, 94.3, 94.0], "undecided")],
+)
+def test_nearness_to_the_optimum_is_judged_by_the_noise(values: list[float], word: str) -> None:
+    claim = Claim("A is optimal", "within_noise_of_optimum", ("darts",), ("cifar10",))
+    found = verdict(claim, group("darts", values))
+    assert found.word == word
+    assert found.rows["difference"].iloc[0] == pytest.approx(sum(values) / 3 - 94.37)
+    assert "the table's noise is 0.25" in found.sentence
+    wide = verdict(replace(claim, margin=3.0), group("darts", values))
+    assert wide.word == "holds"
+
+
+def test_a_table_without_noise_needs_a_margin() -> None:
+    silent = [replace(run, record=replace(run.record, table=replace(TABLE, noise={}))) for run in (*HIGH, *LOW)]
+    claim = Claim("A is optimal", "within_noise_of_optimum", ("darts",), ("cifar10",))
+    for each in (claim, replace(CLAIM, test="equivalent")):
+        found = verdict(each, silent)
+        assert found.word == "undecided"
+        assert "the table does not say its noise on cifar10" in found.sentence
+    assert verdict(replace(CLAIM, test="equivalent", margin=0.5), silent).word == "fails"
+
+
+def steps(run: Run, **columns: float) -> Run:
+    return replace(run, steps=run.steps.assign(**columns))
+
+
+def test_entropy_and_gap_are_those_of_the_figures() -> None:
+    runs = [
+        steps(run, entropy=entropy, loss_after_rounding=4.0 - entropy, loss_before_rounding=1.0)
+        for group_of, base in ((HIGH, 0.3), (LOW, 1.2))
+        for run, entropy in zip(group_of, (base, base + 0.02, base - 0.02), strict=True)
+    ]
+    entropy = verdict(replace(CLAIM, test="lower", quantity="entropy"), runs)
+    assert entropy.word == "holds"
+    assert entropy.rows["mean"].iloc[0] == pytest.approx(0.3 / math.log(5))
+    gap = verdict(replace(CLAIM, test="higher", quantity="gap"), runs)
+    assert (gap.word, gap.rows["mean"].iloc[0]) == ("holds", pytest.approx(2.7))
+    none = verdict(replace(CLAIM, test="lower", quantity="entropy"), group("darts", [90.0], block="standard HPO"), LOW)
+    assert none.word == "not run"
+    assert "the runs of darts on cifar10 have no entropy" in none.sentence
+
+
+def test_rank_correlation_is_that_of_the_scored_cells(tmp_path: Path) -> None:
+    true = [float(i) for i in range(20)]
+    runs = []
+    for at, run in enumerate(HIGH):
+        shared = list(true)
+        shared[at], shared[19 - at] = shared[19 - at], shared[at]
+        runs.append(scored(tmp_path, run, shared, true))
+    above = Claim("It ranks well", "above", ("darts",), ("cifar10",), quantity="tau", value=0.2)
+    found = verdict(above, runs)
+    assert found.word == "holds"
+    assert found.sentence.startswith("on cifar10, 3 seeds each: DARTS 0.")
+    assert verdict(replace(above, test="below", value=0.9), runs).word in ("holds", "undecided")
+    assert verdict(replace(above, test="below"), runs).word == "fails"
+    bare = verdict(above, HIGH)
+    assert bare.word == "not run"
+    assert "score cells with `nbeval rank`" in bare.sentence
+
+
+def test_a_published_number_is_reached_or_not() -> None:
+    claim = Claim("As published", "published", ("gdas",), ("cifar10",))  # 93.61 ± 0.09
+    assert verdict(claim, group("gdas", [93.5, 93.7, 93.6])).word == "holds"
+    off = verdict(claim, LOW)
+    assert off.word == "fails"
+    assert "published 93.61 ± 0.09" in off.sentence
+    assert verdict(claim, group("gdas", [93.5, 93.7, 93.6], **SMALL)).word == "not run"
+    assert verdict(claim).word == "not run"
+    unknown = verdict(Claim("As published", "published", ("mine",), ("cifar10",)), group("mine", [1.0, 2.0]))
+    assert (unknown.word, "no paper gives" in unknown.sentence) == ("not run", True)
+
+
+def test_a_study_says_which_variant_a_side_is() -> None:
+    changed = group("darts", [50.0, 51.0, 50.5], overrides={"arch_lr": 4.0})
+    variants = {"darts": changed[0].record.variant_id, "gdas": LOW[0].record.variant_id}
+    found = verdict(CLAIM, HIGH, LOW, changed, scales=["full"], variant_of=lambda side: variants[side.method])
+    assert found.rows["mean"].iloc[0] == pytest.approx(50.5)

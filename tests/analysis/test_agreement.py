@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+from analysis_runs import SMALL, make_run
+from scipy.special import stdtrit
+
+from nasbench_eval.analysis.agreement import WORDS, agreement, difference_from_published, word_of
+from nasbench_eval.runs.failures import Failure
+from nasbench_eval.runs.store import Run
+
+NAN = math.nan
+
+
+def group(method: str, values: list[float], **record: Any) -> list[Run]:
+    return [make_run({"cifar10": value}, method=method, seed=seed, **record) for seed, value in enumerate(values)]
+
+
+def row(frame: pd.DataFrame, protocol: str = "transfer") -> Any:
+    return frame[(frame["dataset"] == "cifar10") & (frame["protocol"] == protocol)].iloc[0]
+
+
+def failure(method: str) -> Failure:
+    run = make_run({}, method=method)
+    return Failure("x", run.record.variant_id, method, method, "cifar10", 0, {}, "full", 1, "loss is nan", {}, "")
+
+
+def test_the_difference_is_welchs_from_summaries() -> None:
+    # By hand: variances of the means 0.01 / 4 and 0.29^2 * 4/3 / 4; df from Welch-Satterthwaite.
+    found = difference_from_published([94.0, 94.2, 94.1, 94.1], 94.10, 0.29, 4, 0)
+    ours, theirs = (0.02 / 3) / 4, 0.29**2 / 3
+    df = (ours + theirs) ** 2 / (ours**2 / 3 + theirs**2 / 3)
+    half = stdtrit(df, 0.975) * math.sqrt(ours + theirs)
+    assert (found["difference"], found["high"]) == (pytest.approx(0.0, abs=1e-9), pytest.approx(half))
+
+
+@pytest.mark.parametrize(
+    ("values", "published", "word"),
+    [
+        ([94.0, 94.2, 94.1], (94.10, 0.29, 4, 0), "agrees"),
+        ([91.0, 91.2, 91.1], (94.10, 0.29, 4, 0), "differs"),
+        ([54.30, 54.30, 54.30], (54.30, 0.0, 4, 0), "agrees"),  # one cell everywhere: only the rounding is left
+        ([54.33, 54.33, 54.33], (54.30, 0.0, 4, 0), "differs"),
+        ([54.30], (54.30, NAN, NAN, NAN), "undecided"),
+        ([93.9], (94.10, 0.29, 4, 0), "agrees"),  # one value is given the published deviation
+        ([90.0], (94.10, 0.29, 4, 0), "differs"),
+        ([90.0, 90.4, 90.2], (87.66, 1.69, NAN, NAN), "agrees"),  # the deviation of one run is wide
+        ([92.0, 92.4, 92.2], (87.66, 1.69, NAN, NAN), "differs"),
+    ],
+)
+def test_the_word_follows_from_the_interval(
+    values: list[float], published: tuple[float, float, float, float], word: str
+) -> None:
+    assert word_of(difference_from_published(values, *published)) == word
+
+
+def test_full_runs_agree_or_differ() -> None:
+    found = row(agreement(group("gaea_darts", [94.0, 94.3, 94.1])))
+    assert (found["word"], found["n"], found["published_runs"]) == ("agrees", 3, 4)
+    assert "measured 94.13 ± 0.15 (3 seeds), published 94.10 ± 0.29: +0.03 [" in found["sentence"]
+    assert "Table 2" in found["published_source"]
+    assert row(agreement(group("gaea_darts", [90.0, 90.3, 90.1])))["word"] == "differs"
+    assert "the paper does not say how many" in row(agreement(group("rs_ws", [90.0, 90.3])))["sentence"]
+
+
+def test_reduced_runs_are_not_compared() -> None:
+    found = row(agreement(group("gaea_darts", [94.0, 94.3], **SMALL)))
+    assert (found["word"], found["scale"]) == ("reduced", "small")
+    assert "a reduced run is not the published one" in found["sentence"]
+    both = agreement([*group("gaea_darts", [94.0, 94.3]), *group("gaea_darts", [80.0, 81.0], **SMALL)])
+    assert set(both[both["dataset"] == "cifar10"]["word"]) == {"agrees"}
+
+
+def test_changed_settings_are_no_measurement_of_the_published_method() -> None:
+    assert row(agreement(group("gaea_darts", [94.0, 94.3], overrides={"arch_lr": 4.0})))["word"] == "not run"
+
+
+def test_what_is_asked_for_but_not_there_is_listed() -> None:
+    frame = agreement([], asked=[("rea", "cifar10"), ("gaea_darts", "cifar100")])
+    assert set(frame["word"]) == {"not run"}
+    assert list(frame[frame["method"] == "rea"]["dataset"]) == ["cifar10", "cifar100", "imagenet16-120"]
+    assert set(frame["search_dataset"]) == {"cifar10", "cifar100"}
+    assert agreement([]).empty
+
+
+def test_diverged_runs_are_said() -> None:
+    assert row(agreement([], [failure("gaea_darts")]))["word"] == "diverged"
+    some = row(agreement(group("gaea_darts", [94.0, 94.3]), [failure("gaea_darts")]))
+    assert some["word"] == "agrees"
+
+
+def test_a_number_in_both_blocks_is_given_once_and_two_numbers_twice() -> None:
+    frame = agreement([*group("gaea_darts", [94.0, 94.3]), *group("gdas", [93.6, 93.5])])
+    here = frame[frame["dataset"] == "cifar10"]
+    assert list(here[here["method"] == "gaea_darts"]["published_mean"]) == [94.10]
+    assert sorted(here[here["method"] == "gdas"]["published_mean"]) == [93.52, 93.61]
+    assert set(frame["word"]) <= set(WORDS)
