@@ -215,6 +215,9 @@ class WeightSharing(SearchMethod):
         self.supernet.train()
         totals = torch.zeros(2, device=self.device)
         for batch, arch_batch in self._batch_pairs():
+            if arch_batch is batch:
+                totals += self._weights_step(batch, joint=True)
+                continue
             if arch_batch is not None and architecture_first:
                 self._architecture_step(arch_batch, batch)
             totals += self._weights_step(batch)
@@ -222,26 +225,32 @@ class WeightSharing(SearchMethod):
                 self._architecture_step(arch_batch, batch)
         return totals
 
-    def _weights_step(self, batch: Batch) -> Tensor:
-        """Do one step of SGD on the weights; return the sums of the loss and of the correct predictions (2,)."""
+    def _weights_step(self, batch: Batch, *, joint: bool = False) -> Tensor:
+        """Do one step of SGD on the weights; return the sums of the loss and of the correct predictions (2,).
+
+        With ``joint`` the same backward pass also serves the architecture step, which follows.
+        """
         images, labels = batch
         self.optimizer.zero_grad(set_to_none=False)
         self.architecture.zero_grad()
-        # The architecture's gradient is needed only if it counts in the clipping norm.
-        with torch.set_grad_enabled(self.settings.clip_architecture):
+        # The architecture's gradient is needed only if it counts in the clipping norm, or moves the architecture.
+        with torch.set_grad_enabled(self.settings.clip_architecture or joint):
             weights = self.architecture.sample()
         logits = self.supernet(images, *weights)
         loss = F.cross_entropy(logits, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.settings.clip is not None:
-            clipped = [*self.supernet.parameters(), *self.architecture.parameters()]
+            clipped = list(self.supernet.parameters())
+            if self.settings.clip_architecture:
+                clipped += self.architecture.parameters()
             torch.nn.utils.clip_grad_norm_(clipped, self.settings.clip)
         self.optimizer.step()
+        if joint:
+            self._move_architecture()
         return torch.stack([loss.detach() * len(labels), (logits.detach().argmax(1) == labels).sum()])
 
     def _architecture_step(self, batch: Batch, train_batch: Batch) -> None:
         """Do one step of the architecture optimiser on ``batch``; the second order also needs the weights' batch."""
-        assert self.arch_optimizer is not None
         self.architecture.zero_grad()
         if self.settings.unrolled:
             self._unrolled_backward(batch, train_batch)
@@ -249,6 +258,11 @@ class WeightSharing(SearchMethod):
             self.supernet.requires_grad_(False)
             self._loss(batch, self.architecture.architecture_sample()).backward()  # type: ignore[no-untyped-call]
             self.supernet.requires_grad_(True)
+        self._move_architecture()
+
+    def _move_architecture(self) -> None:
+        """Do one step of the architecture optimiser with the gradient that is there."""
+        assert self.arch_optimizer is not None
         if self.settings.arch_entropy_weight:
             p = self.architecture.probabilities()
             assert p is not None
@@ -328,10 +342,15 @@ class WeightSharing(SearchMethod):
             group["lr"] = s.lr_min + (s.lr - s.lr_min) * (now / start)
 
     def _batch_pairs(self) -> Iterator[tuple[Batch, Batch | None]]:
-        """Yield the batches of the two steps of an iteration; None where the architecture takes no step."""
+        """Yield the batches of the two steps of an iteration; None where the architecture takes no step.
+
+        With the setting ``joint`` the two are the same object.
+        """
         batches = self._batches(self.train, "weights batches")
         if self.arch_optimizer is None or self.epoch - self._stage_start < self.settings.arch_warmup_epochs:
             return zip(batches, repeat(None), strict=False)
+        if self.settings.joint:
+            return ((batch, batch) for batch in batches)
         return zip(batches, self._batches(self.arch, "architecture batches", like=len(self.train)), strict=True)
 
     def _batches(self, part: Images, purpose: str, like: int | None = None) -> Iterator[Batch]:

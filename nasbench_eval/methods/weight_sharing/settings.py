@@ -67,6 +67,13 @@ class WeightSharingSettings:
         default="weights_first",
         only_with=GRADIENT,
     )
+    joint: bool = setting(
+        "whether one batch and one backward pass serve both steps of an iteration, which halves its cost; released "
+        "codes draw two batches, also with erm",
+        default=False,
+        before=False,
+        only_with={"objective": ("erm",), **GRADIENT},
+    )
     unrolled: bool = setting(
         "whether the architecture gradient is taken through one step of the weights (second-order DARTS)",
         default=False,
@@ -75,8 +82,8 @@ class WeightSharingSettings:
 
     arch_optimizer: str = setting(
         "optimiser of the architecture parameters: adam, eg (exponentiated gradient: GAEA, for any softmax; its "
-        "arch_lr is 0.1), experts (XNAS: eg that drops operations that can no longer win), reinforce (the controller learns "
-        "after each epoch), or none",
+        "arch_lr is 0.1), experts (XNAS: eg that drops operations that can no longer win), reinforce (the controller "
+        "learns after each epoch), or none",
         choices=tuple(OPTIMIZERS),
     )
     arch_lr: float | None = setting(
@@ -279,8 +286,25 @@ class WeightSharingSettings:
             )
         if self.stage_two_epoch is not None and self.parametrisation == "dirichlet":
             self._check_stages(self.stage_two_epoch)
+        if self.joint:
+            self._check_joint()
         if self.unrolled and OPTIMIZERS[self.arch_optimizer] is None:
             raise UsageError(f"unrolled needs an architecture step, but {self.parametrisation} has none")
+
+    def _check_joint(self) -> None:
+        """Raise UsageError if one backward pass cannot serve both steps."""
+        if self.objective != "erm":
+            raise UsageError(f"joint needs objective=erm: with {self.objective} the two steps have different images")
+        if OPTIMIZERS[self.arch_optimizer] is None:
+            raise UsageError(f"joint needs an architecture step, but {self.parametrisation} has none")
+        for name, why in (
+            ("unrolled", "the architecture gradient is taken at other weights"),
+            ("clip_architecture", "the gradient that moves the architecture would be clipped too"),
+        ):
+            if getattr(self, name):
+                raise UsageError(f"joint and {name} exclude each other: {why}")
+        if self.parametrisation == "setn":
+            raise UsageError("joint is impossible with setn: its two steps evaluate different networks")
 
     def _check_stages(self, second: int) -> None:
         """Raise UsageError if the two stages of the progressive search are impossible."""

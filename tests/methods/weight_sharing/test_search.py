@@ -36,6 +36,7 @@ from runners.steps import take_steps
         ("gdas", {"arch_lr": 0.1, "tau_max": 1.0}),
         ("gaea_gdas", {"arch_lr": 1e4, "arch_normalise_first": False}),
         ("gaea_darts", {"arch_entropy_weight": 1.0}),
+        ("gaea_darts", {"joint": True}),
         ("xnas", {"reward_bound": 0.01}),
         ("xnas", {"arch_lr": 0.5}),
         ("rs_ws", {"track_running_stats": False, "select_cells": 32}),
@@ -60,10 +61,12 @@ def test_the_best_genotype_is_that_of_the_epoch_with_the_best_validation_accurac
     assert best[-1][0] == last[epoch][0]
 
 
-@pytest.mark.parametrize("name", ["darts", "gaea_darts_bilevel", "darts_erm"])
-def test_an_epoch_equals_a_loop_written_out_with_the_plain_supernet(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "joint"), [("darts", {}), ("gaea_darts_bilevel", {}), ("darts_erm", {}), ("gaea_darts", {"joint": True})]
+)
+def test_an_epoch_equals_a_loop_written_out_with_the_plain_supernet(name: str, joint: dict[str, bool]) -> None:
     """The whole optimisation, not only the network: two batches of weights and architecture steps in plain torch."""
-    sizes = {"train_images": 32, "valid_images": 32}
+    sizes = {"train_images": 32, "valid_images": 32, **joint}
     method = make(name, **sizes, weight_decay=0.05, clip=0.5)
     s = method.settings
     plain = PlainSupernet(s.channels, s.cells, 10, pooling=True)  # the reduction that digits use
@@ -85,8 +88,10 @@ def test_an_epoch_equals_a_loop_written_out_with_the_plain_supernet(name: str) -
         sgd.step()
 
     def architecture_step(images: torch.Tensor, labels: torch.Tensor) -> None:
-        parameter.grad = None
-        F.cross_entropy(plain(images, weights()), labels).backward()
+        if not s.joint:  # then the gradient of the weights step is used
+            parameter.grad = None
+            F.cross_entropy(plain(images, weights()), labels).backward()
+        assert parameter.grad is not None
         if s.arch_optimizer == "adam":
             adam.step()
         else:
@@ -99,7 +104,7 @@ def test_an_epoch_equals_a_loop_written_out_with_the_plain_supernet(name: str) -
     method.step()
     for (images, labels), (arch_images, arch_labels) in zip(batches, arch, strict=True):
         steps = [(weights_step, images, labels), (architecture_step, arch_images, arch_labels)]
-        for step, x, y in steps if s.order == "weights_first" else reversed(steps):
+        for step, x, y in steps if s.joint or s.order == "weights_first" else reversed(steps):
             step(x, y)
     ours = next(iter(method.architecture.parameters())).detach()
     start = make(name, **sizes).architecture

@@ -28,6 +28,11 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         ("pc_darts", {"channels": 6}, "channels (6) must be a multiple of partial_channels (4)"),
         ("pc_darts", {"epochs": 15}, "arch_warmup_epochs (15) must be smaller than epochs (15)"),
         ("rs_ws", {"unrolled": True}, "unrolled needs an architecture step"),
+        ("gaea_darts_bilevel", {"joint": True}, "joint needs objective=erm"),
+        ("rs_ws", {"joint": True, "objective": "erm"}, "joint needs an architecture step"),
+        ("setn", {"joint": True, "objective": "erm"}, "its two steps evaluate different networks"),
+        ("gaea_darts", {"joint": True, "unrolled": True}, "joint and unrolled exclude each other"),
+        ("gaea_darts", {"joint": True, "clip_architecture": True}, "joint and clip_architecture exclude each other"),
         ("drnas", {"arch_optimizer": "eg"}, "dirichlet: use adam (its concentrations are not a softmax)"),
         ("rs_ws", {"arch_optimizer": "eg"}, "uniform: use none (it learns no distribution)"),
     ],
@@ -52,7 +57,7 @@ def test_settings_that_are_said_to_have_no_effect_have_none(name: str) -> None:
     method = make(name)
     values = dataclasses.asdict(method.settings)
     idle = [field for field in dataclasses.fields(method.settings) if not has_effect(field, values)]
-    # A second-order search without an architecture step is refused, not ignored.
-    changes = {field.name: other_value(field, values[field.name]) for field in idle if field.name != "unrolled"}
+    refused = {"unrolled", "joint"}  # rather than ignored, where they are impossible
+    changes = {field.name: other_value(field, values[field.name]) for field in idle if field.name not in refused}
     assert changes
     assert trajectory(make(name, **changes), 1) == shown(name, 1)
