@@ -4,11 +4,25 @@ from nasbench_eval.official_names import name_hint
 
 
 class NbevalError(Exception):
-    """Something failed, and the message says what to do about it (exit code 1)."""
+    """Something failed, and the message says what to do about it.
+
+    Attributes:
+        exit_code: That of a command that ends with this error.
+    """
+
+    exit_code = 1
 
 
 class UsageError(NbevalError):
-    """The call itself is wrong: an unknown name or an invalid value (exit code 2)."""
+    """The call itself is wrong: an unknown name or an invalid value."""
+
+    exit_code = 2
+
+
+class InUseError(NbevalError):
+    """Another command is at work on what was asked for: ask again later."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, to be tried again
 
 
 class Diverged(NbevalError):

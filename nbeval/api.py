@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.cell import EDGES, N_EDGES, N_OPS, OPS, Cell, as_cell
-from nasbench_eval.errors import NbevalError, UsageError, unknown
+from nasbench_eval.errors import InUseError, NbevalError, UsageError, unknown
 from nasbench_eval.images.catalogue import DATASETS
 from nasbench_eval.methods import Budget, SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.tabular.base import TabularMethod, TabularSettings
@@ -91,6 +91,7 @@ def search(
     data: str | Path | None = None,
     split_file: str | Path | None = None,
     results: str | Path | None = None,
+    wait: bool = False,
     progress: bool = False,
     on_step: OnStep | None = None,
 ) -> Result:
@@ -109,13 +110,15 @@ def search(
         split_file: Official split file, instead of seeded halves; ``official`` is that of the data set.
         results: The results folder: a complete run there is not repeated, an interrupted one resumes, and
             ``nbeval compare`` and ``nbeval plot`` see it. None: nothing is kept but the result returned.
+        wait: Whether to wait for a run that another process is at work on in the same results folder.
         progress: Whether to draw a progress bar.
         on_step: Called after each epoch with the number of epochs done and the row recorded; tabular searches, which
             take milliseconds, do not call it.
 
     Raises:
         UsageError: If the call is wrong: an unknown name, a value that does not fit.
-        NbevalError: If a table, images or a checkpoint are missing or damaged; if the run diverged.
+        NbevalError: If a table, images or a checkpoint are missing or damaged; if the run diverged, or another process
+            is at work on it.
     """
     [result] = search_seeds(
         method,
@@ -129,6 +132,7 @@ def search(
         data=data,
         split_file=split_file,
         results=results,
+        wait=wait,
         progress=progress,
         on_step=on_step,
     )
@@ -148,6 +152,7 @@ def search_seeds(
     data: str | Path | None = None,
     split_file: str | Path | None = None,
     results: str | Path | None = None,
+    wait: bool = False,
     workers: int = 1,
     progress: bool = False,
     on_step: OnStep | None = None,
@@ -166,6 +171,7 @@ def search_seeds(
         data: Folder of the image data sets.
         split_file: Official split file.
         results: The results folder.
+        wait: Whether to wait for runs that other processes are at work on in the same results folder.
         workers: How many searches run in parallel, each in its own process; a method of your own has to be in a module
             that the processes can import.
         progress: Whether to draw progress bars.
@@ -175,11 +181,12 @@ def search_seeds(
     Raises:
         UsageError: If the call is wrong: an unknown name, a value that does not fit.
         NbevalError: If a table, images or a checkpoint are missing or damaged, or a worker was killed; if a run
-            diverged, after all others are done.
+            diverged, or another process is at work on it, after all others are done.
     """
     from runners.context import Inputs
     from runners.execute import run_all
     from runners.inputs import split_hash
+    from runners.outcome import in_use_words
     from runners.progress import ProgressBars, Reporter
     from runners.spec import RunSpec
 
@@ -212,9 +219,11 @@ def search_seeds(
             workers=workers,
         )
         reporter = ProgressBars(on_step) if progress else Reporter(on_step)
-        runs, failures = run_all(specs, inputs, reporter)
+        runs, failures, in_use = run_all(specs, inputs, reporter, wait=wait)
     if failures:
         raise NbevalError("; ".join(failure.words for failure in failures))
+    if in_use:
+        raise InUseError(f"{in_use_words(in_use)}: give wait=True to wait for the results")
     return [_result(run) for run in runs]
 
 

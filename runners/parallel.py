@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.utils.processes import mp_context, run_jobs
+from runners.outcome import InUse
 from runners.progress import Reporter
 from runners.spec import RunSpec
 
@@ -18,8 +19,10 @@ Job = tuple[str, RunSpec]
 """A search, and what to call it."""
 
 
-def search_in_parallel(jobs: Sequence[Job], inputs: Inputs, reporter: Reporter) -> Iterator[Job]:
-    """Run searches in ``inputs.workers`` processes, and yield each one when its file is written.
+def search_in_parallel(
+    jobs: Sequence[Job], inputs: Inputs, reporter: Reporter
+) -> Iterator[tuple[str, RunSpec, InUse | None]]:
+    """Run searches in ``inputs.workers`` processes; yield each one when its file is written, or who else has it.
 
     Args:
         jobs: The searches; their methods can be imported, for every worker imports them.
@@ -37,8 +40,9 @@ def search_in_parallel(jobs: Sequence[Job], inputs: Inputs, reporter: Reporter) 
     plain = [replace(spec) for _, spec in jobs]  # without cached values, which cannot be pickled
     prepare_worker = partial(_prepare_worker, plain, inputs, reporter, slots, lock)
     numbered = [(number, title, spec) for number, ((title, _), spec) in enumerate(zip(jobs, plain, strict=True))]
-    for number in run_jobs(_search, numbered, workers=inputs.workers, context=processes, initializer=prepare_worker):
-        yield jobs[number]
+    done = run_jobs(_search, numbered, workers=inputs.workers, context=processes, initializer=prepare_worker)
+    for number, in_use in done:
+        yield *jobs[number], in_use
 
 
 _worker: list[Any] = []  # of this process: context, reporter, slot
@@ -54,11 +58,11 @@ def _prepare_worker(specs: Sequence[RunSpec], inputs: Inputs, reporter: Reporter
     _worker[:] = [prepare(specs, inputs), reporter, slots.get()]
 
 
-def _search(number: int, title: str, spec: RunSpec) -> int:
+def _search(number: int, title: str, spec: RunSpec) -> tuple[int, InUse | None]:
     from runners.search import run_or_fail
 
     context: RunContext
     context, reporter, slot = _worker
     with reporter.search(title, spec, slot) as progress:
-        run_or_fail(spec, context, progress)
-    return number
+        found = run_or_fail(spec, context, progress)
+    return number, found if isinstance(found, InUse) else None

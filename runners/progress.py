@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.runs.failures import Failure
+from runners.outcome import InUse, in_use_words
 from runners.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from runners.search import Progress
 
     OnRun = Callable[[Run, bool], None]
-    OnSearch = Callable[[str, RunSpec, Run | Failure], None]
+    OnSearch = Callable[[str, RunSpec, Run | Failure | InUse], None]
 
 
 class Reporter:
@@ -53,6 +54,9 @@ class Reporter:
 
     def already_done(self, title: str, found: Run | Failure) -> None:
         """Report a run that was complete, or had failed, before."""
+
+    def in_use(self, runs: Sequence[InUse], wait: bool) -> None:
+        """Report runs that other commands are at work on, and whether this one waits for them."""
 
     def use_lock(self, lock: Any) -> None:
         """Share a lock of several processes that write to the same terminal."""
@@ -109,8 +113,10 @@ class ProgressBars(Reporter):
 
         with tqdm(total=total, desc="searches", unit="run", dynamic_ncols=True, mininterval=interval()) as bar:
 
-            def show(title: str, spec: RunSpec, found: Run | Failure) -> None:
-                if isinstance(found, Failure):
+            def show(title: str, spec: RunSpec, found: Run | Failure | InUse) -> None:
+                if isinstance(found, InUse):
+                    bar.write(f"{title}: {found.owner.words} is at work on it")
+                elif isinstance(found, Failure):
                     bar.write(f"{title}: diverged in step {found.step + 1}")
                 else:
                     last = found.steps.to_dict("records")[-1]
@@ -135,6 +141,10 @@ class ProgressBars(Reporter):
     def already_done(self, title: str, found: Run | Failure) -> None:
         """Print a line."""
         print(f"{title}: {'diverged before' if isinstance(found, Failure) else 'complete already'}")
+
+    def in_use(self, runs: Sequence[InUse], wait: bool) -> None:
+        """Print a line."""
+        print(f"{'waiting' if wait else 'left to others'}: {in_use_words(runs)}")
 
     def use_lock(self, lock: Any) -> None:
         """Have all bars wait for this lock."""

@@ -19,7 +19,9 @@ from nasbench_eval.utils.rng import Streams
 from runners.checkpoints import artifact_file, load_checkpoint, using
 from runners.device import make_deterministic
 from runners.inputs import image_loader, open_table
+from runners.locks import Lock
 from runners.lookup import TableLookup
+from runners.outcome import InUse
 from runners.progress import Reporter
 from runners.spec import RunSpec
 
@@ -75,8 +77,14 @@ def measure_all(
     data: Path | None = None,
     split_file: Path | None = None,
     reporter: Reporter | None = None,
-) -> None:
-    """Score ``n`` sampled cells with the shared weights of each run; see :func:`measure`."""
+    wait: bool = False,
+) -> list[InUse]:
+    """Score ``n`` sampled cells with the shared weights of each run; see :func:`measure`.
+
+    Returns:
+        The runs that were left out, because other commands are scoring cells with them.
+    """
+    in_use: list[InUse] = []
     reporter = reporter or Reporter()
     images = image_loader(data, split_file)
     tables = {
@@ -87,7 +95,10 @@ def measure_all(
         record = run.record
         title = f"[{number}/{len(runs)}] {record.method} {record.search_dataset} seed {record.seed}"
         with reporter.cells(title, n) as on_cell:
-            measure(run, n, tables[record.search_dataset], images, device, on_cell)
+            result = measure(run, n, tables[record.search_dataset], images, device, on_cell, wait=wait)
+        if isinstance(result, InUse):
+            in_use.append(result)
+    return in_use
 
 
 def by_id(runs: Sequence[Run], prefixes: Sequence[str]) -> list[Run]:
@@ -147,7 +158,9 @@ def measure(
     images_of: Callable[[str], ImageData],
     device: str,
     on_cell: Callable[[int], None] = lambda done: None,
-) -> RankScores:
+    *,
+    wait: bool = False,
+) -> RankScores | InUse:
     """Score the first ``n`` sampled cells with a run's shared weights and write them; what is there is not repeated.
 
     Args:
@@ -157,27 +170,52 @@ def measure(
         images_of: Returns a data set by name; asked only if cells have to be scored.
         device: A torch device.
         on_cell: Called with the number of cells that have a score.
+        wait: Whether to wait for another command that is scoring cells with this run.
 
     Returns:
-        The scores of ``n`` cells, or of more where more were scored before.
+        The scores of ``n`` cells, or of more where more were scored before; or who is scoring them.
 
     Raises:
         NbevalError: If the run kept no shared weights, or they or the images are not those of the search.
     """
-    record, path = run.record, rank_file(_home(run), run.record.run_id)
+    record = run.record
     if record.search_dataset not in truth.datasets:
         raise NbevalError(f"the table has no true accuracy of {record.search_dataset}: name another one with --table")
     kept = _artifact(run)
     digest = sha256_of(kept) if kept.is_file() else None
-    known = read_scores(path)
-    if known is not None and digest not in (None, known.supernet):
-        known = None  # the search was repeated since
+    known = _known(run, digest)
+    if known is not None and len(known.cells) >= n and known.table == truth.table.metadata.content_hash:
+        on_cell(len(known.cells))
+        return known
+    what = f"{record.method} {record.search_dataset} seed {record.seed}"
+    with Lock(_home(run), f"{record.run_id}-rank", f"rank scores of {what}") as lock:
+        if (owner := lock.take(wait=wait)) is not None:
+            return InUse(record.run_id, what, owner)
+        return _measure(run, n, truth, images_of, device, on_cell, digest)
+
+
+def _known(run: Run, digest: str | None) -> RankScores | None:
+    """Return the scores in a run's file, unless the search was repeated since."""
+    known = read_scores(rank_file(_home(run), run.record.run_id))
+    return None if known is not None and digest not in (None, known.supernet) else known
+
+
+def _measure(
+    run: Run,
+    n: int,
+    truth: TableLookup,
+    images_of: Callable[[str], ImageData],
+    device: str,
+    on_cell: Callable[[int], None],
+    digest: str | None,
+) -> RankScores:
+    record, known = run.record, _known(run, digest)
     rows: list[dict[str, Any]] = [] if known is None else known.cells.to_dict("records")  # type: ignore[assignment]
     scored_on = "" if known is None else known.scored_on
     on_cell(len(rows))
     if len(rows) < n:
         if digest is None:
-            raise NbevalError(f"{_name(run)} kept no shared weights, there is no {kept}: {_again(run)}")
+            raise NbevalError(f"{_name(run)} kept no shared weights, there is no {_artifact(run)}: {_again(run)}")
         method = _rebuild(run, images_of(record.search_dataset), device)
         scored_on = method.facts["scored_on"]
         new = [Cell.from_index(index) for index in sample(n)[len(rows) :]]
@@ -193,7 +231,7 @@ def measure(
     cells["test_acc"] = truth.column(record.search_dataset)[cells["index"].to_numpy()]
     supernet = digest or (known.supernet if known is not None else "")
     scores = RankScores(record.run_id, supernet, scored_on, truth.note, table, cells[list(COLUMNS)])
-    write_scores(path, scores)
+    write_scores(rank_file(_home(run), record.run_id), scores)
     return scores
 
 

@@ -19,7 +19,9 @@ from nasbench_eval.utils.rng import Streams
 from runners.checkpoints import artifact_file, checkpoint_file, load_checkpoint, save_checkpoint, using
 from runners.context import RunContext
 from runners.device import make_deterministic, now
+from runners.locks import Lock, LockLost
 from runners.lookup import TableLookup, train_note, with_truth
+from runners.outcome import InUse
 from runners.record import make_failure, make_record
 from runners.spec import RunSpec
 from runners.step_log import step_log
@@ -73,19 +75,47 @@ def _stored_failure(spec: RunSpec, context: RunContext) -> Failure | None:
     return read_failure(path) if path.is_file() else None
 
 
-def run_or_fail(spec: RunSpec, context: RunContext, progress: Progress) -> Run | Failure:
-    """Run a search as :func:`run_search` does; if it diverges, write and return its failure."""
+def run_or_fail(
+    spec: RunSpec, context: RunContext, progress: Progress, lock: Lock | None = None
+) -> Run | Failure | InUse:
+    """Run a search as :func:`run_search` does, unless somebody else is running it or has just finished it.
+
+    Args:
+        spec: What to run.
+        context: Where.
+        progress: Called after each step.
+        lock: The run's lock, if the caller has looked at it before.
+
+    Returns:
+        The run; or, if it diverged, its failure, which is written; or who has it.
+    """
     try:
-        return run_search(spec, context, progress)
-    except Diverged as error:
-        failure = make_failure(spec, error)
-        write_failure(context.results_dir, failure)
-        checkpoint_file(context.results_dir, spec.run_id).unlink(missing_ok=True)
-        return failure
+        with lock or spec.lock(context.results_dir) as held:
+            if (owner := held.take()) is not None:
+                return InUse(spec.run_id, spec.words, owner)
+            if (found := known(spec, context)) is not None:
+                return found
+            try:
+                return run_search(spec, context, progress, held.require_held)
+            except Diverged as error:
+                failure = make_failure(spec, error)
+                write_failure(context.results_dir, failure)
+                checkpoint_file(context.results_dir, spec.run_id).unlink(missing_ok=True)
+                return failure
+    except LockLost:
+        return run_or_fail(spec, context, progress)
 
 
-def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
+def run_search(
+    spec: RunSpec, context: RunContext, progress: Progress, require_held: Callable[[], None] = lambda: None
+) -> Run:
     """Run a search to its end, from its checkpoint if there is one, and write its file.
+
+    Args:
+        spec: What to run.
+        context: Where.
+        progress: Called after each step.
+        require_held: Called before anything is written; raises if the run's lock is no longer this process's.
 
     Raises:
         Diverged: If a step observes a number that is not finite.
@@ -114,6 +144,7 @@ def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
             row = _row(len(rows), method.incumbent(), info, total, table)
             rows.append(row)
             state = {"run_id": spec.run_id, "method": method.state_dict(), "rows": rows, "started": started}
+            require_held()
             save_checkpoint(checkpoint, state)
             log(row)
             progress(len(rows), row)
@@ -123,6 +154,7 @@ def run_search(spec: RunSpec, context: RunContext, progress: Progress) -> Run:
     record = make_record(spec, context, method, images, truth_note=note, started=started, finished=now())
     run = Run(record, pd.DataFrame(rows))
     artifact = method.artifact()
+    require_held()
     if artifact is not None:
         save_checkpoint(artifact_file(context.results_dir, spec.run_id), artifact)
     write_run(context.runs_dir, run)  # last: a finished run has everything that belongs to it

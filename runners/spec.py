@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from nasbench_eval.errors import UsageError
@@ -16,6 +17,7 @@ from nasbench_eval.methods import METHODS, SearchMethod, load_method
 from nasbench_eval.methods.plugins import source_hash
 from nasbench_eval.settings import build_settings, has_effect, identity
 from nasbench_eval.utils.checks import parse_whole_number, whole_number
+from runners.locks import Lock
 from runners.presets import Preset, load_preset, scaled
 
 SPEC_VERSION = 1
@@ -94,6 +96,21 @@ class RunSpec:
     def is_tabular(self) -> bool:
         """Whether the search queries the benchmark table; otherwise it trains on images."""
         return self.implementation.needs == "table"
+
+    @property
+    def words(self) -> str:
+        """Which run it is, for messages."""
+        return f"{self.method} {self.search_dataset} seed {self.seed}"
+
+    @property
+    def lock_name(self) -> str:
+        """What the run shares a lock with: nothing, or for a tabular search all runs of its variant."""
+        return self.variant_id if self.is_tabular else self.run_id
+
+    def lock(self, results_dir: Path) -> Lock:
+        """Return the lock that a process must have to run this."""
+        what = f"{self.method} {self.search_dataset}" if self.is_tabular else self.words
+        return Lock(results_dir, self.lock_name, what)
 
     def reductions(self, available: Mapping[str, int]) -> tuple[str, ...]:
         """Return, in words, every size that is smaller than the preset's.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from nasbench_eval.runs.store import TEST_ACC, Run, in_file_names, read_runs, wr
 from nasbench_eval.utils.rng import Streams
 from runners.context import RunContext
 from runners.device import now
+from runners.locks import Lock
 from runners.lookup import TableLookup
+from runners.outcome import InUse, Outcome
 from runners.record import make_failure, make_record
 from runners.spec import RunSpec
 from runners.steps import take_steps
@@ -31,24 +34,58 @@ WRITE_EVERY = 20.0
 
 
 def run_variant(
-    specs: Sequence[RunSpec], context: RunContext, on_run: Callable[[Run, bool], None] = lambda run, new: None
-) -> tuple[list[Run], list[Failure]]:
-    """Return the runs of one variant, after running and writing those that are not stored yet, and its failures.
+    specs: Sequence[RunSpec],
+    context: RunContext,
+    on_run: Callable[[Run, bool], None] = lambda run, new: None,
+    lock: Lock | None = None,
+) -> Outcome:
+    """Return the runs of one variant, after running and writing those that are not stored yet.
 
-    A run that diverges is written as a failure; the others go on.
+    A run that diverges is written as a failure; the others go on. If somebody else has the variant, nothing is run.
 
     Args:
         specs: Specs that differ only in the seed.
         context: The results folder and the table.
         on_run: Called with every run, and whether it is new.
+        lock: The variant's lock, if the caller has looked at it before.
 
     Raises:
         UsageError: If there is no table, or the budget is too small for one query.
     """
     found = _files(specs, context)
     done = _current(found, specs, context)
+    owner, failures = None, list[Failure]()
+    if all(spec.run_id in done for spec in specs):
+        _report(done, on_run)
+    else:
+        with lock or specs[0].lock(context.results_dir) as held:
+            owner = held.take(patient=False)
+            found = _files(specs, context, found)  # somebody else may just have finished
+            done = _current(found, specs, context)
+            _report(done, on_run)
+            if owner is None:
+                failures = _run_missing(specs, context, found, done, on_run, held)
+    return Outcome(
+        [done[spec.run_id][1] for spec in specs if spec.run_id in done],
+        failures,
+        [InUse(spec.run_id, spec.words, owner) for spec in specs if owner is not None and spec.run_id not in done],
+    )
+
+
+def _report(done: Mapping[str, tuple[Path, Run]], on_run: Callable[[Run, bool], None]) -> None:
     for _, run in done.values():
         on_run(run, False)
+
+
+def _run_missing(
+    specs: Sequence[RunSpec],
+    context: RunContext,
+    found: Mapping[Path, list[Run]],
+    done: dict[str, tuple[Path, Run]],
+    on_run: Callable[[Run, bool], None],
+    lock: Lock,
+) -> list[Failure]:
+    """Run and write what is missing, add it to ``done``, and return what diverged."""
     fresh: list[Run] = []
     failures: list[Failure] = []
     written = time.monotonic()
@@ -61,15 +98,17 @@ def run_variant(
             fresh.append(result)
             on_run(result, True)
             if time.monotonic() - written > WRITE_EVERY:
+                lock.require_held()
                 done |= _write(context.runs_dir, fresh)
                 fresh, written = [], time.monotonic()
     finally:
         # Also what an interrupted command had finished.
+        lock.require_held()
         done |= _write(context.runs_dir, fresh)
     for path, inside in found.items():
         if all(run.record.run_id in done and done[run.record.run_id][0] != path for run in inside):
             path.unlink()  # every run in it was run again
-    return [done[spec.run_id][1] for spec in specs if spec.run_id in done], failures
+    return failures
 
 
 def check(spec: RunSpec, context: RunContext) -> None:
@@ -147,12 +186,23 @@ def _objective(spec: RunSpec, context: RunContext) -> TableObjective:
     return TableObjective(_table(spec, context).table, spec.search_dataset, charge)
 
 
-def _files(specs: Sequence[RunSpec], context: RunContext) -> dict[Path, list[Run]]:
-    """Read every file that may hold a run of these specs, which differ in the seed only."""
+def _files(
+    specs: Sequence[RunSpec], context: RunContext, known: Mapping[Path, list[Run]] = MappingProxyType({})
+) -> dict[Path, list[Run]]:
+    """Read every file that may hold a run of these specs, which differ in the seed only.
+
+    Args:
+        specs: The specs.
+        context: The results folder.
+        known: What was read before; the name of a bundle tells its content, so that it is not read again.
+    """
     first = specs[0]
     pattern = f"{in_file_names(first.method)}-{first.search_dataset}-{first.variant_id}-*.parquet"
-    paths = sorted(context.runs_dir.glob(pattern)) + [p for spec in specs if (p := context.run_file(spec)).is_file()]
-    return {path: read_runs(path) for path in paths}
+    bundles = sorted(context.runs_dir.glob(pattern))
+    alone = [path for spec in specs if (path := context.run_file(spec)).is_file()]
+    return {path: known[path] if path in known else read_runs(path) for path in bundles} | {
+        path: read_runs(path) for path in alone
+    }
 
 
 def _current(

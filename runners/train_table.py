@@ -16,8 +16,10 @@ from tqdm import tqdm
 
 from nasbench_eval import __version__
 from nasbench_eval.cell import Cell
+from nasbench_eval.errors import InUseError
 from nasbench_eval.training.records import Records, head_of, require_same_head, without_divergence
 from nasbench_eval.utils.processes import mp_context, run_jobs
+from runners.locks import Lock
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -51,35 +53,41 @@ def train_cells(
 
     Raises:
         NbevalError: If the file's cells were trained on other images or with another schedule, or a worker was
-            killed.
+            killed; if another command is training cells into this file.
     """
     from nasbench_eval.equivalence import representatives
     from nasbench_eval.training.grouped import distinct_cells, groups_of
 
-    head = head_of(load(), schedule)
-    if path.exists():
-        records = Records.read(path)
-        require_same_head(records.head, head, path)
-        records.write(path)  # drops a line that a kill left unfinished
-    else:
-        records = Records(head)
-        records.write(path)
-    known = representatives()
-    groups = groups_of(distinct_cells() if cells is None else sorted({known[index] for index in cells}))
-    mine = [group for i, group in enumerate(groups) if i % share[1] == share[0] - 1]
-    jobs = [
-        (trial, group)
-        for trial in trials
-        for group in mine
-        if not all((index, trial) in records.lines for index in group)
-    ]
-    total = len(trials) * sum(map(len, mine))
-    todo = sum(len(group) for _, group in jobs)
-    with tqdm(total=total, initial=total - todo, unit="cell", disable=None, smoothing=0.02) as bar:
-        for lines in _run(load, schedule, jobs, workers):
-            records.append(path, lines)
-            bar.update(len(lines))
-    return records
+    with Lock(path.parent, path.name, f"cells for {path}") as lock:
+        if (owner := lock.take()) is not None:
+            raise InUseError(
+                f"{owner.words} is training {owner.what}: wait for it, or give another --out, and another --share to "
+                "divide the work"
+            )
+        head = head_of(load(), schedule)
+        if path.exists():
+            records = Records.read(path)
+            require_same_head(records.head, head, path)
+            records.write(path)  # drops a line that a kill left unfinished
+        else:
+            records = Records(head)
+            records.write(path)
+        known = representatives()
+        groups = groups_of(distinct_cells() if cells is None else sorted({known[index] for index in cells}))
+        mine = [group for i, group in enumerate(groups) if i % share[1] == share[0] - 1]
+        jobs = [
+            (trial, group)
+            for trial in trials
+            for group in mine
+            if not all((index, trial) in records.lines for index in group)
+        ]
+        total = len(trials) * sum(map(len, mine))
+        todo = sum(len(group) for _, group in jobs)
+        with tqdm(total=total, initial=total - todo, unit="cell", disable=None, smoothing=0.02) as bar:
+            for lines in _run(load, schedule, jobs, workers):
+                records.append(path, lines)
+                bar.update(len(lines))
+        return records
 
 
 def _run(

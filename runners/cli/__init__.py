@@ -10,7 +10,7 @@ import sys
 import click
 
 from nasbench_eval import __version__
-from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.errors import NbevalError
 
 COMMANDS = {
     "run": "runners.cli.run:run",
@@ -74,7 +74,7 @@ def main() -> None:
         sys.exit(130)
     except NbevalError as error:
         click.echo(f"nbeval: {error}", err=True)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        sys.exit(error.exit_code)
     except OSError as error:
         # A path that the system does not let us use, wherever it was met.
         where = f"{error.filename}: " if error.filename is not None else ""

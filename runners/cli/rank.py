@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nasbench_eval.errors import InUseError
 from runners.cli.analysis import PICTURES
 from runners.cli.options import data_option, device_option, split_option
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--table", "table_path", type=click.Path(path_type=Path), help="The benchmark table [NBEVAL_TABLE].")
 @data_option
 @split_option
+@click.option("--wait", is_flag=True, help="Wait for runs that other commands are ranking; else leave them out.")
 @click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
 )
@@ -46,6 +48,7 @@ def rank(
     table_path: Path | None,
     data: Path | None,
     split_file: Path | None,
+    wait: bool,
     results: Path,
     folder: Path,
     formats: str,
@@ -64,6 +67,7 @@ def rank(
     from nasbench_eval.analysis.rank_correlation import rank_frame
     from runners.cli.analysis import names, picture_formats
     from runners.device import resolve_device
+    from runners.outcome import in_use_words
     from runners.progress import ProgressBars
     from runners.rank_correlation import choose, measure_all
 
@@ -72,7 +76,7 @@ def rank(
     if bare:
         ids_of = ", ".join(run.record.run_id for run in bare)
         click.echo(f"nbeval: left out, because they kept no shared weights: {ids_of}", err=True)
-    measure_all(
+    in_use = measure_all(
         runs,
         cells,
         device=resolve_device(device),
@@ -80,10 +84,17 @@ def rank(
         data=data,
         split_file=split_file,
         reporter=ProgressBars(),
+        wait=wait,
     )
-    click.echo(_table(rank_frame(runs)))
-    for path in draw_figure("rank", runs, folder, wanted):
-        click.echo(str(path))
+    left_out = {each.run_id for each in in_use}
+    if ranked := [run for run in runs if run.record.run_id not in left_out]:
+        click.echo(_table(rank_frame(ranked)))
+        for path in draw_figure("rank", ranked, folder, wanted):
+            click.echo(str(path))
+    if in_use:
+        raise InUseError(
+            f"{len(in_use)} of {len(runs)} runs are left out: {in_use_words(in_use)}; --wait waits for them"
+        )
 
 
 def _table(frame: pd.DataFrame) -> str:

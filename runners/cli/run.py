@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.errors import InUseError, NbevalError, UsageError
 from runners.cli.options import data_option, device_option, split_option
 from runners.step_log import LOGS
 
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Searches in parallel, each in its own process with its share of the cores.",
 )
+@click.option("--wait", is_flag=True, help="Wait for runs that other commands are at work on; else leave them out.")
 @click.option(
     "--log",
     type=click.Choice(LOGS),
@@ -81,13 +82,15 @@ def run(
     split_file: Path | None,
     fetch: bool,
     workers: int,
+    wait: bool,
     log: str | None,
     results_dir: Path,
 ) -> None:
     """Run searches, look up the true accuracy of every derived cell, and print a summary.
 
     Complete runs are not repeated; an interrupted one resumes after its last finished epoch. Every combination of
-    method, data set and seed is a run.
+    method, data set and seed is a run. Any number of commands can share a results folder: what one of them is at work
+    on, the others leave to it (and exit with code 75) or wait for (--wait).
 
     \b
         nbeval run --method gaea_darts --dataset cifar10 --seeds 4
@@ -112,11 +115,12 @@ def run(
     specs, left_out = make_specs(methods, datasets, parse_seeds(seeds), changes, inputs)
     for sentence in left_out:
         click.echo(f"nbeval: {sentence}", err=True)
-    runs, failures = run_all(specs, inputs, ProgressBars())
+    runs, failures, in_use = run_all(specs, inputs, ProgressBars(), wait=wait)
 
     from nasbench_eval.analysis.report import report
     from nasbench_eval.analysis.tables import render
     from nasbench_eval.runs.failures import FOLDER
+    from runners.outcome import in_use_words
 
     click.echo()
     if not runs:
@@ -133,6 +137,11 @@ def run(
         raise NbevalError(
             f"{len(failures)} of {len(specs)} runs diverged and are no results; the settings they had are in "
             f"{results_dir / FOLDER}: change them, or delete a file there to run it again"
+        )
+    if in_use:
+        raise InUseError(
+            f"{len(in_use)} of {len(specs)} runs are left out: {in_use_words(in_use)}; the same command with --wait "
+            "waits for them"
         )
 
 

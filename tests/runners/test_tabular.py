@@ -40,7 +40,7 @@ def made():
 
 
 def run_variant(specs: list[RunSpec], context: RunContext, *on_run: Any) -> list[Run]:
-    runs, failures = tabular.run_variant(specs, context, *on_run)
+    runs, failures, _ = tabular.run_variant(specs, context, *on_run)
     assert not failures
     return runs
 
@@ -228,10 +228,10 @@ def test_runs_of_a_variant_are_one_file_and_come_back_as_they_were(made, tmp_pat
 def test_one_run_is_a_file_of_its_own_with_the_same_rows(made, tmp_path):
     many = run_variant(specs(3), context_of(tmp_path / "many", made))
     spec, folder = specs(3)[2], tmp_path / "one"
-    ([alone], _) = run_all([spec], Inputs(folder, table=table(made)))
+    ([alone], _, _) = run_all([spec], Inputs(folder, table=table(made)))
     assert [p.name for p in (folder / "runs").iterdir()] == [context_of(folder, made).run_file(spec).name]
     pd.testing.assert_frame_equal(alone.steps, many[2].steps)
-    ([stored], _) = run_all([spec], Inputs(folder, table=table(made)))
+    ([stored], _, _) = run_all([spec], Inputs(folder, table=table(made)))
     assert stored.record == alone.record
 
 

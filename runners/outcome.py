@@ -1,0 +1,46 @@
+"""What becomes of the runs that a command asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from nasbench_eval.runs.failures import Failure
+    from nasbench_eval.runs.store import Run
+    from runners.locks import Owner
+
+
+@dataclass(frozen=True)
+class InUse:
+    """A run that this command left alone, because another one is at work on it.
+
+    Attributes:
+        run_id: The run's id.
+        what: Which run, in words.
+        owner: Who has its lock.
+    """
+
+    run_id: str
+    what: str
+    owner: Owner
+
+
+class Outcome(NamedTuple):
+    """What became of some specs: the runs that are complete, those that diverged, and those that others have."""
+
+    runs: list[Run]
+    failures: list[Failure]
+    in_use: list[InUse]
+
+
+def in_use_words(in_use: Iterable[InUse]) -> str:
+    """Say who is at work on which runs: each owner with the first of its runs, and how many more."""
+    by_owner: dict[str, list[str]] = {}
+    for each in in_use:
+        by_owner.setdefault(each.owner.words, []).append(each.what)
+    return "; ".join(
+        f"{who} is at work on {runs[0]}" + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
+        for who, runs in by_owner.items()
+    )
