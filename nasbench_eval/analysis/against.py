@@ -3,7 +3,7 @@
 For each evaluated data set, the word of a row is
 
 - ``equivalent``: the difference is inside the table's noise with a posterior probability of at least ``CERTAIN``. The
-  noise is the standard deviation between trainings of one cell, so that such a difference could come from the table.
+  noise is the standard deviation between trainings of one cell: to train a cell again changes its accuracy as much.
 - ``better`` or ``worse``: otherwise, if the corrected p value is below ``LEVEL``;
 - ``undecided``: otherwise.
 
@@ -21,7 +21,9 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.comparison import comparison
+from nasbench_eval.analysis.labels import labels
 from nasbench_eval.analysis.order import dataset_order
+from nasbench_eval.analysis.report import protocol_rows
 from nasbench_eval.analysis.statistics import (
     holm,
     permutation_p,
@@ -31,7 +33,7 @@ from nasbench_eval.analysis.statistics import (
     smallest_permutation_p,
     welch,
 )
-from nasbench_eval.errors import NbevalError, nearest
+from nasbench_eval.errors import NbevalError, UsageError, nearest
 from nasbench_eval.runs.store import Run
 from nasbench_eval.utils.rng import Streams
 
@@ -44,19 +46,21 @@ CERTAIN = 0.95
 WORDS = ("better", "worse", "equivalent", "undecided")
 
 COLUMNS = (
-    *("dataset", "label", "method", "title", "variant_id", "block", "search_dataset"),
+    *("dataset", "group", "label", "method", "title", "variant_id", "block", "search_dataset"),
     *("label_against", "method_against", "variant_id_against"),
     *("n", "n_against", "mean", "mean_against", "std", "std_against", "difference", "low", "high"),
     *("p_welch", "p_permutation", "p_permutation_smallest", "p_holm"),
     *("improvement", "improvement_low", "improvement_high"),
     *("noise", "noise_split", "p_below", "p_equivalent", "p_above", "word", "seeds_needed", "sentence"),
-    *("one_cell", "one_cell_against", "reduced", "reduced_against", "reductions", "overrides"),
+    *("one_cell", "one_cell_against", "reduced", "reduced_against", "reductions", "reductions_against", "overrides"),
     *("table_hash", "table_hash_against"),
 )
 """Columns of :func:`against`; accuracies in percent, differences in percentage points, variant minus ``against``."""
 
 
-def against(runs: Iterable[Run], method: str, *, datasets: Sequence[str] = ()) -> pd.DataFrame:
+def against(
+    runs: Iterable[Run], method: str, *, datasets: Sequence[str] = (), protocol: str | None = None, group_by: str = ""
+) -> pd.DataFrame:
     """Compare every variant with one method, searched on the same data set.
 
     Args:
@@ -64,57 +68,68 @@ def against(runs: Iterable[Run], method: str, *, datasets: Sequence[str] = ()) -
         method: What to compare with: the name of a method or preset if there is one variant of it per search data set,
             otherwise the label or id of a variant.
         datasets: Evaluated data sets to keep; empty for all.
+        protocol: Keep only ``transfer`` or ``direct`` rows of the comparison.
+        group_by: A setting: rows are ordered by its value first. If there is a variant of ``method`` for each value,
+            each row is compared with that of its own value.
 
     Returns:
         A frame with ``COLUMNS``, one row per (evaluated data set, variant) in the order of the papers' tables. Variants
-        that were searched on a data set on which ``method`` was not, or that have no true accuracy, have no row.
+        without a counterpart, because ``method`` was not searched on their data set or has no true accuracy, have no
+        row.
 
     Raises:
-        NbevalError: If there is no run of the method, or several variants of it on one search data set.
+        NbevalError: If there is no run of the method.
+        UsageError: If there are several variants of it on one search data set.
     """
     runs = list(runs)
-    frame = comparison(runs, datasets=datasets).drop_duplicates(["variant_id", "dataset"])
-    one_cell = _one_cell(runs)
-    references = reference_variants(frame, method)
-    rows = []
-    known = frame[frame["n"] > 0]
+    frame = comparison(runs, datasets=datasets, group_by=group_by)
+    rows = protocol_rows(runs, frame, datasets, protocol).drop_duplicates(["variant_id", "dataset"])
+    # A label means the same with and without the setting that groups the rows.
+    plain = rows["variant_id"].map(labels(runs))
+    chosen, one_cell = reference_variants(rows.assign(plain=plain), method), _one_cell(runs)
+    found: list[dict[str, Any]] = []
+    known = rows[rows["n"] > 0]
     for dataset in dataset_order(known["dataset"]):
-        here = known[known["dataset"] == dataset].to_dict("records")
-        beside = {row["search_dataset"]: row for row in here if row["variant_id"] in references.values()}
-        pairs = [(row, beside.get(row["search_dataset"])) for row in here]
-        found = [_row(row, other, one_cell) for row, other in pairs if other is not None and row is not other]
-        corrected = holm([row["p_permutation" if math.isnan(row["p_welch"]) else "p_welch"] for row in found])
-        rows += [_judged(row, float(p), len(found)) for row, p in zip(found, corrected, strict=True)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        here = {row["variant_id"]: row for row in known[known["dataset"] == dataset].to_dict("records")}
+        pairs = [(row, here.get(chosen.get((row["search_dataset"], row["group"]), ""))) for row in here.values()]
+        family = [_row(row, other, one_cell) for row, other in pairs if other is not None and row is not other]
+        corrected = holm([row["p_permutation" if math.isnan(row["p_welch"]) else "p_welch"] for row in family])
+        found += [_judged(row, float(p), len(family)) for row, p in zip(family, corrected, strict=True)]
+    return pd.DataFrame(found, columns=list(COLUMNS))
 
 
-def reference_variants(frame: pd.DataFrame, method: str) -> dict[str, str]:
-    """Return the variant that a name means, for each search data set.
+def reference_variants(rows: pd.DataFrame, method: str) -> dict[tuple[str, str], str]:
+    """Return the variant that a name means, for each search data set and group.
 
     Args:
-        frame: A frame with the columns ``label``, ``title``, ``method``, ``variant_id`` and ``search_dataset``.
+        rows: Rows of a comparison, and ``plain``: their labels without the setting that groups them.
         method: A label, the id of a variant, the name of a method, or its title.
 
     Raises:
-        NbevalError: If it means no variant, or several on one search data set.
+        NbevalError: If it means no variant.
+        UsageError: If it means several on one search data set and in one group.
     """
-    for column in ("label", "variant_id", "method", "title"):
-        named = frame[frame[column] == method]
+    for column in ("label", "plain", "variant_id", "method", "title"):
+        named = rows[rows[column] == method].drop_duplicates("variant_id")
         if not named.empty:
             break
     else:
-        names = list(dict.fromkeys(frame["method"]))
+        names = list(dict.fromkeys(rows["method"]))
         raise NbevalError(f"no run of {method!r}: {nearest(method, names)}these runs are of {', '.join(names)}")
-    chosen = {}
-    for searched, group in named.groupby("search_dataset", sort=False):
-        variants = group.drop_duplicates("variant_id")
-        if len(variants) > 1:
-            quoted = ", ".join(f"{label!r}" for label in variants["label"])
-            raise NbevalError(
-                f"{method!r} means {len(variants)} variants searched on {searched}: name one of them ({quoted}), or "
-                "choose with --where"
-            )
-        chosen[str(searched)] = str(variants["variant_id"].iloc[0])
+    chosen: dict[tuple[str, str], str] = {}
+    for searched, variants in named.groupby("search_dataset", sort=False):
+        if len(variants) == 1:
+            groups = dict.fromkeys(rows["group"], variants)
+        else:
+            groups = dict(iter(variants.groupby("group", sort=False)))
+        for group, inside in groups.items():
+            if len(inside) > 1:
+                quoted = ", ".join(f"{label!r}" for label in inside["label"])
+                raise UsageError(
+                    f"{method!r} means {len(inside)} variants searched on {searched}: name one of them ({quoted}), or "
+                    "choose with --where"
+                )
+            chosen[str(searched), str(group)] = str(inside["variant_id"].iloc[0])
     return chosen
 
 
@@ -132,8 +147,8 @@ def _row(row: Mapping[Hashable, Any], other: Mapping[Hashable, Any], one_cell: s
     difference = welch(x, y)
     below, inside, above = difference.within(row["noise"])
     improvement, improvement_low, improvement_high = probability_of_improvement(x, y)
-    names = ("label", "method", "variant_id", "n", "mean", "std", "reduced", "table_hash")
-    own = ("dataset", "title", "block", "search_dataset", "noise", "noise_split", "reductions", "overrides")
+    names = ("label", "method", "variant_id", "n", "mean", "std", "reduced", "reductions", "table_hash")
+    own = ("dataset", "group", "title", "block", "search_dataset", "noise", "noise_split", "overrides")
     return {
         **{name: row[name] for name in (*names, *own)},
         **{f"{name}_against": other[name] for name in names},

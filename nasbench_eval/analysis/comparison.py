@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nasbench_eval.analysis.filters import value_order, value_text
 from nasbench_eval.analysis.labels import assignment, is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, sort_rows
 from nasbench_eval.analysis.published import published_beside
@@ -21,28 +22,31 @@ from nasbench_eval.analysis.statistics import near_optimum, summary
 from nasbench_eval.runs.store import Run
 
 COLUMNS = (
-    *("block", "protocol", "label", "source", "method", "title", "variant_id", "search_dataset", "dataset"),
+    *("group", "block", "protocol", "label", "source", "method", "title", "variant_id", "search_dataset", "dataset"),
     *("n", "mean", "std", "ddof", "median", "iqm", "min", "max", "ci95_low", "ci95_high", "seeds", "values"),
     *("search_seconds", "cost_kind", "device", "reduced", "reductions", "overrides"),
     *("batch_norm", "split", "truth", "truth_note", "table", "table_hash", "optimum", "noise", "noise_split"),
-    *("regret", "near_optimum"),
+    *("regret", "near_optimum", "percentile"),
     *("published_mean", "published_std", "published_ddof", "published_runs", "published_search_seconds"),
     *("published_device", "published_source", "published_note"),
 )
 """Columns of :func:`comparison`. Accuracies are in percent.
 
-``ci95_*`` is the 95 % t interval of the mean, ``iqm`` the interquartile mean, ``regret`` how far the mean is below the
-table's optimum, ``near_optimum`` the share of seeds within one noise deviation of it.
+``group`` is the value of the setting that groups the rows, ``ci95_*`` the 95 % t interval of the mean, ``iqm`` the
+interquartile mean, ``regret`` how far the mean is below the table's optimum, ``near_optimum`` the share of seeds within
+one noise deviation of it, ``percentile`` the percentage of all cells that the found cells are better than, mean over
+seeds (``space.percentiles`` fills it from a table).
 """
 
 
-def comparison(runs: Iterable[Run], *, ddof: int = 1, datasets: Sequence[str] = ()) -> pd.DataFrame:
+def comparison(runs: Iterable[Run], *, ddof: int = 1, datasets: Sequence[str] = (), group_by: str = "") -> pd.DataFrame:
     """Return the statistics over seeds, one row per (protocol, variant, evaluated data set).
 
     Args:
         runs: Runs, at most one per variant and seed (``labels.distinct_runs``).
         ddof: For ``std``: 1 for the sample standard deviation, 0 for the population's.
         datasets: Evaluated data sets to keep; empty for all.
+        group_by: A setting: rows are then ordered by its value first, and labels name it.
 
     Returns:
         A frame with ``COLUMNS``, in the order of the papers' tables; n is 0 if no true accuracy is known.
@@ -50,7 +54,7 @@ def comparison(runs: Iterable[Run], *, ddof: int = 1, datasets: Sequence[str] = 
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.record.variant_id, []).append(run)
-    names = labels(run for group in groups.values() for run in group)
+    names = labels((run for group in groups.values() for run in group), [group_by] if group_by else [])
     searched: dict[str, set[str]] = {}
     for key, group in groups.items():
         searched.setdefault(names[key], set()).add(group[0].record.search_dataset)
@@ -67,11 +71,16 @@ def comparison(runs: Iterable[Run], *, ddof: int = 1, datasets: Sequence[str] = 
             if dataset == home and (len(searched[names[key]]) > 1 or not transfers):
                 protocols.append("direct")
             row = _row(sorted(group, key=lambda run: run.record.seed), dataset, ddof)
+            row["group"] = value_text(group[0].record, group_by) if group_by else ""
             same = {name: row[name] for name in ("method", "search_dataset", "dataset")}
             for protocol in protocols:
                 beside = published_beside(protocol=protocol, **same)
                 rows.append(row | {"protocol": protocol, "label": names[key]} | beside)
-    return sort_rows(pd.DataFrame(rows, columns=list(COLUMNS)))
+    frame = sort_rows(pd.DataFrame(rows, columns=list(COLUMNS)))
+    if not group_by:
+        return frame
+    order = value_order((group[0].record for group in groups.values()), group_by)
+    return frame.sort_values("group", key=lambda column: column.map(order), kind="stable", ignore_index=True)
 
 
 def _row(group: list[Run], dataset: str, ddof: int) -> dict[str, Any]:

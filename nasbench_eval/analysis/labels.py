@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.runs.failures import Failure
@@ -42,14 +42,18 @@ def is_reduced(record: RunRecord) -> bool:
     return bool(record.reductions) or record.scale != "full"
 
 
-def labels(runs: Iterable[Run]) -> dict[str, str]:
+def labels(runs: Iterable[Run], shown: Sequence[str] = ()) -> dict[str, str]:
     """Return the label of each variant: its title, and in brackets what distinguishes it from other variants.
 
     The brackets hold whether it is reduced and the settings that the user changed. If two variants on one search data
     set still have the same label, the settings in which they differ are added.
+
+    Args:
+        runs: The runs.
+        shown: Settings that the labels hold in any case.
     """
     records = {run.record.variant_id: run.record for run in runs}
-    parts = {key: _parts(record) for key, record in records.items()}
+    parts = {key: _parts(record, shown) for key, record in records.items()}
     groups: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for key, record in records.items():
         groups.setdefault((record.title, record.search_dataset, tuple(parts[key])), []).append(key)
@@ -155,8 +159,9 @@ def panel_titles(frame: pd.DataFrame) -> dict[str, str]:
     return brief(names) if frame["reduced"].all() else {name: name for name in names}
 
 
-def _parts(record: RunRecord) -> list[str]:
-    parts = [assignment(name, value) for name, value in sorted(record.overrides.items())]
+def _parts(record: RunRecord, shown: Sequence[str]) -> list[str]:
+    values = {name: record.settings[name] for name in shown if name in record.settings} | dict(record.overrides)
+    parts = [assignment(name, value) for name, value in sorted(values.items())]
     if is_reduced(record):
         parts.insert(0, f"reduced: {record.scale}" if record.scale != "full" else "reduced")
     return parts

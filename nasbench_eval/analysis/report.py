@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from nasbench_eval.analysis.comparison import comparison, references, table_names
-from nasbench_eval.analysis.labels import brief, distinct_runs, divergence_notes, is_reduced, labels, reductions_text
+from nasbench_eval.analysis.labels import brief, distinct_runs, divergence_notes, is_reduced, reductions_text
 from nasbench_eval.analysis.order import dataset_order
+from nasbench_eval.analysis.space import percentiles
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run
+from nasbench_eval.table import Table
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ def report(
     ddof: int = 1,
     datasets: Sequence[str] = (),
     protocol: str | None = None,
+    group_by: str = "",
+    table: Table | None = None,
 ) -> Report:
     """Compare runs.
 
@@ -47,26 +51,41 @@ def report(
         ddof: 1 for the sample standard deviation over seeds, 0 for the population's as GAEA reports it.
         datasets: Evaluated data sets to show; empty for all.
         protocol: Show only ``transfer`` or ``direct``.
+        group_by: A setting: rows are ordered by its value first.
+        table: The table of the runs, to say which share of all cells is worse than those found.
 
     Raises:
-        NbevalError: If no result is left.
+        NbevalError: If no result is left, or none is from the table.
     """
     kept, dropped = distinct_runs(runs)
-    frame = comparison(kept, ddof=ddof, datasets=datasets)
-    if frame.empty:
-        known = dataset_order(name for run in kept for name in run.test_acc)
-        raise NbevalError(
-            f"no result on {', '.join(datasets)}: these runs have {', '.join(known) or 'no true accuracy'}"
-        )
-    if protocol:
-        frame = frame[frame["protocol"] == protocol]
-    if frame.empty:
-        raise NbevalError(f"these runs allow no {protocol} comparison: omit --protocol to see all results")
+    frame = protocol_rows(kept, comparison(kept, ddof=ddof, datasets=datasets, group_by=group_by), datasets, protocol)
+    if table is not None:
+        frame = percentiles(frame, table)
     shown = set(frame["variant_id"])
     kept = [run for run in kept if run.record.variant_id in shown]
     tables = references(kept, datasets or dataset_order(frame["dataset"]))
     diverged = divergence_notes(failures, runs)
-    return Report(frame, tables, (*_meaning(frame, tables, ddof), *_differences(kept, frame), *diverged, *dropped))
+    said = [*_meaning(frame, tables, ddof), *_percentiles(frame), *_differences(kept, frame)]
+    return Report(frame, tables, (*said, *diverged, *dropped))
+
+
+def protocol_rows(
+    runs: Sequence[Run], frame: pd.DataFrame, datasets: Sequence[str], protocol: str | None
+) -> pd.DataFrame:
+    """Return the rows of a comparison under a protocol, or all.
+
+    Raises:
+        NbevalError: If no row is left.
+    """
+    if frame.empty:
+        known = dataset_order(name for run in runs for name in run.test_acc)
+        raise NbevalError(
+            f"no result on {', '.join(datasets)}: these runs have {', '.join(known) or 'no true accuracy'}"
+        )
+    rows = frame[frame["protocol"] == protocol] if protocol else frame
+    if rows.empty:
+        raise NbevalError(f"these runs allow no {protocol} comparison: omit --protocol to see all results")
+    return rows
 
 
 def _meaning(frame: pd.DataFrame, tables: pd.DataFrame, ddof: int) -> list[str]:
@@ -99,9 +118,20 @@ def _meaning(frame: pd.DataFrame, tables: pd.DataFrame, ddof: int) -> list[str]:
     return notes
 
 
+def _percentiles(frame: pd.DataFrame) -> list[str]:
+    """Return one note for each data set with the percentile ranks of its rows."""
+    known = frame[frame["percentile"].notna()].drop_duplicates(["variant_id", "dataset"])
+    notes, short = [], brief(dict.fromkeys(frame["label"]))
+    for dataset, rows in known.groupby("dataset", sort=False):
+        ranks = zip(rows["label"], rows["percentile"], strict=True)
+        listed = ", ".join(f"{short[label]} {percent:.1f}" for label, percent in ranks)
+        notes.append(f"percentage of all cells that the found cells are better than on {dataset}, mean: {listed}")
+    return notes
+
+
 def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
     """Return one note each on reductions, cost, BatchNorm, split, truth and table, with the rows that differ."""
-    names = labels(runs)
+    names = dict(zip(frame["variant_id"], frame["label"], strict=True))
     order = list(dict.fromkeys(frame["label"]))
     facts: dict[str, Callable[[Run], str]] = {
         "search cost": _cost,

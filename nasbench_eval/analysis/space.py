@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.published import published
+from nasbench_eval.analysis.statistics import percentile_rank
+from nasbench_eval.errors import NbevalError
 from nasbench_eval.table import Table
 from nasbench_eval.table.noise import trial_noise
 
@@ -70,3 +74,27 @@ def published_shares(frame: pd.DataFrame) -> pd.DataFrame:
     gap = [float(np.nanmax(v)) - mean for v, mean in zip(values, rows["mean"], strict=True)]
     kept = rows[["title", "protocol", "search_dataset", "dataset", "mean"]]
     return kept.assign(better=better, to_optimum=gap)
+
+
+def percentiles(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Return the rows of a comparison with ``percentile``: the mean percentile rank of the found cells among all cells.
+
+    Args:
+        rows: As from ``comparison.comparison``.
+        table: The table that their accuracies are from. Rows from other tables stay NaN.
+
+    Raises:
+        NbevalError: If no row is from this table.
+    """
+    accuracies = true_accuracies(table)
+    own = (rows["table_hash"] == table.metadata.content_hash) & rows["dataset"].isin(accuracies.columns)
+    if not own.any():
+        used = ", ".join(dict.fromkeys(key[:8] for key in rows["table_hash"] if key)) or "none"
+        raise NbevalError(
+            f"no run was looked up in this table ({table.metadata.content_hash[:8]}): the runs' tables are {used}"
+        )
+    ranks = [
+        float(percentile_rank(values, accuracies[dataset].to_numpy()).mean()) if here and values else math.nan
+        for values, dataset, here in zip(rows["values"], rows["dataset"], own, strict=True)
+    ]
+    return rows.assign(percentile=ranks)

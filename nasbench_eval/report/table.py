@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from nasbench_eval.analysis.tables import to_csv
+from nasbench_eval.analysis.layout import to_csv
 
 WORDS: Mapping[str, tuple[str, str]] = {
     "holds": ("good", "✓"),

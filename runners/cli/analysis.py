@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nasbench_eval.errors import NbevalError, UsageError, nearest, unknown
+from runners.cli.options import where_option
 
 if TYPE_CHECKING:
+    from nasbench_eval.analysis.layout import Format
     from nasbench_eval.runs.failures import Failure
     from nasbench_eval.runs.store import Run
 
@@ -80,21 +82,28 @@ def _nothing_in(folders: tuple[Path, ...]) -> str:
     return f"no complete run under {', '.join(map(str, folders))}"
 
 
-def load_results(folders: tuple[Path, ...]) -> tuple[list[Run], list[Failure]]:
+def load_results(folders: tuple[Path, ...], conditions: Sequence[str] = ()) -> tuple[list[Run], list[Failure]]:
     """Return the runs in results folders, by default ``RESULTS``, and those that diverged.
 
+    Args:
+        folders: The folders.
+        conditions: What ``--where`` asks of the runs.
+
     Raises:
+        UsageError: If a condition is none, or names what no run has.
         NbevalError: If there is no complete run, or a folder or file cannot be read.
     """
+    from nasbench_eval.analysis.filters import parse_condition, select
     from nasbench_eval.runs.failures import load_failures
     from nasbench_eval.runs.store import load_runs
 
+    asked = [parse_condition(text) for text in conditions]
     folders = folders or (RESULTS,)
     runs, failures = load_runs(folders), load_failures(folders)
     if not runs:
         diverged = f" ({len(failures)} runs diverged)" if failures else ""
         raise NbevalError(f"{_nothing_in(folders)}{diverged}: run `nbeval run` first")
-    return runs, failures
+    return select(runs, failures, asked)
 
 
 @click.command(short_help="Compare methods over seeds, beside the published values.")
@@ -106,9 +115,28 @@ def load_results(folders: tuple[Path, ...]) -> tuple[list[Run], list[Failure]]:
     help="transfer: one search whose cell is evaluated on every data set. direct: one search per data set.",
 )
 @click.option(
+    "--against",
+    "reference",
+    metavar="METHOD",
+    help="Show each method's difference to this one, with its interval and a verdict. A method, or the label of a row.",
+)
+@where_option
+@click.option(
+    "--group-by",
+    metavar="SETTING",
+    default="",
+    help="Order the rows by the values of a setting, such as arch_lr.",
+)
+@click.option(
+    "--table",
+    "table_path",
+    type=click.Path(path_type=Path),
+    help="The table of the runs: adds which percentage of all cells is worse than those found.",
+)
+@click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "markdown", "latex", "csv"]),
+    type=click.Choice(["text", "markdown", "latex", "csv", "json"]),
     default="text",
     show_default=True,
 )
@@ -129,22 +157,41 @@ def compare(
     folders: tuple[Path, ...],
     datasets: tuple[str, ...],
     protocol: str | None,
-    form: str,
+    reference: str | None,
+    conditions: tuple[str, ...],
+    group_by: str,
+    table_path: Path | None,
+    form: Format,
     ddof: int,
     output: Path | None,
 ) -> None:
     """Compare methods: true test accuracy (mean ± std over seeds), search cost, published value, optimum.
 
-    Rows are methods, columns the data sets on which the final cells are evaluated. The csv has one row per
+    Rows are methods, columns the data sets on which the final cells are evaluated. csv and json have one row per
     method and data set with all details, including the value of each seed and the 95 % t interval of the mean.
-    """
-    from nasbench_eval.analysis.report import report
-    from nasbench_eval.analysis.tables import render, write_text
 
-    runs, failures = load_results(folders)
+    With --against, rows are differences to one method: better, worse, equivalent within the table's noise, or
+    undecided, with the number of seeds that would decide.
+    """
+    from nasbench_eval.analysis import against_table, tables
+    from nasbench_eval.analysis.filters import check_key
+    from nasbench_eval.analysis.layout import write_text
+    from nasbench_eval.analysis.report import report
+    from nasbench_eval.table import Table, find_table
+
+    if reference is not None and (table_path is not None or ddof == 0):
+        raise UsageError("--table and --ddof are of no use with --against: omit them")
+    runs, failures = load_results(folders, conditions)
     wanted = names(datasets)
     with_results(wanted, runs)
-    text = render(report(runs, failures=failures, ddof=ddof, datasets=wanted, protocol=protocol), form)
+    if group_by:
+        check_key(group_by, runs, "--group-by")
+    shown: Mapping[str, Any] = {"failures": failures, "datasets": wanted, "protocol": protocol, "group_by": group_by}
+    if reference is None:
+        table = None if table_path is None else Table.open(find_table(table_path))
+        text = tables.render(report(runs, ddof=ddof, table=table, **shown), form)
+    else:
+        text = against_table.render(against_table.against_report(runs, reference, **shown), form)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -156,6 +203,7 @@ def compare(
 @click.argument("figures", nargs=-1, metavar="[FIGURE]...")
 @results_option
 @_datasets
+@where_option
 @click.option(
     "--plots",
     "folder",
@@ -174,7 +222,12 @@ def compare(
     help=f"Picture formats: {', '.join(PICTURES)}.",
 )
 def plot(
-    figures: tuple[str, ...], folders: tuple[Path, ...], datasets: tuple[str, ...], folder: Path, formats: str
+    figures: tuple[str, ...],
+    folders: tuple[Path, ...],
+    datasets: tuple[str, ...],
+    conditions: tuple[str, ...],
+    folder: Path,
+    formats: str,
 ) -> None:
     """Draw FIGUREs, or all for which there are results, and print the paths written.
 
@@ -190,6 +243,7 @@ def plot(
     wanted = picture_formats(formats)
 
     from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw_figure
+    from nasbench_eval.analysis.filters import parse_condition, select
     from nasbench_eval.analysis.labels import distinct_runs, divergence_notes
     from nasbench_eval.runs.failures import load_failures
     from nasbench_eval.runs.store import load_runs
@@ -199,8 +253,10 @@ def plot(
             raise unknown("figure", name, list(FIGURES))
     # Without results the published numbers alone make a figure, but a folder given with --results must exist.
     places = folders or ((RESULTS,) if RESULTS.is_dir() else ())
-    runs, notes = distinct_runs(load_runs(places))
-    diverged = divergence_notes(load_failures(places), runs)
+    asked = [parse_condition(text) for text in conditions]
+    found, failures = select(load_runs(places), load_failures(places), asked)
+    runs, notes = distinct_runs(found)
+    diverged = divergence_notes(failures, runs)
     notes += diverged
     if not runs:
         notes.append(f"{_nothing_in(folders or (RESULTS,))}: published numbers only")

@@ -8,10 +8,12 @@ import click
 
 from nasbench_eval.errors import UsageError
 from runners.cli.analysis import load_results, results_option
+from runners.cli.options import where_option
 
 
 @click.command()
 @results_option
+@where_option
 @click.option(
     "--tidy",
     "target",
@@ -20,7 +22,7 @@ from runners.cli.analysis import load_results, results_option
     help="Write one row per run and data set to this file: .csv, .parquet or .json.",
 )
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of run files instead.")
-def export(folders: tuple[Path, ...], target: Path | None, schema: bool) -> None:
+def export(folders: tuple[Path, ...], conditions: tuple[str, ...], target: Path | None, schema: bool) -> None:
     """Write all runs as one flat table, with every fact about them, for other programs.
 
     \b
@@ -34,7 +36,7 @@ def export(folders: tuple[Path, ...], target: Path | None, schema: bool) -> None
         return
     if target is None:
         raise UsageError("what to export? --tidy FILE writes all runs, --schema prints the schema of run files")
-    runs, _ = load_results(folders)
+    runs, _ = load_results(folders, conditions)
     frame = tidy(runs)
     write_tidy(frame, target)
     click.echo(f"{target}: {len(frame):,} rows of {len(runs):,} runs")

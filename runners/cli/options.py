@@ -10,6 +10,13 @@ device_option = click.option("--device", default="auto", show_default=True, help
 data_option = click.option(
     "--data", type=click.Path(path_type=Path), help="Folder of the image data sets [NBEVAL_DATA]."
 )
+where_option = click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Only runs with this setting or fact: arch_lr=4, scale=full, method!=rs,rea, seed<3, ...; may be repeated.",
+)
 split_option = click.option(
     "--split",
     "--split-file",

@@ -104,8 +104,8 @@ def _table(frame: pd.DataFrame) -> str:
     from tabulate import tabulate
 
     from nasbench_eval.analysis.labels import caption_notes
+    from nasbench_eval.analysis.layout import WIDTH
     from nasbench_eval.analysis.rank_notes import rank_notes, statistic_text
-    from nasbench_eval.analysis.tables import WIDTH
 
     variants = frame[frame["row"] == "variant"]
     several = variants["dataset"].nunique() > 1

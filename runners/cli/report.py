@@ -36,7 +36,7 @@ def report(folders: tuple[Path, ...], datasets: tuple[str, ...], output: Path) -
     wanted = names(datasets)
     with_results(wanted, runs)
 
-    from nasbench_eval.analysis.tables import write_text
+    from nasbench_eval.analysis.layout import write_text
     from nasbench_eval.report.page import build_page, render
     from runners.provenance import provenance
 

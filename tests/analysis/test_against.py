@@ -4,26 +4,13 @@ import math
 import re
 
 import pytest
-from analysis_runs import SMALL, make_run
+from analysis_runs import SMALL, seeds
 from scipy.stats import ttest_ind
 
 from nasbench_eval.analysis.against import against
-from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.runs.store import Run
 
 GAEA = [94.0, 93.9, 94.1, 93.9]
-
-
-def seeds(method: str, values: list[float], *, title: str = "", cells: list[int] | None = None, **facts) -> list[Run]:
-    """One run per value; every seed found another cell unless ``cells`` says which."""
-    runs = []
-    for seed, value in enumerate(values):
-        final = value if isinstance(value, dict) else {"cifar10": value}
-        run = make_run(final, seed=seed, method=method, title=title or method, **facts)
-        run.steps["cell"] = str(Cell.from_index(cells[seed] if cells else seed))
-        runs.append(run)
-    return runs
 
 
 def test_each_row_has_the_difference_with_its_interval_and_p_values():

@@ -9,8 +9,9 @@ import pytest
 from analysis_runs import SMALL, make_run
 from click.testing import CliRunner
 
+from nasbench_eval.analysis.layout import WIDTH
 from nasbench_eval.analysis.report import report
-from nasbench_eval.analysis.tables import WIDTH, number_text, render, seconds_text
+from nasbench_eval.analysis.tables import number_text, render, seconds_text
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import TableFacts, write_run

@@ -82,6 +82,17 @@ def make_run(
     return Run(made, steps)
 
 
+def seeds(method: str, values: Sequence[Any], *, title: str = "", cells: Sequence[int] = (), **facts: Any) -> list[Run]:
+    """Return one run per accuracy (on cifar10, or a mapping); each found another cell unless ``cells`` says which."""
+    runs = []
+    for seed, value in enumerate(values):
+        final = value if isinstance(value, dict) else {"cifar10": value}
+        run = make_run(final, seed=seed, method=method, title=title or method, **facts)
+        run.steps["cell"] = str(Cell.from_index(cells[seed] if cells else seed))
+        runs.append(run)
+    return runs
+
+
 SMALL: dict[str, Any] = {"scale": "small", "reductions": ("channels 16 -> 4", "cells 5 -> 1")}
 
 TRUE = [70 + 1.0 * i for i in range(20)]

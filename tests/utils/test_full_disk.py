@@ -20,7 +20,7 @@ from tables import synthetic_table
 from tiny_cells import made_records
 
 from nasbench_eval.analysis.figures import draw_figure
-from nasbench_eval.analysis.tables import write_text
+from nasbench_eval.analysis.layout import write_text
 from nasbench_eval.errors import Diverged, NbevalError
 from nasbench_eval.images.catalogue import LAYOUTS
 from nasbench_eval.images.download import _unpack

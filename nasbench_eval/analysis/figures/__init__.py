@@ -14,7 +14,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.figures import _style, anytime, curves, entropy, figure5, gap, operations, rank
 from nasbench_eval.analysis.figures._save import save
-from nasbench_eval.analysis.tables import to_csv, write_text
+from nasbench_eval.analysis.layout import to_csv, write_text
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import Run
 

@@ -1,0 +1,232 @@
+"""Differences to one method as a table with notes: what the numbers mean, and what they cannot show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nasbench_eval.analysis.against import CERTAIN, LEVEL, against
+from nasbench_eval.analysis.labels import distinct_runs, divergence_notes, labels, reductions_text
+from nasbench_eval.analysis.layout import Format, Layout, Section, to_csv, to_json
+from nasbench_eval.analysis.order import dataset_order
+from nasbench_eval.analysis.statistics import seeds_for_difference
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.runs.failures import Failure
+from nasbench_eval.runs.store import Run
+
+EXAMPLE = 0.5
+"""A difference, in percentage points: a note says how many seeds would tell it from zero."""
+
+HEADER = ("method", "n", "difference", "p", "P(better)", "verdict")
+
+
+@dataclass(frozen=True)
+class AgainstReport:
+    """Differences to one method, ready to be rendered.
+
+    Attributes:
+        frame: One row per (evaluated data set, variant), from ``against.against``.
+        notes: What the numbers mean and what they cannot show, one or two sentences each.
+    """
+
+    frame: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def against_report(
+    runs: Sequence[Run],
+    method: str,
+    *,
+    failures: Sequence[Failure] = (),
+    datasets: Sequence[str] = (),
+    protocol: str | None = None,
+    group_by: str = "",
+) -> AgainstReport:
+    """Compare every variant with one method.
+
+    Args:
+        runs: Runs as they were read; if a variant and seed is found twice only one counts, and a note says so.
+        method: What to compare with, as for ``against.against``.
+        failures: Runs that diverged; a note says how many.
+        datasets: Evaluated data sets to show; empty for all.
+        protocol: Show only ``transfer`` or ``direct``.
+        group_by: A setting: rows are ordered by its value first.
+
+    Raises:
+        NbevalError: If the method is not clear, or nothing can be compared with it.
+    """
+    kept, dropped = distinct_runs(runs)
+    frame = against(kept, method, datasets=datasets, protocol=protocol, group_by=group_by)
+    if frame.empty:
+        raise NbevalError(
+            f"nothing to compare with {method!r}: no other variant was searched and evaluated on the same data set"
+            + (", in the same group" if group_by else "")
+        )
+    shown = {*frame["variant_id"], *frame["variant_id_against"]}
+    names = labels(kept, [group_by] if group_by else [])
+    rest = [name for variant, name in names.items() if variant not in shown]
+    left_out = [f"left out, as nothing is there to compare them with: {', '.join(rest)}"] if rest else []
+    return AgainstReport(frame, (*notes(frame), *left_out, *divergence_notes(failures, kept), *dropped))
+
+
+def notes(frame: pd.DataFrame) -> list[str]:
+    """Return what a reader of :func:`against.against` must know, one or two sentences each.
+
+    Args:
+        frame: As from ``against.against``; a note is there only if it applies to a row.
+    """
+    return [*_meaning(frame), *_limits(frame), *_rows(frame)]
+
+
+def _meaning(frame: pd.DataFrame) -> list[str]:
+    tests = _joined(sorted(set(frame.groupby("dataset").size().astype(str)), key=int))
+    said = [
+        "difference: mean test accuracy of the row minus that of the method it is compared with, in percentage points, "
+        "with Welch's 95 % interval (not corrected for the number of rows)",
+        f"p value: Welch's t test, two-sided, corrected by Holm's method for the {tests} rows of a data set",
+        "P(better): probability that a run of the row is above one of the other method, with its 95 % interval",
+        f"better, worse: p is below {LEVEL:g}, and the row is not equivalent",
+    ]
+    noisy = frame[frame["noise"].notna()].drop_duplicates("dataset").to_dict("records")
+    if noisy:
+        sizes = ", ".join(f"{row['noise']:.2f} on {row['dataset']} ({row['noise_split']})" for row in noisy)
+        said.append(
+            f"equivalent: whatever p is, the difference is smaller than the noise with a probability of at least "
+            f"{CERTAIN * 100:.0f} %; the noise is the table's std between trainings of one cell: {sizes}"
+        )
+    if quiet := dataset_order(set(frame["dataset"]) - {row["dataset"] for row in noisy}):
+        said.append(f"no row can be equivalent on {_joined(quiet)}: the noise between trainings is not known there")
+    if frame["seeds_needed"].notna().any():
+        said.append(
+            "undecided: in brackets the seeds a side that would decide with a probability of 80 %, if the difference "
+            "and the spreads are what these few seeds say: an order of magnitude"
+        )
+    return said
+
+
+def _limits(frame: pd.DataFrame) -> list[str]:
+    """Return what so few seeds, or such data, cannot show."""
+    said = []
+    coarse = frame[frame["p_permutation_smallest"] > 0.01].sort_values("p_permutation_smallest")
+    if not coarse.empty:
+        row = coarse.to_dict("records")[-1]
+        said.append(
+            f"with {_counts(row)} no two-sided permutation p can be below {row['p_permutation_smallest']:.2g} (4 a "
+            "side: 0.029): a smaller p rests on the assumption that accuracies vary normally over seeds"
+        )
+    single = frame[(frame["n"] < 2) | (frame["n_against"] < 2)]
+    if not single.empty:
+        said.append(f"one seed has no spread, so that nothing is decided: {_listed(single['label'])}")
+    if (frame["word"] == "undecided").any():
+        spreads = []
+        for dataset in dataset_order(frame["dataset"]):
+            here = frame[frame["dataset"] == dataset]
+            std = float(pd.concat([here["std"], here["std_against"].drop_duplicates()]).median())
+            seeds = seeds_for_difference(EXAMPLE, std, std)
+            if not math.isnan(seeds):
+                spreads.append(f"{_seeds(seeds)} seeds a side on {dataset} (std {std:.2f})")
+        if spreads:
+            said.append(
+                f"to tell {EXAMPLE:g} points apart, two methods with the median std of these rows need "
+                f"{_joined(spreads)} (one test at the level {LEVEL:g}, power 80 %)"
+            )
+    if frame.duplicated("variant_id").any():
+        said.append(
+            f"the same cells are looked up on {_joined(dataset_order(frame['dataset']))}: that rows agree on several "
+            "data sets is not independent evidence"
+        )
+    fixed = [
+        *frame["label"][frame["one_cell"].astype(bool)],
+        *frame["label_against"][frame["one_cell_against"].astype(bool)],
+    ]
+    if fixed:
+        said.append(
+            "one cell in all seeds is no estimate of the variance, and makes intervals too narrow; without any spread "
+            f"p is that of the permutation test: {_listed(fixed)}"
+        )
+    return said
+
+
+def _rows(frame: pd.DataFrame) -> list[str]:
+    """Return in what the compared runs differ, beside the method."""
+    said = []
+    if (frame["table_hash"] != frame["table_hash_against"]).any():
+        said.append("CAUTION: accuracies from different tables are compared; only rows of the same table mean anything")
+    pairs = [
+        *zip(frame["label"][frame["reduced"].astype(bool)], frame["reductions"], strict=False),
+        *zip(frame["label_against"][frame["reduced_against"].astype(bool)], frame["reductions_against"], strict=False),
+    ]
+    if pairs:
+        words = reductions_text(pairs, [*frame["label"], *frame["label_against"]])
+        said.append(f"REDUCED runs, smaller than the published setting: {words}")
+    if (frame["reduced"] != frame["reduced_against"]).any():
+        said.append("CAUTION: reduced runs are compared with full ones")
+    return said
+
+
+def _counts(row: Mapping[Any, Any]) -> str:
+    n, m = row["n"], row["n_against"]
+    return f"{n} seeds a side" if n == m else f"{n} and {m} seeds"
+
+
+def _joined(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
+
+
+def _seeds(count: float) -> str:
+    return "more than 10,000" if math.isinf(count) else f"{count:,.0f}"
+
+
+def difference_text(row: Mapping[Any, Any]) -> str:
+    """Return a difference with its interval, such as ``-1.78 [-4.63, 1.06]``."""
+    interval = "" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
+    return f"{row['difference']:+.2f}{interval}"
+
+
+def verdict_text(row: Mapping[Any, Any]) -> str:
+    """Return the word of a row, with the seeds that would decide, such as ``undecided (11 seeds)``."""
+    if math.isnan(row["seeds_needed"]):
+        return str(row["word"])
+    return f"{row['word']} ({_seeds(row['seeds_needed'])} seeds)"
+
+
+def p_text(p: float) -> str:
+    """Return a p value with three decimals; a dash for NaN."""
+    if math.isnan(p):
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def render(report: AgainstReport, form: Format) -> str:
+    """Return differences as ``text``, ``markdown``, ``latex``, ``csv`` or ``json``, ending with a newline.
+
+    ``csv`` and ``json`` have the complete frame, one row per (evaluated data set, variant).
+    """
+    if form == "csv":
+        return to_csv(report.frame)
+    if form == "json":
+        return to_json(rows=report.frame, notes=list(report.notes))
+    sections: dict[str, list[list[str]]] = {}
+    for row in report.frame.to_dict("records"):
+        counts = f"{row['n']}" if row["n"] == row["n_against"] else f"{row['n']}/{row['n_against']}"
+        better = f"{row['improvement']:.2f} [{row['improvement_low']:.2f}, {row['improvement_high']:.2f}]"
+        line = [row["label"], counts, difference_text(row), p_text(row["p_holm"]), better, verdict_text(row)]
+        sections.setdefault(_title(row), []).append(line)
+    parts = [Section(title, lines) for title, lines in sections.items()]
+    return Layout(list(HEADER), "lrlrll", parts, report.notes, label_width=33).render(form)
+
+
+def _title(row: Mapping[Any, Any]) -> str:
+    searched = "" if row["search_dataset"] == row["dataset"] else f" (search on {row['search_dataset']})"
+    spread = "" if math.isnan(row["std_against"]) else f" ± {row['std_against']:.2f}"
+    group = f"{row['group']}: " if row["group"] else ""
+    accuracy = f"{row['mean_against']:.2f}{spread}, n {row['n_against']}"
+    return f"{group}{row['dataset']}{searched}, against {row['label_against']}: {accuracy}"
