@@ -57,7 +57,7 @@ REDUCTIONS: dict[Reduction, type[nn.Module]] = {"residual": ResidualReduction, "
 
 
 class Skeleton(nn.Module):
-    """The whole network around the cells; ``stages`` holds the cells of each stage."""
+    """The whole network around the cells; ``stages`` holds the cells of each stage, ``cells`` is their number."""
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class Skeleton(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
         self.stages = nn.ModuleList(nn.ModuleList(stage) for stage in cells)
+        self.cells = sum(len(stage) for stage in cells)
         self.reductions = nn.ModuleList(
             REDUCTIONS[reduction](channels * 2**s, channels * 2 ** (s + 1)) for s in range(STAGES - 1)
         )
@@ -87,9 +88,6 @@ class Skeleton(nn.Module):
                     draw_default(module.bias, module.weight[0].numel(), generator)
             elif isinstance(module, FusedCell):
                 module.initialise(generator)
-
-    def _run(self, images: Tensor, *cell_args: object) -> Tensor:
-        return self._after_stem(self._stem(images), lambda cell, x: cell(x, *cell_args))
 
     def _stem(self, images: Tensor) -> Tensor:
         return self.stem(images.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]

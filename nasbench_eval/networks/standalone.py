@@ -78,4 +78,4 @@ class StandaloneNet(Skeleton):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to logits (B, classes)."""
-        return self._run(images)
+        return self._after_stem(self._stem(images), lambda cell, x: cell(x))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import repeat
 from typing import cast
 
 import torch
@@ -87,7 +88,7 @@ class Supernet(Skeleton):
 
         Args:
             images: (B, 3, H, W).
-            weights: Edge weights (6, 5), used by every cell.
+            weights: Edge weights (6, 5), used by every cell; or (cells, 6, 5), of each cell in order.
             active: Per edge, the operations to evaluate; all others have weight zero and cost nothing.
             offsets: Per edge (6,), a number added to every value of its output.
             edges: Per edge (6,), a factor of its output.
@@ -95,7 +96,8 @@ class Supernet(Skeleton):
         Returns:
             Logits (B, classes).
         """
-        return self._run(images, weights, active, offsets, edges)
+        of_each = iter(weights.unbind()) if weights.dim() == 3 else repeat(weights)
+        return self._after_stem(self._stem(images), lambda cell, x: cell(x, next(of_each), active, offsets, edges))
 
     def classify_with(self, cells: Iterable[Cell], images: Tensor, edges: Tensor | None = None) -> Iterator[Tensor]:
         """Classify images with one discretised cell after another, in evaluation mode.

@@ -6,6 +6,8 @@ five operation modules, each evaluated on its own, and its output is their weigh
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 
 from nasbench_eval.cell import EDGES, INCOMING, NODES
@@ -27,6 +29,7 @@ def relu_conv_bn(channels: int, kernel: int, affine: bool, track: bool) -> nn.Mo
 class PlainCell(nn.Module):
     def __init__(self, channels: int, affine: bool, track: bool) -> None:
         super().__init__()
+        self.auxiliary = 0.0  # weight of a skip connection more on every edge (DARTS-)
         self.edges = nn.ModuleList(
             nn.ModuleList(
                 [
@@ -46,6 +49,7 @@ class PlainCell(nn.Module):
             total = 0
             for edge in INCOMING[node]:
                 source = nodes[EDGES[edge][1]]
+                total = total + self.auxiliary * source
                 for op, module in enumerate(self.edges[edge]):
                     # Sampled weights are one-hot, and the published codes evaluate only the sampled operation.
                     if not sampled or weights[edge, op] != 0:
@@ -96,9 +100,11 @@ class PlainSupernet(nn.Module):
 
     def forward(self, images: Tensor, weights: Tensor, sampled: bool = False) -> Tensor:
         x = self.stem(images)
+        # Of shape (cells, 6, 5), each cell has its own.
+        of_each = iter(weights) if weights.dim() == 3 else itertools.repeat(weights)
         for s, stage in enumerate(self.stages):
             for cell in stage:
-                x = cell(x, weights, sampled)
+                x = cell(x, next(of_each), sampled)
             if s < 2:
                 x = self.reductions[s](x)
         return self.classifier(self.lastact(x).mean((2, 3)))

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from network_inputs import GEN
 from plain import PlainSupernet
 from torch import Tensor, nn
 
 from nasbench_eval.cell import NOR_CONV_1X1, NOR_CONV_3X3, OUTGOING
+from nasbench_eval.images import Reduction
 from nasbench_eval.networks.fused_cell import FusedCell, _name
 from nasbench_eval.networks.skeleton import PoolingReduction
 from nasbench_eval.networks.supernet import Supernet
+
+
+def both(
+    channels: int = 4, cells: int = 2, *, track: bool = True, reduction: Reduction = "residual"
+) -> tuple[Supernet, PlainSupernet]:
+    """Return a supernet of double precision and its plain form, with the same random weights."""
+    fused = Supernet(
+        channels, cells, 10, track_running_stats=track, generator=GEN.torch("weights"), reduction=reduction
+    ).double()
+    plain = PlainSupernet(channels, cells, 10, track_running_stats=track, pooling=reduction == "pooling").double()
+    copy_into_plain(fused, plain)
+    return fused, plain
 
 
 def pairs(fused: Supernet, plain: PlainSupernet) -> Iterator[tuple[str, Tensor, Tensor, slice | None]]:

@@ -24,9 +24,13 @@ SOME = ["darts", "gaea_gdas", "gaea_pc_darts"]
 
 PARTS = (
     ("parametrisation", "edge_normalisation"), ("arch_optimizer",), ("unrolled",), ("objective",),
-    ("partial_channels",), ("other_weights",), ("genotype",), ("track_running_stats",),
+    ("partial_channels",), ("other_weights",), ("genotype",), ("track_running_stats",), ("arch_penalty",),
+    ("auxiliary_skip",), ("perturbation",), ("alignment",), ("neumann_terms",), ("selection",), ("stage_two_epoch",),
 )  # fmt: skip
-"""Settings whose values are implemented by different code, together or alone."""
+"""Settings whose values are implemented by different code, together or alone.
+
+The eigenvalue of RobustDARTS takes as long as many epochs; its own tests search with it.
+"""
 
 
 def _few_with_every_part() -> list[str]:
@@ -43,7 +47,7 @@ def _few_with_every_part() -> list[str]:
     return chosen
 
 
-EVERY_PART = _few_with_every_part()
+EVERY_PART = sorted({*_few_with_every_part(), "darts", "gaea_darts"})
 """Fewer presets, which between them have every value of ``PARTS`` that any preset has."""
 
 Trajectory = list[tuple[str, dict[str, float]]]

@@ -1,4 +1,4 @@
-"""The rules of every method, over all presets, and what every weight-sharing preset must do."""
+"""The rules of every method, over presets that have every part between them, and what such presets must do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch._functorch.config as functorch_config
 from paths import HELPERS
 from tabular_problems import LONG, TABULAR, small
 from torch._subclasses.fake_tensor import FakeTensorMode
-from weight_sharing import EVERY_PART, ONE_OF_EACH, SOME, WEIGHT_SHARING, digits, make, shown, tiny, trajectory
+from weight_sharing import EVERY_PART, ONE_OF_EACH, SOME, digits, make, shown, tiny, trajectory
 
 from nasbench_eval.cell import NONE, Cell
 from nasbench_eval.images import Images
@@ -35,7 +35,7 @@ SHAPES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16-120": (120, 16
 """Classes of the benchmark's data sets, and the side of an image."""
 
 
-@pytest.mark.parametrize("name", WEIGHT_SHARING)
+@pytest.mark.parametrize("name", EVERY_PART)
 def test_a_weight_sharing_preset_follows_the_rules_of_every_method(name: str) -> None:
     settings = RunSpec(name, "digits", 0, overrides=tiny(name)).settings
     assert violations(lambda context: WeightSharing(settings, context), "images", 2) == []
@@ -47,7 +47,7 @@ def test_a_tabular_preset_follows_the_rules_of_every_method(name: str) -> None:
     assert violations(lambda context: spec.implementation(spec.settings, context), "table", LONG) == []
 
 
-@pytest.mark.parametrize("name", WEIGHT_SHARING)
+@pytest.mark.parametrize("name", EVERY_PART)
 def test_an_epoch_records_loss_accuracy_and_the_entropy_of_a_learned_distribution(name: str) -> None:
     [(_, metrics)] = shown(name, 1)
     assert metrics["train_loss"] > 0
@@ -72,10 +72,10 @@ def test_same_trajectory_in_another_process_with_one_thread_and_with_two() -> No
         assert two[name][1]["train_loss"] == pytest.approx(one[name][1]["train_loss"], rel=1e-2), name
 
 
-# Every method and every data set, but not every pair, which would take as long as all other tests.
+# Every part and every data set, but not every pair, which would take as long as all other tests.
 @pytest.mark.parametrize(
     ("name", "dataset"),
-    {**dict.fromkeys(zip(WEIGHT_SHARING, itertools.cycle(SHAPES))), **dict.fromkeys(("gaea_darts", d) for d in SHAPES)},
+    {**dict.fromkeys(zip(EVERY_PART, itertools.cycle(SHAPES))), **dict.fromkeys(("gaea_darts", d) for d in SHAPES)},
 )
 def test_every_data_set(name: str, dataset: str) -> None:
     classes, side = SHAPES[dataset]
@@ -99,7 +99,7 @@ def test_every_data_set(name: str, dataset: str) -> None:
 
 
 @pytest.mark.parametrize("zero_op", [True, False])
-@pytest.mark.parametrize("name", WEIGHT_SHARING)
+@pytest.mark.parametrize("name", EVERY_PART)
 def test_zero_op_in_or_out(name: str, zero_op: bool) -> None:
     method = make(name, zero_op=zero_op)
     assert method.architecture.ops == ((0, 1, 2, 3, 4) if zero_op else (1, 2, 3, 4))

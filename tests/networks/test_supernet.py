@@ -6,26 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from network_inputs import GEN, batch, difference
-from plain import PlainSupernet
-from plain_copy import copy_into_plain, pairs
+from plain_copy import both, pairs
 
 from nasbench_eval.cell import NONE, Cell
 from nasbench_eval.images import Reduction
 from nasbench_eval.networks.skeleton import REDUCTIONS
-from nasbench_eval.networks.supernet import ALL_OPS, Supernet, active_of, one_hot
+from nasbench_eval.networks.supernet import ALL_OPS, active_of, one_hot
 
 WITH_NONE = tuple(tuple(range(5)) for _ in range(6))
-
-
-def both(
-    channels: int = 4, cells: int = 2, *, track: bool = True, reduction: Reduction = "residual"
-) -> tuple[Supernet, PlainSupernet]:
-    fused = Supernet(
-        channels, cells, 10, track_running_stats=track, generator=GEN.torch("weights"), reduction=reduction
-    ).double()
-    plain = PlainSupernet(channels, cells, 10, track_running_stats=track, pooling=reduction == "pooling").double()
-    copy_into_plain(fused, plain)
-    return fused, plain
 
 
 def mixed() -> torch.Tensor:

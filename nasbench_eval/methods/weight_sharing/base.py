@@ -8,7 +8,7 @@ lists the implementations.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -28,7 +28,7 @@ class EdgeWeights(NamedTuple):
     """The edge weights of one batch, as ``Supernet.forward`` takes them.
 
     Attributes:
-        values: (6, 5), the weights of all operations on all edges.
+        values: (6, 5), the weights of all operations on all edges; (cells, 6, 5) for other ones in each cell.
         active: The operations to evaluate on each edge.
         offsets: (6,), added to the outputs of the edges; None for nothing.
         edges: (6,), the weights of the edges themselves; None without edge normalisation.
@@ -40,6 +40,10 @@ class EdgeWeights(NamedTuple):
     edges: Tensor | None = None
 
 
+EdgeLoss = Callable[[EdgeWeights], Tensor]
+"""Computes the loss of a batch at given edge weights, with BatchNorm in evaluation mode."""
+
+
 class Distribution(nn.Module, abc.ABC):
     """Learned probabilities of the operations ``ops`` on each of the six edges.
 
@@ -47,6 +51,9 @@ class Distribution(nn.Module, abc.ABC):
         ops: The candidate operations.
         edge_normalisation: Whether the edges that enter a node also have weights, which sum to one (PC-DARTS).
     """
+
+    on_simplex: ClassVar[bool] = False
+    """Whether the parameters are the probabilities themselves, as exponentiated gradient needs them."""
 
     def __init__(self, ops: tuple[int, ...], *, edge_normalisation: bool = False) -> None:
         super().__init__()
@@ -82,6 +89,8 @@ class ArchParameters(nn.Module, abc.ABC):
         super().__init__()
         self.ops = ops
         self.distribution = distribution
+        self.decided: dict[int, int] = {}
+        """The operation of each edge that is discretised already (DARTS-PT), by edge."""
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
         """Draw the random numbers for ``samples`` samples; a deterministic rule draws none."""
@@ -89,6 +98,14 @@ class ArchParameters(nn.Module, abc.ABC):
     @abc.abstractmethod
     def sample(self) -> EdgeWeights:
         """Return the edge weights for the next batch of the weights step."""
+
+    def weights_samples(self, loss: EdgeLoss) -> Sequence[EdgeWeights]:
+        """Return the edge weights of one weights step, whose gradients are summed; by default one sample.
+
+        Args:
+            loss: Computes the loss of the batch, for rules that depend on it.
+        """
+        return [self.sample()]
 
     def architecture_sample(self) -> EdgeWeights:
         """Return the edge weights for the next batch of the architecture step; by default the same rule."""
@@ -109,7 +126,7 @@ class ArchParameters(nn.Module, abc.ABC):
         return None if p is None else torch.special.entr(p.detach()).sum(-1).mean()
 
     def cell(self) -> Cell:
-        """Return the most probable cell: the argmax on every edge, the first operation in a tie.
+        """Return the most probable cell: what is decided, else the argmax on every edge, the first one in a tie.
 
         Raises:
             TypeError: If no distribution is learned.
@@ -117,7 +134,8 @@ class ArchParameters(nn.Module, abc.ABC):
         p = self.probabilities()
         if p is None:
             raise TypeError("this search learns no distribution, so it has no most probable cell")
-        return self._cell_of(p.argmax(-1))
+        most_probable = self._cell_of(p.argmax(-1)).ops
+        return Cell(tuple(self.decided.get(edge, op) for edge, op in enumerate(most_probable)))  # type: ignore[arg-type]
 
     def candidates(self, n: int, generator: torch.Generator) -> list[Cell] | None:
         """Return ``n`` cells to choose from by shared-weight accuracy; None to take the most probable cell."""
@@ -135,9 +153,16 @@ class ArchParameters(nn.Module, abc.ABC):
         return F.pad(values, (N_OPS - len(self.ops), 0))
 
     def _mixture(self, values: Tensor) -> EdgeWeights:
-        active = tuple(op for op in self.ops if op != NONE)
+        """Return all operations on every edge with these weights (6, len(ops)), but only the one that is decided."""
+        full, active = self._full(values), [tuple(op for op in self.ops if op != NONE)] * N_EDGES
+        if self.decided:
+            chosen, open_edges = torch.zeros_like(full), torch.ones_like(full)
+            for edge, op in self.decided.items():
+                chosen[edge, op], active[edge] = 1.0, (op,) if op != NONE else ()
+                open_edges[edge] = 0.0
+            full = full * open_edges + chosen
         edges = None if self.distribution is None else self.distribution.edge_weights()
-        return EdgeWeights(self._full(values), (active,) * N_EDGES, edges=edges)
+        return EdgeWeights(full, tuple(active), edges=edges)
 
 
 class SimplexOptimizer(torch.optim.Optimizer):

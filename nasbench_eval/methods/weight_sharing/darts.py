@@ -64,7 +64,6 @@ class Logits(Distribution):
         return torch.cat([part.softmax(0) for part in parts])
 
 
-@final
 class Mixture(ArchParameters):
     """Every batch evaluates all operations, weighted by their probabilities (equation 2)."""
 
@@ -144,16 +143,37 @@ def unrolled_gradient(
     both = torch.autograd.grad(valid_loss(), [*architecture, *weights], allow_unused=True)
     direct, direction = both[: len(architecture)], both[len(architecture) :]
     norm = torch.sqrt(sum((d**2).sum() for d in direction if d is not None))  # type: ignore[arg-type]
-    # Equation 8: the product as a difference of the train gradients at w + width * direction and w - width * direction.
-    width = 0.01 / norm.clamp_min(1e-12)
-    sides = []
-    for sign in (1.0, -1.0):
-        with torch.no_grad():
-            for w, start, d in zip(weights, here, direction, strict=True):
-                w.copy_(start if d is None else start + sign * width * d)
-        sides.append(torch.autograd.grad(train_loss(), architecture))
     with torch.no_grad():
         for w, start in zip(weights, here, strict=True):
             w.copy_(start)
-        implicit = [(up - down) / (2 * width) for up, down in zip(*sides, strict=True)]
-        return [d - lr * i for d, i in zip(direct, implicit, strict=True)]
+    # Equation 8: the product as a difference of the train gradients at w + width * direction and w - width * direction.
+    width = 0.01 / norm.clamp_min(1e-12)
+    implicit = central_difference(lambda: torch.autograd.grad(train_loss(), architecture), weights, direction, width)
+    return [d - lr * i for d, i in zip(direct, implicit, strict=True)]
+
+
+def central_difference(
+    gradient: Callable[[], Sequence[Tensor]],
+    parameters: Sequence[Tensor],
+    direction: Sequence[Tensor | None],
+    width: Tensor | float,
+) -> list[Tensor]:
+    """Return how a gradient changes along a direction: a product of the Hessian and that direction.
+
+    Args:
+        gradient: Computes the gradient at the current parameters.
+        parameters: What is moved by ``width`` times the direction, forth and back; restored at the end.
+        direction: One tensor per parameter; None for no change.
+        width: The half width of the difference.
+    """
+    here = [parameter.detach().clone() for parameter in parameters]
+    sides = []
+    for sign in (1.0, -1.0):
+        with torch.no_grad():
+            for parameter, start, d in zip(parameters, here, direction, strict=True):
+                parameter.copy_(start if d is None else start + sign * width * d)
+        sides.append(gradient())
+    with torch.no_grad():
+        for parameter, start in zip(parameters, here, strict=True):
+            parameter.copy_(start)
+        return [(up - down) / (2 * width) for up, down in zip(*sides, strict=True)]

@@ -57,6 +57,8 @@ SAFE_EXPONENT = 80.0
 class Simplex(Distribution):
     """Theta, the probabilities themselves: uniform at first, kept normalised by :class:`ExponentiatedGradient`."""
 
+    on_simplex = True
+
     def __init__(self, ops: tuple[int, ...], *, edge_normalisation: bool = False) -> None:
         super().__init__(ops, edge_normalisation=edge_normalisation)
         self.theta = nn.Parameter(torch.full((N_EDGES, len(ops)), 1 / len(ops)))

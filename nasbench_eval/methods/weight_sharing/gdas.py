@@ -16,7 +16,6 @@ the paper leaves open follows NAS-Bench-201's ``GDAS.py`` and ``search_model_gda
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import final
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +26,6 @@ from nasbench_eval.methods.weight_sharing.base import ArchParameters, Distributi
 from nasbench_eval.networks.supernet import active_of
 
 
-@final
 class Gumbel(ArchParameters):
     """Every batch evaluates one operation per edge, sampled by straight-through Gumbel-softmax.
 
@@ -46,7 +44,7 @@ class Gumbel(ArchParameters):
         *,
         epochs: int,
         tau: tuple[float, float],
-        other_weights: bool,
+        other_weights: bool = False,
         warmup_epochs: int = 0,
     ) -> None:
         super().__init__(distribution.ops, distribution)
@@ -63,9 +61,13 @@ class Gumbel(ArchParameters):
         noise = uniform.clamp_min(1e-300).log().neg().log().neg()
         self._noise = iter(noise.float().to(device).unbind())
 
+    def relaxed(self) -> Tensor:
+        """Return the next draw from the concrete distribution, (6, len(ops))."""
+        return ((self._learned.probabilities().clamp_min(1e-30).log() + next(self._noise)) / self.tau).softmax(-1)
+
     def sample(self) -> EdgeWeights:
         """Return the one-hot weights of one sampled operation per edge."""
-        soft = ((self._learned.probabilities().clamp_min(1e-30).log() + next(self._noise)) / self.tau).softmax(-1)
+        soft = self.relaxed()
         choice = soft.argmax(-1)
         hard = F.one_hot(choice, len(self.ops)).to(soft.dtype) - soft.detach() + soft
         offsets = None

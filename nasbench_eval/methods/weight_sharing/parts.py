@@ -10,15 +10,19 @@ import torch
 from torch import Tensor
 
 from nasbench_eval.images import ImageData, Images
-from nasbench_eval.methods.weight_sharing import darts, gaea, xnas
+from nasbench_eval.methods.weight_sharing import beta_darts, darts, fair_darts, gaea, xnas
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, Distribution, Roles
 from nasbench_eval.methods.weight_sharing.darts import Logits, Mixture
+from nasbench_eval.methods.weight_sharing.darts_minus import AuxiliarySkip
 from nasbench_eval.methods.weight_sharing.drnas import Dirichlet
 from nasbench_eval.methods.weight_sharing.enas import Controller
+from nasbench_eval.methods.weight_sharing.fair_darts import Sigmoids
 from nasbench_eval.methods.weight_sharing.gaea import Simplex
 from nasbench_eval.methods.weight_sharing.gdas import Gumbel
 from nasbench_eval.methods.weight_sharing.rs_ws import Uniform
+from nasbench_eval.methods.weight_sharing.sdarts import Perturbed
 from nasbench_eval.methods.weight_sharing.setn import Setn
+from nasbench_eval.methods.weight_sharing.snas import Concrete
 
 if TYPE_CHECKING:
     from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     BuildArchitecture = Callable[[Ops, WeightSharingSettings, torch.Generator], ArchParameters]
     BuildOptimizer = Callable[[Sequence[Tensor], WeightSharingSettings, int], torch.optim.Optimizer]
     ChooseImages = Callable[[Images, Images, ImageData, WeightSharingSettings], Roles]
+    Penalty = Callable[[ArchParameters, float, float], Tensor]
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,17 @@ def _softmax(ops: Ops, settings: WeightSharingSettings, generator: torch.Generat
     return _logits(ops, settings, generator)
 
 
-def _gumbel(distribution: Distribution, settings: WeightSharingSettings) -> Gumbel:
-    return Gumbel(
+def _mixture(distribution: Distribution, settings: WeightSharingSettings) -> Mixture:
+    if settings.auxiliary_skip:
+        return AuxiliarySkip(distribution, beta=settings.auxiliary_skip, epochs=settings.epochs)
+    if settings.perturbation != "none":
+        steps = settings.perturbation_steps if settings.perturbation == "adversarial" else 0
+        return Perturbed(distribution, radius=settings.perturbation_max, steps=steps, epochs=settings.epochs)
+    return Mixture(distribution)
+
+
+def _gumbel(cls: type[Gumbel], distribution: Distribution, settings: WeightSharingSettings) -> Gumbel:
+    return cls(
         distribution,
         epochs=settings.epochs,
         tau=(settings.tau_max, settings.tau_min),
@@ -76,11 +90,17 @@ _BOTH = "a softmax is trained by its logits or on the simplex"
 _PROBABILITIES = "its parameters are probabilities"
 
 PARAMETRISATIONS: Mapping[str, Parametrisation] = {
-    "softmax": Parametrisation(lambda ops, s, g: Mixture(_softmax(ops, s, g)), SOFTMAX, _BOTH),
-    "simplex": Parametrisation(lambda ops, s, g: Mixture(_softmax(ops, s, g)), ON_SIMPLEX, _PROBABILITIES),
-    "gumbel": Parametrisation(lambda ops, s, g: _gumbel(_softmax(ops, s, g), s), SOFTMAX, _BOTH),
-    "gumbel_simplex": Parametrisation(lambda ops, s, g: _gumbel(_softmax(ops, s, g), s), ("eg",), _PROBABILITIES),
+    "softmax": Parametrisation(lambda ops, s, g: _mixture(_softmax(ops, s, g), s), SOFTMAX, _BOTH),
+    "simplex": Parametrisation(lambda ops, s, g: _mixture(_softmax(ops, s, g), s), ON_SIMPLEX, _PROBABILITIES),
+    "gumbel": Parametrisation(lambda ops, s, g: _gumbel(Gumbel, _softmax(ops, s, g), s), SOFTMAX, _BOTH),
+    "gumbel_simplex": Parametrisation(
+        lambda ops, s, g: _gumbel(Gumbel, _softmax(ops, s, g), s), ("eg",), _PROBABILITIES
+    ),
+    "concrete": Parametrisation(lambda ops, s, g: _gumbel(Concrete, _softmax(ops, s, g), s), SOFTMAX, _BOTH),
     "setn": Parametrisation(lambda ops, s, g: Setn(_softmax(ops, s, g)), SOFTMAX, _BOTH),
+    "sigmoid": Parametrisation(
+        lambda ops, s, g: Sigmoids(_logits(ops, s, g)), ("adam",), "its weights do not sum to one"
+    ),
     "dirichlet": Parametrisation(
         lambda ops, s, g: Dirichlet(_logits(ops, s, g)), ("adam",), "its concentrations are not a softmax"
     ),
@@ -92,6 +112,9 @@ PARAMETRISATIONS: Mapping[str, Parametrisation] = {
 GAEA applies to every softmax: with ``arch_optimizer = eg`` the same search holds its probabilities directly.
 ``simplex`` and ``gumbel_simplex`` are ``softmax`` and ``gumbel`` in that form.
 """
+
+MIXTURES = ("softmax", "simplex", "sigmoid")
+"""The parametrisations under which a batch evaluates all operations and nothing is drawn."""
 
 OPTIMIZERS: Mapping[str, BuildOptimizer | None] = {
     "adam": darts.adam,
@@ -107,3 +130,10 @@ None if there is no architecture step.
 
 OBJECTIVES: Mapping[str, ChooseImages] = {"bilevel": darts.bilevel, "erm": gaea.single_level}
 """Setting ``objective``: the images of the two steps, from (train part, valid part, data set, settings)."""
+
+PENALTIES: Mapping[str, Penalty | None] = {
+    "none": None,
+    "beta": beta_darts.beta_decay,
+    "zero_one": fair_darts.zero_one,
+}
+"""Setting ``arch_penalty``: a term of the architecture's loss, from (architecture, weight, part of the search done)."""

@@ -30,6 +30,8 @@ class SharedWeights:
         batch_size: Images per batch; it matters if BatchNorm evaluates with batch statistics.
         edges: Returns the learned edge weights (6,), or None if the network was trained without any. A discretised cell
             keeps them (PC-DARTS).
+        batch_statistics: Whether BatchNorm normalises by the batch, as in training; it then updates its running
+            statistics.
     """
 
     supernet: Supernet
@@ -37,6 +39,7 @@ class SharedWeights:
     images: Images
     batch_size: int
     edges: Callable[[], Tensor | None] = lambda: None
+    batch_statistics: bool = False
 
     @torch.no_grad()
     def evaluate(self, weights: Callable[[], EdgeWeights]) -> tuple[float, float]:
@@ -48,7 +51,7 @@ class SharedWeights:
     @torch.no_grad()
     def totals(self, weights: Callable[[], EdgeWeights]) -> Tensor:
         """Return the sums of the loss and of the correct predictions (2,), without waiting for the device."""
-        self.supernet.eval()
+        self.supernet.train(self.batch_statistics)
         sums = self.images.pixels.new_zeros(2, dtype=torch.float32)
         for images, labels in self._batches():
             sums += self._loss_and_hits(images, labels, weights())

@@ -5,7 +5,7 @@ Every method alternates two steps over the batches of an epoch (:meth:`WeightSha
 - the weights step trains the supernet with SGD: ``w <- w - eta_w * grad_w loss(w, theta)``;
 - the architecture step moves the architecture parameters theta with the method's own optimiser.
 
-After the epoch the method chooses its cell (:meth:`WeightSharing.step`). The methods differ in what a batch evaluates
+After the epoch the method chooses its cell (``selection.py``). The methods differ in what a batch evaluates
 (setting ``parametrisation``), in what moves theta (``arch_optimizer``), and in the images of the two steps
 (``objective``). Each paper's parts are in its own file beside this one; ``parts.py`` maps the settings to them, and the
 presets in ``runners/presets`` give every setting its published value and source.
@@ -28,11 +28,19 @@ from nasbench_eval.cell import N_OPS, NONE, Cell
 from nasbench_eval.errors import Diverged, UsageError
 from nasbench_eval.images import Augment, Images
 from nasbench_eval.methods.base import Budget, SearchContext, SearchMethod, StepInfo
-from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights, Score
-from nasbench_eval.methods.weight_sharing.darts import unrolled_gradient
+from nasbench_eval.methods.weight_sharing import darts_pt
+from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights
 from nasbench_eval.methods.weight_sharing.drnas import Dirichlet, begin_second_stage
-from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, OPTIMIZERS, PARAMETRISATIONS
+from nasbench_eval.methods.weight_sharing.gradients import (
+    add_alignment,
+    add_penalties,
+    backward,
+    eigenvalue,
+    of_each_cell,
+)
+from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, ON_SIMPLEX, OPTIMIZERS, PARAMETRISATIONS
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
+from nasbench_eval.methods.weight_sharing.selection import Selection
 from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
 from nasbench_eval.networks.supernet import Supernet
 from nasbench_eval.utils.rng import Streams
@@ -116,14 +124,14 @@ class WeightSharing(SearchMethod):
         )
         learning_epochs = max(settings.epochs - settings.arch_warmup_epochs, 1)
         self.arch_optimizer = self.new_arch_optimizer(
-            list(self.architecture.parameters()), steps=learning_epochs * self._batches_per_epoch
+            list(self.architecture.parameters()),
+            steps=learning_epochs * (self._batches_per_epoch // settings.arch_interval),
         )
         # DrNAS's progressive search has two stages; every other search has one.
         self._second_stage = settings.stage_two_epoch if isinstance(self.architecture, Dirichlet) else None
         self._stage_start = 0
         self.epoch = 0
-        self._incumbent: Cell | None = None
-        self._best_valid = -math.inf
+        self.selection = Selection(settings, self.architecture, self.scoring, self.streams)
 
     def new_architecture(self, ops: tuple[int, ...], generator: torch.Generator) -> ArchParameters:
         """Return the initial architecture parameters; called once, before the optimisers are built.
@@ -141,13 +149,23 @@ class WeightSharing(SearchMethod):
             parameters: The architecture parameters.
             steps: The number of architecture steps in the whole search.
         """
-        build = OPTIMIZERS[self.settings.arch_optimizer]
+        name, distribution = self.settings.arch_optimizer, self.architecture.distribution
+        build = OPTIMIZERS[name]
+        if name in ON_SIMPLEX and not (distribution is not None and distribution.on_simplex):
+            raise UsageError(f"arch_optimizer {name} moves probabilities; the parameters of this search are none")
         return None if build is None else build(parameters, self.settings, steps)
 
     @property
     def budget(self) -> Budget:
-        """The number of epochs."""
-        return Budget(steps=self.settings.epochs)
+        """The number of epochs: those of the search, and of DARTS-PT after it; those so far after an early stop."""
+        s = self.settings
+        after = darts_pt.tuning_epochs(s.projection_interval) if s.selection == "perturbation" else 0
+        return Budget(steps=self.epoch if self.selection.stopped else s.epochs + after)
+
+    @property
+    def _after(self) -> int:
+        """The number of this epoch, counted from the end of the search, if DARTS-PT follows it; else below zero."""
+        return self.epoch - self.settings.epochs if self.settings.selection == "perturbation" else -1
 
     @property
     def facts(self) -> dict[str, str]:
@@ -175,19 +193,27 @@ class WeightSharing(SearchMethod):
         metrics = {"train_loss": loss, "train_acc": 100 * correct}
         self._require_finite(train_loss=loss)
         metrics |= self.architecture.learn(
-            self._scorer("controller batches"), self.streams.torch("controller", self.epoch)
+            self.selection.scorer("controller batches", self.epoch), self.streams.torch("controller", self.epoch)
         )
         self._require_finite()
         entropy = self.architecture.entropy()
         if entropy is not None:
             metrics["entropy"] = float(entropy)
+        observed = time.perf_counter()
+        if self.settings.hessian or self.settings.stop_factor is not None:
+            batch = next(self._batches(self.arch, "hessian batch"))
+            metrics["eigenvalue"] = eigenvalue(self.architecture, self.supernet, self.settings, batch)
+        # An early stop depends on the eigenvalue, so the search pays for it.
+        free = 0.0 if self.settings.stop_factor is not None else time.perf_counter() - observed
         trained = time.perf_counter()
         before = self.scoring.evaluate(self.architecture.sample)
         # With genotype=best the search chooses by this evaluation, so it pays for it.
-        free = 0.0 if self.settings.genotype == "best" else time.perf_counter() - trained
+        free += 0.0 if self.settings.genotype == "best" else time.perf_counter() - trained
         seconds = time.perf_counter() - start - free
-        chosen, selection_seconds = self._choose(valid_acc=before[1])
+        chosen, selection_seconds = self.selection.choose(self.epoch, valid_acc=before[1])
         metrics |= chosen
+        if "eigenvalue" in metrics:
+            self.selection.watch(self.epoch, metrics["eigenvalue"])
         after = self.scoring.evaluate_cell(self.incumbent())
         if self.held_out:
             metrics |= {"valid_loss": before[0], "valid_acc": before[1]}
@@ -230,85 +256,66 @@ class WeightSharing(SearchMethod):
 
         With ``joint`` the same backward pass also serves the architecture step, which follows.
         """
-        images, labels = batch
+        settings, (images, labels) = self.settings, batch
         self.optimizer.zero_grad(set_to_none=False)
         self.architecture.zero_grad()
         # The architecture's gradient is needed only if it counts in the clipping norm, or moves the architecture.
-        with torch.set_grad_enabled(self.settings.clip_architecture or joint):
-            weights = self.architecture.sample()
-        logits = self.supernet(images, *weights)
-        loss = F.cross_entropy(logits, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.settings.clip is not None:
+        with torch.set_grad_enabled(settings.clip_architecture or joint):
+            samples = self.architecture.weights_samples(lambda weights: self._loss_in_evaluation(batch, weights))
+        totals = torch.zeros(2, device=self.device)
+        for weights in samples:
+            if settings.alignment:
+                weights = of_each_cell(weights, self.supernet.cells)
+            logits = self.supernet(images, *weights)
+            loss = F.cross_entropy(logits, labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            if settings.alignment:
+                add_alignment(self.supernet, weights, batch, settings.alignment * self._progress)
+            totals += torch.stack([loss.detach() * len(labels), (logits.detach().argmax(1) == labels).sum()])
+        if settings.clip is not None:
             clipped = list(self.supernet.parameters())
-            if self.settings.clip_architecture:
+            if settings.clip_architecture:
                 clipped += self.architecture.parameters()
-            torch.nn.utils.clip_grad_norm_(clipped, self.settings.clip)
+            torch.nn.utils.clip_grad_norm_(clipped, settings.clip)
         self.optimizer.step()
         if joint:
             self._move_architecture()
-        return torch.stack([loss.detach() * len(labels), (logits.detach().argmax(1) == labels).sum()])
+        return totals / len(samples)
 
     def _architecture_step(self, batch: Batch, train_batch: Batch) -> None:
-        """Do one step of the architecture optimiser on ``batch``; the second order also needs the weights' batch."""
+        """Do one step of the architecture optimiser on ``batch``; second orders also need the weights' batch."""
         self.architecture.zero_grad()
-        if self.settings.unrolled:
-            self._unrolled_backward(batch, train_batch)
-        else:
-            self.supernet.requires_grad_(False)
-            self._loss(batch, self.architecture.architecture_sample()).backward()  # type: ignore[no-untyped-call]
-            self.supernet.requires_grad_(True)
+        backward(
+            self.architecture,
+            self.supernet,
+            self.optimizer,
+            self.settings,
+            train_loss=lambda: self._loss(train_batch, self.architecture.sample()),
+            valid_loss=lambda: self._loss(batch, self.architecture.architecture_sample()),
+        )
         self._move_architecture()
 
     def _move_architecture(self) -> None:
-        """Do one step of the architecture optimiser with the gradient that is there."""
+        """Do one step of the architecture optimiser with the gradient of the loss, which is there, and of penalties."""
         assert self.arch_optimizer is not None
-        if self.settings.arch_entropy_weight:
-            p = self.architecture.probabilities()
-            assert p is not None
-            # The KL divergence of the edges' distributions from the uniform one, up to a constant.
-            (-self.settings.arch_entropy_weight * torch.special.entr(p).sum()).backward()
+        add_penalties(self.architecture, self.settings, self._progress)
         self.arch_optimizer.step()
 
-    def _unrolled_backward(self, batch: Batch, train_batch: Batch) -> None:
-        parameters = list(self.architecture.parameters())
-        gradients = unrolled_gradient(
-            lambda: self._loss(train_batch, self.architecture.sample()),
-            lambda: self._loss(batch, self.architecture.architecture_sample()),
-            list(self.supernet.parameters()),
-            parameters,
-            self.optimizer,
-        )
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
+    @property
+    def _progress(self) -> float:
+        """The part of the search that is over, from 0 in the first epoch to 1."""
+        return min(self.epoch / self.settings.epochs, 1.0)
 
     def _loss(self, batch: Batch, weights: EdgeWeights) -> Tensor:
         return F.cross_entropy(self.supernet(batch[0], *weights), batch[1])
 
-    def _choose(self, *, valid_acc: float) -> tuple[dict[str, float], float]:
-        """Set the incumbent after an epoch; return what the choice observed and the seconds spent on candidates.
-
-        Args:
-            valid_acc: The supernet's accuracy on the valid part, by which ``genotype=best`` chooses the epoch.
-        """
-        start = time.perf_counter()
-        candidates = self.architecture.candidates(self.settings.select_cells, self.streams.torch("cells", self.epoch))
-        if candidates is not None:
-            self._incumbent, selected_acc = self._best(candidates)
-            return {"selected_acc": selected_acc}, time.perf_counter() - start
-        if self.settings.genotype == "last" or valid_acc > self._best_valid:
-            self._best_valid = valid_acc
-            self._incumbent = self.architecture.cell()
-        return {}, 0.0
-
-    def _best(self, cells: list[Cell]) -> tuple[Cell, float]:
-        """Return the cell with the best shared-weight accuracy, and that accuracy in percent."""
-        if self.settings.select_on == "whole":
-            scores = [accuracy / 100 for _, accuracy in self.scoring.evaluate_cells(cells)]
-        else:
-            scores = self._scorer("selection")(cells)
-        best = max(range(len(cells)), key=scores.__getitem__)
-        return cells[best], 100 * scores[best]
+    def _loss_in_evaluation(self, batch: Batch, weights: EdgeWeights) -> Tensor:
+        """Return a loss as a function of the edge weights alone, with BatchNorm in evaluation mode."""
+        self.supernet.eval().requires_grad_(False)
+        try:
+            return self._loss(batch, weights)
+        finally:
+            self.supernet.train().requires_grad_(True)
 
     @property
     def _batches_per_epoch(self) -> int:
@@ -324,22 +331,25 @@ class WeightSharing(SearchMethod):
 
     def _begin_epoch(self) -> None:
         self._enter_stage_of(self.epoch)
+        if self._after == 0:
+            self.optimizer.state.clear()  # DARTS-PT begins with a new momentum
+        if self._after >= 0:
+            self.selection.decide(self._after)
         evaluation = math.ceil(len(self.valid) / self.settings.valid_batch_size)
-        # One sample for the weights step and one for the architecture step of each batch; the second order takes four.
-        samples = self._batches_per_epoch * (5 if self.settings.unrolled else 2) + evaluation
+        # One sample for the weights step and one for the architecture step of each batch; second orders take more.
+        terms = self.settings.neumann_terms
+        of_each = 5 if self.settings.unrolled else 2 if terms is None else 2 + 2 * (terms + 1)
+        samples = self._batches_per_epoch * of_each + evaluation
         generator = self.streams.torch("architecture samples", self.epoch)
         self.architecture.begin_epoch(self.epoch, samples, generator, self.device)
-
-    def _scorer(self, purpose: str) -> Score:
-        generator = self.streams.torch(purpose, self.epoch)
-        return self.scoring.on_one_batch_each(generator, augmented=self.architecture.scores_augmented)
 
     def _set_lr(self) -> None:
         s = self.settings
         epochs = s.lr_epochs or s.epochs
         now, start = (1 + math.cos(math.pi * epoch / epochs) for epoch in (self.epoch, self._stage_start))
+        rate = s.lr_min + (s.lr - s.lr_min) * (now / start)
         for group in self.optimizer.param_groups:
-            group["lr"] = s.lr_min + (s.lr - s.lr_min) * (now / start)
+            group["lr"] = rate if self._after < 0 else darts_pt.RATE * s.lr
 
     def _batch_pairs(self) -> Iterator[tuple[Batch, Batch | None]]:
         """Yield the batches of the two steps of an iteration; None where the architecture takes no step.
@@ -349,9 +359,13 @@ class WeightSharing(SearchMethod):
         batches = self._batches(self.train, "weights batches")
         if self.arch_optimizer is None or self.epoch - self._stage_start < self.settings.arch_warmup_epochs:
             return zip(batches, repeat(None), strict=False)
+        every = self.settings.arch_interval
         if self.settings.joint:
-            return ((batch, batch) for batch in batches)
-        return zip(batches, self._batches(self.arch, "architecture batches", like=len(self.train)), strict=True)
+            return ((batch, batch if number % every == 0 else None) for number, batch in enumerate(batches, start=1))
+        arch = self._batches(self.arch, "architecture batches", like=max(len(self.train) // every, 1))
+        return (
+            (batch, next(arch, None) if number % every == 0 else None) for number, batch in enumerate(batches, start=1)
+        )
 
     def _batches(self, part: Images, purpose: str, like: int | None = None) -> Iterator[Batch]:
         """Yield augmented batches from shuffled passes over a part, ``like`` images in all (default: one pass)."""
@@ -368,8 +382,8 @@ class WeightSharing(SearchMethod):
 
     def incumbent(self) -> Cell:
         """Return the cell chosen after the latest epoch."""
-        assert self._incumbent is not None, "no epoch was trained yet"
-        return self._incumbent
+        assert self.selection.incumbent is not None, "no epoch was trained yet"
+        return self.selection.incumbent
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, architecture, both optimisers and the current choice; random numbers need no state."""
@@ -379,9 +393,7 @@ class WeightSharing(SearchMethod):
             "optimizer": self.optimizer.state_dict(),
             "architecture": self.architecture.state_dict(),
             "arch_optimizer": None if self.arch_optimizer is None else self.arch_optimizer.state_dict(),
-            "incumbent": None if self._incumbent is None else list(self._incumbent.ops),
-            "best_valid": self._best_valid,
-        }
+        } | self.selection.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue after the epoch at which the state was taken."""
@@ -392,8 +404,7 @@ class WeightSharing(SearchMethod):
         self.architecture.load_state_dict(state["architecture"])
         if self.arch_optimizer is not None:
             self.arch_optimizer.load_state_dict(state["arch_optimizer"])
-        self._incumbent = None if state["incumbent"] is None else Cell(tuple(state["incumbent"]))
-        self._best_valid = state["best_valid"]
+        self.selection.load_state_dict(state)
 
     def artifact(self) -> dict[str, Any]:
         """Return the supernet's weights and buffers, float32 (7 MB at C=16, N=5), and the learned edge weights."""

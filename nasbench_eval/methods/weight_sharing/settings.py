@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nasbench_eval.cell import N_OPS
-from nasbench_eval.errors import UsageError
-from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, OPTIMIZERS, PARAMETRISATIONS
+from nasbench_eval.methods.weight_sharing.contradictions import check
+from nasbench_eval.methods.weight_sharing.parts import MIXTURES, OBJECTIVES, OPTIMIZERS, PARAMETRISATIONS, PENALTIES
 from nasbench_eval.settings import setting
 
 GRADIENT = {"arch_optimizer": ("adam", "eg", "experts")}
 DIRICHLET = {"parametrisation": ("dirichlet",)}
 GUMBEL = {"parametrisation": ("gumbel", "gumbel_simplex")}
+TEMPERATURE = {"parametrisation": ("gumbel", "gumbel_simplex", "concrete")}
+MIXTURE = {"parametrisation": ("softmax", "simplex")}
+NOTHING_DRAWN = {"parametrisation": MIXTURES}
 CONTROLLER = {"parametrisation": ("controller",)}
 CANDIDATES = {"parametrisation": ("uniform", "setn", "controller")}
 
@@ -80,6 +83,18 @@ class WeightSharingSettings:
         only_with=GRADIENT,
     )
 
+    neumann_terms: int | None = setting(
+        "K: the architecture gradient is taken through the trained weights, with K terms of the Neumann series more "
+        "than the first (iDARTS); none: at the current weights",
+        at_least=0,
+        default=None,
+        before=None,
+        only_with=GRADIENT,
+    )
+    arch_interval: int = setting(
+        "steps of the weights for each step of the architecture", at_least=1, default=1, before=1, only_with=GRADIENT
+    )
+
     arch_optimizer: str = setting(
         "optimiser of the architecture parameters: adam, eg (exponentiated gradient: GAEA, for any softmax; its "
         "arch_lr is 0.1), experts (XNAS: eg that drops operations that can no longer win), reinforce (the controller "
@@ -124,6 +139,21 @@ class WeightSharingSettings:
         at_least=0,
         default=0.0,
         only_with=GRADIENT,
+    )
+    arch_penalty: str = setting(
+        "a term of the architecture's loss: beta, the log-sum-exp of the logits, whose weight rises from 0 "
+        "(beta-DARTS); zero_one, which draws sigmoids to 0 or 1 (FairDARTS); or none",
+        choices=tuple(PENALTIES),
+        default="none",
+        before="none",
+        only_with=GRADIENT,
+    )
+    arch_penalty_weight: float = setting(
+        "weight of arch_penalty; beta: at the end of the search",
+        at_least=0,
+        default=1.0,
+        before=1.0,
+        only_with={"arch_penalty": ("beta", "zero_one")},
     )
     arch_normalise_first: bool = setting(
         "eg: clamp at 1e-5 after normalising instead of before",
@@ -170,9 +200,47 @@ class WeightSharingSettings:
         only_with=DIRICHLET,
     )
 
-    tau_max: float = setting("Gumbel temperature in the first epoch", above=0, default=10.0, only_with=GUMBEL)
+    auxiliary_skip: float = setting(
+        "weight of an extra skip connection on every edge in the first epoch, which falls to 0 (DARTS-)",
+        at_least=0,
+        default=0.0,
+        before=0.0,
+        only_with=MIXTURE,
+    )
+    perturbation: str = setting(
+        "edge weights that the weights step trains at: moved at random (SDARTS-RS), to where the train loss is largest "
+        "(adversarial, SDARTS-ADV), or not (none)",
+        choices=("none", "random", "adversarial"),
+        default="none",
+        before="none",
+        only_with=MIXTURE,
+    )
+    perturbation_max: float = setting(
+        "largest change of an edge weight by the perturbation at the end of the search; it rises from 0.03",
+        above=0,
+        default=0.3,
+        before=0.3,
+        only_with={**MIXTURE, "perturbation": ("random", "adversarial")},
+    )
+    perturbation_steps: int = setting(
+        "adversarial: steps of gradient ascent",
+        at_least=1,
+        default=7,
+        before=7,
+        only_with={**MIXTURE, "perturbation": ("adversarial",)},
+    )
+    alignment: float = setting(
+        "weight at the end of the search of the mean cosine between two cells' gradients in their edge weights, which "
+        "the weights step raises; it rises from 0 (Lambda-DARTS)",
+        at_least=0,
+        default=0.0,
+        before=0.0,
+        only_with=NOTHING_DRAWN,
+    )
+
+    tau_max: float = setting("Gumbel temperature in the first epoch", above=0, default=10.0, only_with=TEMPERATURE)
     tau_min: float = setting(
-        "Gumbel temperature in the last epoch; linear in between", above=0, default=0.1, only_with=GUMBEL
+        "Gumbel temperature in the last epoch; linear in between", above=0, default=0.1, only_with=TEMPERATURE
     )
     other_weights: bool = setting(
         "Gumbel: add the weights of the operations not sampled, which are zero in value but not in gradient",
@@ -229,6 +297,43 @@ class WeightSharingSettings:
         choices=("last", "best"),
         default="last",
     )
+    selection: str = setting(
+        "argmax: the most probable operation of every edge; perturbation: after the search, edge by edge, the "
+        "operation without which the supernet gets worst (DARTS-PT)",
+        choices=("argmax", "perturbation"),
+        default="argmax",
+        before="argmax",
+        only_with=NOTHING_DRAWN,
+    )
+    projection_interval: int = setting(
+        "perturbation: epochs of training between two edges, five times after the epochs of the search",
+        at_least=1,
+        default=5,
+        before=5,
+        reduces=True,
+        only_with={**NOTHING_DRAWN, "selection": ("perturbation",)},
+    )
+    hessian: bool = setting(
+        "whether to record after each epoch the largest eigenvalue of the valid loss's Hessian in the architecture",
+        default=False,
+        before=False,
+        only_with=NOTHING_DRAWN,
+    )
+    stop_factor: float | None = setting(
+        "growth of that eigenvalue, averaged over five epochs, within four epochs that ends the search (RobustDARTS's "
+        "early stopping); none: the search does not end early",
+        at_least=1,
+        default=None,
+        before=None,
+        only_with=NOTHING_DRAWN,
+    )
+    stop_from: int = setting(
+        "stop_factor: the first epoch whose cell an early stop can keep",
+        at_least=0,
+        default=10,
+        before=10,
+        only_with=NOTHING_DRAWN,
+    )
     select_cells: int = setting(
         "candidate cells scored with the shared weights after each epoch (uniform, setn, controller)",
         at_least=1,
@@ -263,63 +368,4 @@ class WeightSharingSettings:
     )
 
     def __post_init__(self) -> None:
-        part = PARAMETRISATIONS[self.parametrisation]
-        if self.arch_optimizer not in part.optimizers:
-            raise UsageError(
-                f"arch_optimizer {self.arch_optimizer} cannot train parametrisation {self.parametrisation}: "
-                f"use {' or '.join(part.optimizers)} ({part.because})"
-            )
-        if self.arch_lr is None and self.arch_optimizer != "experts":
-            raise UsageError(
-                f"arch_optimizer {self.arch_optimizer} needs a number for arch_lr; only experts takes none"
-            )
-        if self.nesterov and not self.momentum:
-            raise UsageError("nesterov needs a momentum above 0: set nesterov=false, or another momentum")
-        if self.arch_warmup_epochs >= self.epochs:
-            raise UsageError(
-                f"arch_warmup_epochs ({self.arch_warmup_epochs}) must be smaller than epochs ({self.epochs}): "
-                "otherwise the architecture never moves"
-            )
-        if self.channels % self.partial_channels:
-            raise UsageError(
-                f"channels ({self.channels}) must be a multiple of partial_channels ({self.partial_channels})"
-            )
-        if self.stage_two_epoch is not None and self.parametrisation == "dirichlet":
-            self._check_stages(self.stage_two_epoch)
-        if self.joint:
-            self._check_joint()
-        if self.unrolled and OPTIMIZERS[self.arch_optimizer] is None:
-            raise UsageError(f"unrolled needs an architecture step, but {self.parametrisation} has none")
-
-    def _check_joint(self) -> None:
-        """Raise UsageError if one backward pass cannot serve both steps."""
-        if self.objective != "erm":
-            raise UsageError(f"joint needs objective=erm: with {self.objective} the two steps have different images")
-        if OPTIMIZERS[self.arch_optimizer] is None:
-            raise UsageError(f"joint needs an architecture step, but {self.parametrisation} has none")
-        for name, why in (
-            ("unrolled", "the architecture gradient is taken at other weights"),
-            ("clip_architecture", "the gradient that moves the architecture would be clipped too"),
-        ):
-            if getattr(self, name):
-                raise UsageError(f"joint and {name} exclude each other: {why}")
-        if self.parametrisation == "setn":
-            raise UsageError("joint is impossible with setn: its two steps evaluate different networks")
-
-    def _check_stages(self, second: int) -> None:
-        """Raise UsageError if the two stages of the progressive search are impossible."""
-        if second >= min(self.epochs, self.lr_epochs or self.epochs):
-            raise UsageError(
-                f"stage_two_epoch ({second}) must be smaller than epochs ({self.epochs}) and lr_epochs: set it too, to "
-                "an earlier epoch, or to none for one stage"
-            )
-        if self.arch_warmup_epochs >= min(second, self.epochs - second):
-            raise UsageError(
-                f"arch_warmup_epochs ({self.arch_warmup_epochs}) must be smaller than both stages "
-                f"({second} and {self.epochs - second} epochs): otherwise the architecture never moves in one"
-            )
-        if self.partial_channels % self.stage_two_partial_channels:
-            raise UsageError(
-                f"partial_channels ({self.partial_channels}) must be a multiple of stage_two_partial_channels "
-                f"({self.stage_two_partial_channels}): the second stage has as many channels, or more"
-            )
+        check(self)

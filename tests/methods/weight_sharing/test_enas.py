@@ -14,6 +14,7 @@ from weight_sharing import make
 
 from nasbench_eval.cell import NOR_CONV_3X3, Cell
 from nasbench_eval.methods.weight_sharing.enas import Controller
+from nasbench_eval.methods.weight_sharing.selection import Selection
 from nasbench_eval.utils.rng import Streams
 from runners.spec import RunSpec
 
@@ -109,9 +110,10 @@ def test_cells_are_scored_on_augmented_images_or_on_plain_ones(images: str, diff
     method = make("enas", controller_images=images, epochs=1)
     augment = dataclasses.replace(method.augment, pad=4, flip=True)
     # All images are one batch, which is used over and over.
-    method.scoring = dataclasses.replace(method.scoring, augment=augment, batch_size=len(method.valid))
+    scoring = dataclasses.replace(method.scoring, augment=augment, batch_size=len(method.valid))
     seen = []
     method.supernet.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].tolist()))
-    method._scorer("controller batches")([Cell((3, 3, 3, 3, 3, 3))] * 4)
+    selection = Selection(method.settings, method.architecture, scoring, method.streams)
+    selection.scorer("controller batches", 0)([Cell((3, 3, 3, 3, 3, 3))] * 4)
     assert len(seen) == 4
     assert len({str(batch) for batch in seen}) == different

@@ -81,6 +81,7 @@ class Planted(nn.Module):
             if shun:
                 self.score[edge], self.base[edge] = -self.score[edge], 1 - self.base[edge]
         self.edges = edges
+        self.cells = 2
 
     def widen(self, partial: int, generator: torch.Generator) -> list[Any]:
         """There is nothing to widen."""
@@ -95,6 +96,8 @@ class Planted(nn.Module):
         edges: Tensor | None = None,
     ) -> Tensor:
         """Return logits (B, 2): the first is larger where the planted weights exceed the image's mean pixel."""
+        if weights.dim() == 3:  # of each cell
+            weights = weights.mean(0)
         values = self.base + (self.score * evaluated(active) * weights).sum(-1)
         if offsets is not None:
             values = values + 0.1 * offsets

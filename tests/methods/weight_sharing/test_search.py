@@ -13,6 +13,7 @@ from weight_sharing import make, shown
 
 from nasbench_eval.methods.weight_sharing import WeightSharing, search
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
+from nasbench_eval.methods.weight_sharing.selection import Selection
 from runners.steps import take_steps
 
 
@@ -122,7 +123,7 @@ def test_choosing_among_candidates_is_measured_apart_and_counted_once(
     """As the released scripts of RS-WS, SETN and ENAS count: all epochs of training, and the last choice."""
     clock = 0.0
     monkeypatch.setattr(search.time, "perf_counter", lambda: clock)
-    train, best, evaluate = WeightSharing.train_epoch, WeightSharing._best, SharedWeights.evaluate
+    train, best, evaluate = WeightSharing.train_epoch, Selection.best, SharedWeights.evaluate
 
     def later(seconds: float, function: Any, *args: Any) -> Any:
         nonlocal clock
@@ -130,7 +131,7 @@ def test_choosing_among_candidates_is_measured_apart_and_counted_once(
         return function(*args)
 
     monkeypatch.setattr(WeightSharing, "train_epoch", lambda self: later(10, train, self))
-    monkeypatch.setattr(WeightSharing, "_best", lambda self, cells: later(3 + self.epoch, best, self, cells))
+    monkeypatch.setattr(Selection, "best", lambda self, cells, epoch: later(3 + epoch, best, self, cells, epoch))
     monkeypatch.setattr(SharedWeights, "evaluate", lambda self, weights: later(100, evaluate, self, weights))
     steps = list(take_steps(make(name)))
     assert [(info.seconds, info.selection_seconds) for info, _ in steps] == expected

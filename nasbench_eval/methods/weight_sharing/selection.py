@@ -1,0 +1,119 @@
+"""How a weight-sharing search chooses its cell, epoch by epoch; its state is that of the choice."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from nasbench_eval.cell import N_EDGES, Cell
+from nasbench_eval.methods.weight_sharing import darts_pt
+from nasbench_eval.methods.weight_sharing.base import ArchParameters, Score
+from nasbench_eval.methods.weight_sharing.robust_darts import stop_epoch
+from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
+from nasbench_eval.utils.rng import Streams
+
+if TYPE_CHECKING:
+    from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
+
+
+class Selection:
+    """The cell that a search would return if it ended now.
+
+    Args:
+        settings: The settings of the search.
+        architecture: Its architecture.
+        scoring: Scores cells with the shared weights.
+        streams: The random generators of the run.
+    """
+
+    def __init__(
+        self, settings: WeightSharingSettings, architecture: ArchParameters, scoring: SharedWeights, streams: Streams
+    ) -> None:
+        self._settings, self._architecture, self._scoring, self._streams = settings, architecture, scoring, streams
+        self.incumbent: Cell | None = None
+        self.stopped = False
+        """Whether the search ends early, after the epoch that was observed last."""
+        self._best_valid = -math.inf
+        self._watched: list[tuple[float, list[int]]] = []  # the eigenvalue and the cell after each epoch
+
+    def choose(self, epoch: int, *, valid_acc: float) -> tuple[dict[str, float], float]:
+        """Set the incumbent after an epoch; return what the choice observed and the seconds spent on candidates.
+
+        Args:
+            epoch: The epoch.
+            valid_acc: The supernet's accuracy on the valid part, by which ``genotype=best`` chooses the epoch.
+        """
+        start = time.perf_counter()
+        settings, architecture = self._settings, self._architecture
+        candidates = architecture.candidates(settings.select_cells, self._streams.torch("cells", epoch))
+        if candidates is not None:
+            self.incumbent, selected_acc = self.best(candidates, epoch)
+            return {"selected_acc": selected_acc}, time.perf_counter() - start
+        # After the search, DARTS-PT decides edge by edge, so there is no epoch to go back to.
+        if settings.genotype == "last" or valid_acc > self._best_valid or architecture.decided:
+            self._best_valid = valid_acc
+            self.incumbent = architecture.cell()
+        return {}, 0.0
+
+    def best(self, cells: list[Cell], epoch: int) -> tuple[Cell, float]:
+        """Return the cell with the best shared-weight accuracy, and that accuracy in percent."""
+        if self._settings.select_on == "whole":
+            scores = [accuracy / 100 for _, accuracy in self._scoring.evaluate_cells(cells)]
+        else:
+            scores = self.scorer("selection", epoch)(cells)
+        best = max(range(len(cells)), key=scores.__getitem__)
+        return cells[best], 100 * scores[best]
+
+    def scorer(self, purpose: str, epoch: int) -> Score:
+        """Return a function that scores cells, each on one batch of the valid part."""
+        generator = self._streams.torch(purpose, epoch)
+        return self._scoring.on_one_batch_each(generator, augmented=self._architecture.scores_augmented)
+
+    def watch(self, epoch: int, eigenvalue: float) -> None:
+        """End the search early if the eigenvalues so far say so, with the cell of an earlier epoch (RobustDARTS)."""
+        assert self.incumbent is not None
+        settings = self._settings
+        self._watched.append((eigenvalue, list(self.incumbent.ops)))
+        if settings.stop_factor is None or epoch >= settings.epochs - 1:
+            return
+        kept = stop_epoch([value for value, _ in self._watched], settings.stop_factor, settings.stop_from)
+        if kept is not None:
+            self.stopped = True
+            self.incumbent = Cell(tuple(self._watched[kept][1]))  # type: ignore[arg-type]
+
+    def decide(self, after: int) -> None:
+        """Decide the edges that are due before an epoch after the search (DARTS-PT).
+
+        Args:
+            after: The number of the epoch, counted from the end of the search.
+        """
+        order = torch.randperm(N_EDGES, generator=self._streams.torch("projection")).tolist()
+        scoring = dataclasses.replace(self._scoring, batch_size=self._settings.batch_size, batch_statistics=True)
+        decided = self._architecture.decided
+        for edge in order[len(decided) : darts_pt.due(after, self._settings.projection_interval)]:
+            decided[edge] = darts_pt.most_needed(
+                self._architecture, edge, lambda weights: scoring.evaluate(lambda: weights)[1]
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the current choice and all that later ones depend on."""
+        return {
+            "incumbent": None if self.incumbent is None else list(self.incumbent.ops),
+            "best_valid": self._best_valid,
+            "watched": list(self._watched),
+            "decided": dict(self._architecture.decided),
+            "stopped": self.stopped,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what :meth:`state_dict` returned."""
+        self.incumbent = None if state["incumbent"] is None else Cell(tuple(state["incumbent"]))
+        self._best_valid = state["best_valid"]
+        # Checkpoints from before these methods existed have none of the rest.
+        self._watched, self.stopped = list(state.get("watched", [])), state.get("stopped", False)
+        self._architecture.decided = dict(state.get("decided", {}))

@@ -1,0 +1,71 @@
+"""DARTS-PT: edges are decided one by one after the search."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+from weight_sharing import make
+
+from nasbench_eval.cell import N_EDGES
+from nasbench_eval.errors import UsageError
+from nasbench_eval.methods.weight_sharing.darts_pt import due, most_needed, tuning_epochs
+from runners.steps import take_steps
+
+
+@pytest.mark.parametrize("interval", [1, 2, 5])
+def test_an_edge_is_decided_every_few_epochs_and_the_last_before_the_last_epoch(interval: int) -> None:
+    decided = [due(epoch, interval) for epoch in range(tuning_epochs(interval))]
+    assert decided == [epoch // interval + 1 for epoch in range(len(decided) - 1)] + [N_EDGES]
+
+
+def test_the_operation_without_which_the_supernet_is_worst_is_kept() -> None:
+    architecture = make("darts_pt").architecture
+    seen = []
+
+    def accuracy(weights) -> float:
+        left_out = int((weights.values[2] == 0).nonzero())
+        seen.append(left_out)
+        assert (weights.values != 0).sum() == 29
+        return [50.0, 40.0, 45.0, 30.0, 30.0][left_out]
+
+    assert most_needed(architecture, 2, accuracy) == 3, "the first of two equal ones"
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_after_the_search_edges_are_replaced_one_by_one_and_resumed_searches_agree() -> None:
+    """The search has two epochs; five follow, the last of which decides two edges."""
+    method, copied, cells = make("darts_pt", epochs=2), None, []
+    counts, rates = [], []
+    for _ in take_steps(method):
+        counts.append(len(method.architecture.decided))
+        rates.append(method.optimizer.param_groups[0]["lr"])
+        cells.append(method.incumbent())
+        if len(counts) == 4:
+            file = io.BytesIO()
+            torch.save(method.state_dict(), file)
+            file.seek(0)
+            copied = make("darts_pt", epochs=2)
+            copied.load_state_dict(torch.load(file, weights_only=True))
+    assert counts == [0, 0, 1, 2, 3, 4, 6]
+    assert rates[2:] == pytest.approx([0.0025] * 5)
+    decided = method.architecture.decided
+    assert cells[-1].ops == tuple(decided[edge] for edge in range(N_EDGES))
+    weights = method.architecture.sample()
+    one_hot = torch.nn.functional.one_hot(torch.tensor(cells[-1].ops), 5).float()
+    assert torch.equal(weights.values, one_hot)
+    assert weights.active == tuple((op,) if op else () for op in cells[-1].ops)
+    for _ in take_steps(copied, done=4):
+        pass
+    assert copied.incumbent() == cells[-1]
+    both = zip(copied.supernet.parameters(), method.supernet.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in both)
+
+
+def test_what_draws_edge_weights_at_random_is_refused() -> None:
+    for name in ("gdas", "snas", "rs_ws"):
+        with pytest.raises(UsageError, match="not drawn at random"):
+            make(name, selection="perturbation")
+    with pytest.raises(UsageError, match="set only one"):
+        make("darts_pt", stop_factor=1.3)

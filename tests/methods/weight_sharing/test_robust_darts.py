@@ -1,0 +1,91 @@
+"""RobustDARTS: the largest eigenvalue against the exact Hessian, and the early stop against the released rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from network_inputs import GEN, batch
+from plain_copy import both
+from weight_sharing import make
+
+from nasbench_eval.methods.weight_sharing import search
+from nasbench_eval.methods.weight_sharing.robust_darts import largest_eigenvalue, stop_epoch
+from runners.steps import take_steps
+
+
+def test_the_eigenvalue_is_that_of_the_exact_hessian_of_the_plain_supernet() -> None:
+    fused, plain = both(channels=2, cells=1)
+    images, labels = batch()
+    logits = torch.randn(6, 5, generator=GEN.torch("logits")).double().requires_grad_()
+    start = logits.detach().clone()
+    fused.requires_grad_(False)
+    found = largest_eigenvalue(
+        lambda: torch.autograd.grad(F.cross_entropy(fused(images, logits.softmax(-1)), labels), logits), [logits]
+    )
+    exact = torch.autograd.functional.hessian(
+        lambda a: F.cross_entropy(plain(images, a.view(6, 5).softmax(-1)), labels), start.view(-1)
+    )
+    assert found == pytest.approx(np.linalg.eigvalsh(exact.numpy())[-1], rel=1e-3)
+    assert torch.equal(logits, start)
+
+
+def test_the_diagnostic_changes_neither_the_search_nor_the_running_statistics() -> None:
+    watched, unwatched = make("darts_es"), make("darts")
+    metrics = dict(watched.step().metrics)
+    assert np.isfinite(metrics.pop("eigenvalue"))
+    assert metrics == dict(unwatched.step().metrics)
+    for name, value in watched.supernet.state_dict().items():
+        assert torch.equal(value, unwatched.supernet.state_dict()[name]), name
+
+
+class Released:
+    """The rule of the released ``EVLocalAvg``, with an eigenvalue after every epoch, written down once more."""
+
+    def __init__(self, epochs: int) -> None:
+        self.ev, self.averages, self.epochs = [], [], epochs
+
+    def stops(self, value: float, factor: float, first: int) -> int | None:
+        self.ev.append(value)
+        epoch = len(self.ev) - 1
+        if len(self.ev) >= 3 and epoch < self.epochs - 1:
+            self.averages.append(np.mean(self.ev[-5:]))
+        middle = epoch - 2 if len(self.ev) >= 3 else -1
+        if epoch != self.epochs - 1 and middle - 4 >= first and self.averages[-1] / self.averages[-5] > factor:
+            return middle - 4
+        return None
+
+
+@pytest.mark.parametrize("first", [0, 10])
+def test_the_search_stops_when_the_released_rule_does(first: int) -> None:
+    rng, stopped = np.random.default_rng(0), set()
+    for _ in range(100):
+        values = np.exp(np.cumsum(rng.normal(0.02, 0.15, 49))).tolist()
+        released = Released(50)
+        for epoch in range(49):
+            expected = released.stops(values[epoch], 1.3, first)
+            assert stop_epoch(values[: epoch + 1], 1.3, first) == expected
+            if expected is not None:
+                stopped.add(expected)
+                break
+    assert len(stopped) > 5
+    assert min(stopped) == first
+
+
+def test_a_search_that_stops_early_ends_with_the_cell_of_the_epoch_that_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    growing = iter([1.0] * 6 + [9.0] * 20)
+    monkeypatch.setattr(search, "eigenvalue", lambda *_: next(growing))
+    method = make("darts_es", epochs=12, stop_from=0, lr_epochs="none")
+    cells, seen = [], 0
+    for seen, _ in enumerate(take_steps(method), start=1):
+        cells.append(method.incumbent())
+        if seen == 3:  # go on from a checkpoint
+            state, method_2 = method.state_dict(), make("darts_es", epochs=12, stop_from=0, lr_epochs="none")
+            method_2.load_state_dict(state)
+            assert method_2.budget == method.budget
+    assert seen == 7, "nine is more than 1.3 times the average of before"
+    assert cells[-1] == cells[0]
+    assert method.state_dict()["stopped"]
