@@ -101,6 +101,8 @@ def select(
         UsageError: If a key is neither a fact nor a setting of any run; the message names the nearest.
         NbevalError: If no run is left.
     """
+    if conditions and not runs:
+        raise NbevalError("there are no runs for --where to choose from")
     kept, failed = list(runs), list(failures)
     for condition in conditions:
         check_key(condition.key, runs, "--where")

@@ -77,7 +77,7 @@ def write_tidy(frame: pd.DataFrame, path: Path) -> None:
         NbevalError: If the file cannot be written.
     """
     if path.suffix not in FORMATS:
-        raise UsageError(f"{path}: the name ends in one of {', '.join(FORMATS)}")
+        raise UsageError(f"the name of the file must end in one of {', '.join(FORMATS)}; got {path}")
     with atomic_write(path) as temporary:
         FORMATS[path.suffix](frame, temporary)
 

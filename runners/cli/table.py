@@ -199,7 +199,8 @@ def summary(published: bool, picture: Path | None, table_path: Path | None) -> N
     from nasbench_eval.analysis import space
 
     if picture is not None and picture.suffix[1:] not in PICTURES:
-        raise UsageError(f"{picture}: the name ends in one of {', '.join(f'.{name}' for name in PICTURES)}")
+        endings = ", ".join(f".{name}" for name in PICTURES)
+        raise UsageError(f"the name of the picture must end in one of {endings}; got {picture}")
     opened = Table.open(find_table(table_path))
     frame = space.true_accuracies(opened)
     found = space.distribution(frame)

@@ -69,6 +69,12 @@ def test_all_conditions_must_hold(runs):
         select(runs, [], [parse_condition("arch_lr=0.1"), parse_condition("arch_lr=4")])
 
 
+def test_without_runs_there_is_nothing_to_choose_from():
+    assert select([], [], []) == ([], [])
+    with pytest.raises(NbevalError, match="there are no runs for --where to choose from"):
+        select([], [], [parse_condition("arch_lr=4")])
+
+
 def test_failures_are_selected_by_what_is_known_of_them(runs):
     failed = Failure("ab", "cd", "gdas", "GDAS", "cifar10", 7, {"arch_lr": 4}, "full", 3, "nan", {}, "2026")
     for text, expected in (("arch_lr=4", [failed]), ("arch_lr=0.1", []), ("device=one CPU", [failed])):

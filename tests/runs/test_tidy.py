@@ -64,7 +64,7 @@ def test_the_command_writes_a_file_that_reads_back(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--tidy", "all.xlsx"], 2, "all.xlsx: the name ends in one of .csv, .parquet, .json"),
+        (["--tidy", "all.xlsx"], 2, "the name of the file must end in one of .csv, .parquet, .json; got all.xlsx"),
         ([], 2, "what to export?"),
         (["--tidy", "a.csv", "--results", "none"], 1, "there is no results folder none"),
     ],

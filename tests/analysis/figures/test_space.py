@@ -49,4 +49,4 @@ def test_the_command_draws_it(table: Table, tmp_path: Path, capsys: pytest.Captu
     assert call("table", "summary", *options, str(tmp_path / "a.svg")) == 0
     assert (tmp_path / "a.svg").read_bytes().startswith(b"<?xml")
     assert call("table", "summary", *options, str(tmp_path / "a.jpg")) == 2
-    assert "the name ends in one of .png, .pdf, .svg" in capsys.readouterr().err
+    assert "the name of the picture must end in one of .png, .pdf, .svg; got" in capsys.readouterr().err
