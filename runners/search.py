@@ -16,6 +16,7 @@ from nasbench_eval.methods import SearchContext, SearchMethod, StepInfo
 from nasbench_eval.runs.failures import Failure, failure_file, read_failure, write_failure
 from nasbench_eval.runs.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.utils.rng import Streams
+from nasbench_eval.utils.signals import step_by_step, stop_if_asked
 from runners.checkpoints import artifact_file, checkpoint_file, load_checkpoint, save_checkpoint, using
 from runners.context import RunContext
 from runners.device import make_deterministic, now
@@ -139,7 +140,8 @@ def run_search(
             rows = with_truth(rows, table)  # the interrupted command may have used another table, or none
         progress(len(rows), rows[-1])
     spent = rows[-1]["total_seconds"] - rows[-1].get("selection_seconds", 0.0) if rows else 0.0
-    with step_log(spec, context, rows) as log:
+    with step_log(spec, context, rows) as log, step_by_step():
+        stop_if_asked()
         for info, total in take_steps(method, done=len(rows), seconds=spent):
             row = _row(len(rows), method.incumbent(), info, total, table)
             rows.append(row)
@@ -148,6 +150,7 @@ def run_search(
             save_checkpoint(checkpoint, state)
             log(row)
             progress(len(rows), row)
+            stop_if_asked()
     note = table.note if table is not None else "not looked up"
     if context.training is not None:
         note = _train_final_cell(spec, context, images, rows)

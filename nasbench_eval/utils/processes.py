@@ -13,6 +13,7 @@ from multiprocessing.connection import wait as wait_for
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils.signals import Stopped, ask, asked
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -71,7 +72,7 @@ def run_jobs(
             while True:
                 # Two jobs per worker: no worker is idle, and few jobs are cancelled at Ctrl-C.
                 for job in waiting:
-                    running.add(pool.submit(function, *job))
+                    running.add(pool.submit(_do, function, *job))
                     if len(running) >= 2 * workers:
                         break
                 if not running:
@@ -84,15 +85,51 @@ def run_jobs(
         finally:
             if running:  # A job may take hours; it resumes in the next run.
                 for process in multiprocessing.active_children():
-                    process.terminate()
+                    assert process.pid is not None
+                    # SIGTERM lets a worker finish its step, which only a SIGTERM to this process asks for.
+                    os.kill(process.pid, signal.SIGTERM if asked() else signal.SIGUSR1)
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_worker(initializer: Callable[[], object] | None) -> None:
     """Leave Ctrl-C to the parent process, exit when the parent does, then call the initializer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, _on_sigusr1)
+    signal.signal(signal.SIGTERM, _on_sigterm)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait_for([parent.sentinel]), os._exit(1)), daemon=True).start()
     if initializer is not None:
         initializer()
+
+
+_in_job = False
+
+
+def _do(function: Callable[..., T], *arguments: Any) -> T:
+    """Do a job; if it is stopped, end this worker as soon as nothing is left half written."""
+    global _in_job
+    _in_job = True
+    try:
+        return function(*arguments)
+    except KeyboardInterrupt:
+        os._exit(1)  # an exception would only end this job, and the executor has more for this worker
+    finally:
+        _in_job = False
+
+
+def _on_sigterm(number: int, frame: Any) -> None:
+    """Finish the step, whatever the number of signals: the executor sends one when the first worker has ended."""
+    if not _in_job:
+        os._exit(1)
+    if not asked():
+        ask()
+
+
+def _on_sigusr1(number: int, frame: Any) -> None:
+    """Stop at once; nothing may interrupt the clearing up."""
+    if not _in_job:
+        os._exit(1)
+    for each in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(each, signal.SIG_IGN)
+    raise Stopped

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import signal
 import sys
 
 import click
 
 from nasbench_eval import __version__
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils.signals import Stopped, stoppable
 
 COMMANDS = {
     "run": "runners.cli.run:run",
@@ -65,13 +67,16 @@ def cli() -> None:
 def main() -> None:
     """Run ``nbeval``; a mendable error is one line and exit code 1, or 2 where the call itself is off."""
     try:
-        cli.main(prog_name="nbeval", standalone_mode=False)
+        with stoppable():
+            cli.main(prog_name="nbeval", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click turns the one into the other.
+        number = signal.SIGTERM if isinstance(error.__cause__ or error, Stopped) else signal.SIGINT
         click.echo("nbeval: stopped; the same command goes on from the last finished step", err=True)
-        sys.exit(130)
+        sys.exit(128 + number)
     except NbevalError as error:
         click.echo(f"nbeval: {error}", err=True)
         sys.exit(error.exit_code)

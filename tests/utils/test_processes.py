@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from jobs import wait_a_minute, wait_or_fail
+from jobs import step_slowly, wait_a_minute, wait_or_fail, write_slowly
 
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.utils.processes import mp_context, run_jobs
+from nasbench_eval.utils.signals import Stopped, stoppable
 
 
 def test_a_killed_worker_is_reported_while_the_others_work(tmp_path: Path) -> None:
@@ -35,3 +36,34 @@ def test_an_error_in_one_job_ends_the_others(tmp_path: Path) -> None:
     with pytest.raises(NbevalError, match="job 7 cannot be done"):
         list(run_jobs(wait_or_fail, jobs, workers=2, context=mp_context()))
     assert time.monotonic() - started < 50  # the other job would take a minute
+
+
+def _send(signal_number: int, folder: Path, pattern: str) -> None:
+    """Send this process a signal once two jobs have written a file."""
+
+    def send() -> None:
+        while len(list(folder.glob(pattern))) < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal_number)
+
+    threading.Thread(target=send, daemon=True).start()
+
+
+def test_ctrl_c_ends_workers_at_once_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    _send(signal.SIGINT, tmp_path, "[0-9]-*")
+    with pytest.raises(KeyboardInterrupt):
+        list(run_jobs(write_slowly, [(str(tmp_path), n) for n in range(4)], workers=2, context=mp_context()))
+    assert sorted(path.name[0] for path in tmp_path.iterdir()) == ["0", "1"]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_sigterm_lets_workers_finish_their_step(tmp_path: Path) -> None:
+    _send(signal.SIGTERM, tmp_path, "[01]-begun-0")
+    with stoppable(), pytest.raises(Stopped):
+        list(run_jobs(step_slowly, [(str(tmp_path), n) for n in range(4)], workers=2, context=mp_context()))
+    steps = sorted(path.name for path in tmp_path.iterdir())
+    assert {name[0] for name in steps} == {"0", "1"}
+    assert [name for name in steps if "finished" in name] == [
+        name.replace("begun", "finished") for name in steps if "begun" in name
+    ]
+    assert len(steps) < 20
