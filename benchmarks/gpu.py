@@ -1,0 +1,207 @@
+"""What a GPU does with this project: the rules of all methods, seconds an iteration, several searches at once.
+
+    benchmarks/gpu.sh                                                    # one GPU, C=16, N=5, under eight minutes
+    python benchmarks/gpu.py --device cpu --channels 4 --cells 1 --seconds 60    # try the script itself
+
+An iteration is one weights step and, for methods that learn the architecture, one architecture step, at batch 64 on
+random images of 32x32. The plain reference is float32 without ``torch.compile``; the other forms are measured in turn
+with it, in the same process. What does not run, or was not reached in time, is in the table with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+FORMS = ("float32", "bfloat16 autocast", "torch.compile")
+COMPARED = ("gaea_darts", "darts", "gdas")
+"""Methods of which all forms are measured."""
+SEARCHES = (1, 2, 4)
+"""Numbers of searches that share the device."""
+
+Row = tuple[str, str, str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--channels", type=int, default=16)
+    parser.add_argument("--cells", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=440.0, help="no part starts after this time")
+    parser.add_argument("--output", type=Path, default=Path("gpu.md"))
+    parser.add_argument("--share", type=float, help=argparse.SUPPRESS)  # a search of that many seconds
+    options = parser.parse_args()
+    if options.share:
+        print(share(options))
+        return
+
+    import torch
+
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        sys.exit("gpu.py: torch sees no GPU here; --device cpu tries the script itself")
+    start, rows = time.perf_counter(), []
+    for part in (rules, iterations, side_by_side):
+        for row in part(options, lambda: options.seconds - (time.perf_counter() - start)):
+            rows.append(row)
+            print(f"{row[0]:<44}{row[1]:<28}{row[2]}", flush=True)
+    text = f"{describe(options)}\n\n| what | form | result |\n| --- | --- | --- |\n"
+    options.output.write_text(text + "".join(f"| {' | '.join(row)} |\n" for row in rows), encoding="utf-8")
+    print(f"\n{describe(options)}\n{options.output}, {time.perf_counter() - start:.0f} s")
+
+
+def describe(options: argparse.Namespace) -> str:
+    import torch
+
+    from runners.device import describe as words
+
+    return f"{words(options.device)}, torch {torch.__version__}, C={options.channels} N={options.cells}, batch 64"
+
+
+def weight_sharing() -> list[str]:
+    """Return the presets that train a supernet."""
+    from runners.presets import load_preset, preset_names
+
+    return [name for name in preset_names() if load_preset(name).implementation == "weight_sharing"]
+
+
+def rules(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[Row]:
+    """Check the rules that every method must follow (``nbeval.check``) on the device."""
+    from nasbench_eval.methods.conformance import shrunk, violations
+    from nasbench_eval.methods.weight_sharing import WeightSharing
+    from runners.device import make_deterministic
+    from runners.spec import RunSpec
+
+    make_deterministic(options.device)
+    for name in weight_sharing():
+        if left() < 0.6 * options.seconds:
+            yield "rules of the conformance tests", name, "not reached in time"
+            continue
+        settings = RunSpec(name, "digits", 0).settings
+        settings = dataclasses.replace(settings, **shrunk(dataclasses.asdict(settings)))
+
+        def make(context: Any, settings: Any = settings) -> WeightSharing:
+            return WeightSharing(settings, dataclasses.replace(context, device=options.device))
+
+        found = attempt(lambda: "; ".join(violations(make, "images", 2)) or "kept")
+        yield "rules of the conformance tests", name, found
+
+
+def iterations(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[Row]:
+    """Measure seconds an iteration of every method, of some in every form, and what a full GAEA search would take."""
+    names = weight_sharing()
+    for name in sorted(names, key=lambda name: name not in COMPARED):
+        seconds = math.nan
+        for form in FORMS if name in COMPARED else FORMS[:1]:
+            if left() < 0.25 * options.seconds:
+                yield name, form, "not reached in time"
+                continue
+            found: list[float] = []
+            words = attempt(lambda: timed(name, form, options, found))  # noqa: B023 - called at once
+            seconds = found[0] if found and form == FORMS[0] else seconds
+            ratio = f", {seconds / found[0]:.2f} times as fast as float32" if found and form != FORMS[0] else ""
+            yield name, form, f"{words}{ratio}"
+        if name == "gaea_darts" and seconds == seconds:
+            from runners.spec import RunSpec
+
+            epochs = RunSpec(name, "cifar10", 0).settings.epochs
+            hours = epochs * math.ceil(50_000 / 64) * seconds / 3600
+            yield "a full GAEA DARTS (ERM) search on CIFAR-10", f"{epochs} epochs, calculated", f"{hours:.2f} hours"
+
+
+def timed(name: str, form: str, options: argparse.Namespace, found: list[float]) -> str:
+    """Measure the seconds of an iteration, append them to ``found``, and return them in words."""
+    import torch
+
+    iterate = search(name, options, compiled=form == FORMS[2])
+    cast = torch.autocast(options.device.split(":")[0], torch.bfloat16) if form == FORMS[1] else nullcontext()
+    with cast:
+        iterate(3)
+        times: list[float] = []
+        until = time.perf_counter() + 3
+        while len(times) < 5 or (time.perf_counter() < until and len(times) < 50):
+            start = time.perf_counter()
+            iterate(1)
+            times.append(time.perf_counter() - start)
+    found.append(statistics.median(times))
+    return f"{1e3 * found[0]:.1f} ms an iteration"
+
+
+def search(name: str, options: argparse.Namespace, *, compiled: bool = False) -> Callable[[int], None]:
+    """Return a function that does iterations of a search."""
+    import torch
+    from search import random_images
+
+    from nasbench_eval.images import ImageData
+    from nasbench_eval.methods import SearchContext
+    from nasbench_eval.methods.weight_sharing import WeightSharing
+    from nasbench_eval.utils.rng import Streams
+    from runners.spec import RunSpec
+
+    part = random_images(64)
+    data = ImageData("random", 10, part, part, part, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 4, True, "")
+    changes = {"channels": options.channels, "cells": options.cells}
+    settings = RunSpec(name, "cifar10", 0, overrides=changes).settings
+    method = WeightSharing(settings, SearchContext("random", Streams(0), data, device=options.device))
+    if compiled:
+        method.supernet = torch.compile(method.supernet)  # type: ignore[assignment]
+
+    def iterate(n: int) -> None:
+        for _ in range(n):
+            method.architecture.begin_epoch(0, 2, Streams(0).torch("benchmark"), method.device)
+            method.train_epoch()  # one batch of 64 is one epoch here
+        if method.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return iterate
+
+
+def side_by_side(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[Row]:
+    """Measure iterations a second of several searches at once, each in its own process."""
+    alone = math.nan
+    for n in SEARCHES:
+        form = f"{n} process{'es' if n > 1 else ''}"
+        if left() < 40:
+            yield "gaea_darts, several searches", form, "not reached in time"
+            continue
+        command = [sys.executable, __file__, *sys.argv[1:], "--share", "8"]
+        children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(n)]
+        rates = [child.communicate()[0].strip() for child in children]
+        if any(child.returncode for child in children):
+            yield "gaea_darts, several searches", form, "fails"
+            continue
+        rate = sum(map(float, rates))
+        alone = rate if n == 1 else alone
+        yield "gaea_darts, several searches", form, f"{rate:.2f} iterations/s in all, {rate / alone:.2f} times one"
+
+
+def share(options: argparse.Namespace) -> float:
+    """Return the iterations a second of one search among several, after a time in which all have started."""
+    iterate = search("gaea_darts", options)
+    iterate(2)
+    time.sleep(max(0.0, 4 - time.process_time()))
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < options.share:
+        iterate(1)
+        done += 1
+    return done / (time.perf_counter() - start)
+
+
+def attempt(work: Callable[[], str]) -> str:
+    """Return what ``work`` returns, or why it fails."""
+    try:
+        return work()
+    except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError) as error:
+        return f"fails: {type(error).__name__}: {str(error).strip().splitlines()[0][:120] if str(error) else ''}"
+
+
+if __name__ == "__main__":
+    main()
