@@ -200,10 +200,15 @@ def _tables(specs: Iterable[RunSpec], table: Table | Path | None) -> dict[str, T
     for spec in specs:
         name = spec.search_dataset
         if name not in found:
-            found[name] = TableLookup(table if isinstance(table, Table) else open_table(find_table(table, name)))
+            found[name] = table_lookup(table, name)
         if not spec.is_tabular:
             require_known(found[name], [name])
     return found
+
+
+def table_lookup(table: Table | Path | None, dataset: str) -> TableLookup:
+    """Return the true accuracies of a table, given as it is, as a path, or None: where ``find_table`` finds it."""
+    return TableLookup(table if isinstance(table, Table) else open_table(find_table(table, dataset)))
 
 
 def open_table(path: Path) -> Table:

@@ -13,12 +13,12 @@ from nasbench_eval.methods import SearchContext, SearchMethod
 from nasbench_eval.runs.rank_scores import COLUMNS, RankScores, rank_file, read_scores, sample, write_scores
 from nasbench_eval.runs.store import Run, load_runs
 from nasbench_eval.settings import build_settings, complete
-from nasbench_eval.table import find_table
+from nasbench_eval.table import Table
 from nasbench_eval.utils.files import sha256_of
 from nasbench_eval.utils.rng import Streams
 from runners.checkpoints import artifact_file, load_checkpoint, using
 from runners.device import make_deterministic
-from runners.inputs import image_loader, open_table
+from runners.inputs import image_loader, table_lookup
 from runners.locks import Lock
 from runners.lookup import TableLookup
 from runners.outcome import InUse
@@ -73,7 +73,7 @@ def measure_all(
     n: int,
     *,
     device: str,
-    table: Path | None = None,
+    table: Table | Path | None = None,
     data: Path | None = None,
     split_file: Path | None = None,
     reporter: Reporter | None = None,
@@ -87,10 +87,7 @@ def measure_all(
     in_use: list[InUse] = []
     reporter = reporter or Reporter()
     images = image_loader(data, split_file)
-    tables = {
-        name: TableLookup(open_table(find_table(table, name)))
-        for name in dict.fromkeys(run.record.search_dataset for run in runs)
-    }
+    tables = {name: table_lookup(table, name) for name in dict.fromkeys(run.record.search_dataset for run in runs)}
     for number, run in enumerate(runs, 1):
         record = run.record
         title = f"[{number}/{len(runs)}] {record.method} {record.search_dataset} seed {record.seed}"

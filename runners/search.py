@@ -67,7 +67,7 @@ def known(spec: RunSpec, context: RunContext) -> Run | Failure | None:
 
 def check(spec: RunSpec, context: RunContext) -> None:
     """Raise if a spec cannot run: its images are missing or damaged, or a setting does not fit them."""
-    _new_method(spec, context, "cpu")
+    new_method(spec, context, "cpu")
 
 
 def _stored_failure(spec: RunSpec, context: RunContext) -> Failure | None:
@@ -125,7 +125,7 @@ def run_search(
     images = context.images(spec.search_dataset)
     table = context.tables.get(spec.search_dataset)
     make_deterministic(context.device)
-    method = _new_method(spec, context, context.device)
+    method = new_method(spec, context, context.device)
     checkpoint = checkpoint_file(context.results_dir, spec.run_id)
     rows: list[dict[str, Any]] = []
     started = now()
@@ -186,7 +186,8 @@ def _check_rows(rows: Any, started: Any) -> None:
         Cell.parse(row["cell"])
 
 
-def _new_method(spec: RunSpec, context: RunContext, device: str) -> SearchMethod:
+def new_method(spec: RunSpec, context: RunContext, device: str) -> SearchMethod:
+    """Return a spec's method before its first step."""
     images = context.images(spec.search_dataset)
     search_context = SearchContext(spec.search_dataset, Streams(spec.seed), images=images, device=device)
     return spec.implementation(spec.settings, search_context)  # type: ignore[call-arg]

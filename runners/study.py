@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nasbench_eval.analysis.claims import Claim, Side, read_claims
 from nasbench_eval.errors import UsageError, unknown
@@ -19,7 +19,7 @@ from nasbench_eval.utils.checks import mapping, shown, whole_number
 from nasbench_eval.utils.files import reading
 from nasbench_eval.utils.paths import is_file
 from nasbench_eval.utils.toml_tables import TomlTable
-from runners.context import TRUTHS
+from runners.context import TRUTHS, Truth
 from runners.inputs import split_hash
 from runners.presets import load_preset, load_scale
 from runners.spec import MOST_SEEDS, RunSpec
@@ -77,7 +77,7 @@ class Study:
     text: str
     groups: tuple[RunGroup, ...]
     claims: tuple[Claim, ...]
-    truth: str = "table"
+    truth: Truth = "table"
     split_file: Path | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -127,6 +127,19 @@ class Study:
     def datasets(self) -> list[str]:
         """The data sets that its runs search on, in the order of the file."""
         return list(dict.fromkeys(dataset for group in self.groups for dataset in group.datasets))
+
+    @property
+    def training_scale(self) -> str:
+        """The scale at which ``truth="train"`` trains the final cells.
+
+        Raises:
+            UsageError: If it trains them and the runs are of several scales.
+        """
+        if self.truth == "train" and len(self.scales) > 1:
+            raise UsageError(
+                f"truth = train needs one scale, but {self.name} has {', '.join(self.scales)}: use --scale"
+            )
+        return self.scales[0]
 
     def rank_cells(self) -> dict[str, int]:
         """Return how many cells the shared weights of a run are to score, by the run's id."""
@@ -178,7 +191,7 @@ class Study:
         datasets: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
         split_file: Path | None = None,
-        truth: str | None = None,
+        truth: Truth | None = None,
     ) -> Study:
         """Return this study with what the command line changes.
 
@@ -254,7 +267,7 @@ def _study(name: str, table: TomlTable) -> Study:
     groups = [_group(values, f"{table.where}, run {i}", table) for i, values in enumerate(table.tables("run"), 1)]
     if not groups:
         raise UsageError(f"{table.where} runs nothing: write at least one [[run]]")
-    truth = table.text("truth", "table")
+    truth = cast(Truth, table.text("truth", "table"))
     if truth not in TRUTHS:
         raise _at(table.where, unknown("truth", truth, TRUTHS))
     study = Study(

@@ -113,7 +113,7 @@ def _run_missing(
 
 def check(spec: RunSpec, context: RunContext) -> None:
     """Raise if a spec cannot run: the table or one of its columns is missing, or a setting does not fit."""
-    new_method(spec, _objective(spec, context))
+    new_method(spec, objective(spec, context))
 
 
 def new_method(spec: RunSpec, objective: TableObjective) -> SearchMethod:
@@ -125,11 +125,11 @@ def new_method(spec: RunSpec, objective: TableObjective) -> SearchMethod:
 def _simulate(specs: Sequence[RunSpec], context: RunContext) -> Iterator[Run | Failure]:
     if not specs:
         return
-    truth, objective = _table(specs[0], context), _objective(specs[0], context)
+    truth, queried = _table(specs[0], context), objective(specs[0], context)
     frames, shared = _frames(truth), None
     for spec in specs:
         started = now()
-        method = new_method(spec, objective)
+        method = new_method(spec, queried)
         cells, infos = [], []
         try:
             for info, _ in take_steps(method):
@@ -180,7 +180,18 @@ def _table(spec: RunSpec, context: RunContext) -> TableLookup:
     return table
 
 
-def _objective(spec: RunSpec, context: RunContext) -> TableObjective:
+def missing(specs: Sequence[RunSpec], context: RunContext) -> list[RunSpec]:
+    """Return those specs of one variant that have no complete run."""
+    done = _current(_files(specs, context), specs, context)
+    return [spec for spec in specs if spec.run_id not in done]
+
+
+def objective(spec: RunSpec, context: RunContext) -> TableObjective:
+    """Return what a spec's method queries.
+
+    Raises:
+        UsageError: If there is no table.
+    """
     # A custom method's settings need not have it; if_known is the default of the built-in ones.
     charge = spec.values.get("validation_pass", "if_known")
     return TableObjective(_table(spec, context).table, spec.search_dataset, charge)

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from nasbench_eval.errors import UsageError
+from runners.step_log import LOGS
+
+if TYPE_CHECKING:
+    from runners.context import Inputs, Truth
+    from runners.study import Study
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 data_option = click.option(
@@ -25,3 +37,123 @@ split_option = click.option(
     type=click.Path(path_type=Path),
     help="The official split of each data set, or a split file.  [default: seeded halves]",
 )
+
+_RUN_OPTIONS = (
+    click.option("--seeds", help="A number of seeds (4), or a list of them (0,3,7).  [default: 1, or the study's]"),
+    click.option(
+        "--scale",
+        help="full, small (a few minutes on a CPU) or shallow (small network, full schedule); results say so.  "
+        "[default: full, or the study's]",
+    ),
+    click.option("--epochs", type=click.IntRange(min=1), help="The same as --set epochs=N."),
+    click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated."),
+    device_option,
+    click.option(
+        "--truth",
+        type=click.Choice(["table", "train", "none"]),
+        help="Where the final cell's true accuracy comes from; `train` trains it from scratch.  "
+        "[default: table, or the study's]",
+    ),
+    click.option("--table", type=click.Path(path_type=Path), help="The benchmark table [NBEVAL_TABLE]."),
+    data_option,
+    split_option,
+    click.option("--fetch", is_flag=True, help="First download the table and the images that are missing."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Searches in parallel, each in its own process with its share of the cores.",
+    ),
+    click.option("--wait", is_flag=True, help="Wait for runs that other commands are at work on; else leave them out."),
+    click.option(
+        "--log",
+        type=click.Choice(LOGS),
+        help="Also write every epoch to RESULTS/logs for TensorBoard, which has to be installed.",
+    ),
+    click.option(
+        "--results",
+        "results_dir",
+        type=click.Path(path_type=Path),
+        default=Path("results"),
+        show_default=True,
+        help="Results folder.",
+    ),
+)
+
+
+def run_options(command: Command) -> Command:
+    """Add the options that say how runs are made; their values are the fields of :class:`RunOptions`."""
+    for option in reversed(_RUN_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How runs are made, as the options say it; None where an option was not given."""
+
+    seeds: str | None
+    scale: str | None
+    epochs: int | None
+    overrides: tuple[str, ...]
+    device: str
+    truth: Truth | None
+    table: Path | None
+    data: Path | None
+    split_file: Path | None
+    fetch: bool
+    workers: int
+    wait: bool
+    log: str | None
+    results_dir: Path
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The settings that ``--set`` and ``--epochs`` change.
+
+        Raises:
+            UsageError: If a text is no assignment, or both say how many epochs.
+        """
+        from runners.spec import parse_overrides
+
+        changes = parse_overrides(self.overrides)
+        if self.epochs is not None:
+            if "epochs" in changes:
+                raise UsageError("--epochs and --set epochs=... say the same: give one of them")
+            changes["epochs"] = self.epochs
+        return changes
+
+    def inputs(self, study: Study | None = None) -> Inputs:
+        """Return the inputs of the runs; a study's truth, split and scale count where no option says otherwise."""
+        from runners.context import Inputs
+
+        scale = self.scale or ("full" if study is None else study.training_scale)
+        truth, split_file = (
+            (self.truth or "table", self.split_file) if study is None else (study.truth, study.split_file)
+        )
+        where = (self.results_dir, self.device, truth, self.table, self.data, split_file)
+        return Inputs(*where, scale, self.workers, self.log)
+
+    def study(self, name: str, datasets: str | None) -> Study:
+        """Return a study with what the options change.
+
+        Args:
+            name: Its name, or the path of its file.
+            datasets: Comma-separated search data sets to keep, or ``all``; None for all.
+
+        Raises:
+            UsageError: If there is no such study, or it or an option does not fit.
+        """
+        from runners.spec import parse_seeds
+        from runners.study import load_study
+
+        kept = [] if datasets in (None, "all") else [part.strip() for part in str(datasets).split(",") if part.strip()]
+        return load_study(name).changed(
+            seeds=None if self.seeds is None else parse_seeds(self.seeds),
+            scale=self.scale,
+            datasets=kept,
+            settings=self.changes,
+            split_file=self.split_file,
+            truth=self.truth,
+        )

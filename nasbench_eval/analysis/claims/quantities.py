@@ -73,7 +73,10 @@ QUANTITIES: Mapping[str, Quantity] = {
         "only weight-sharing searches record it",
     ),
     "tau": Quantity(
-        "rank correlation (Kendall's tau) of the shared weights", 2, _tau, "score cells with `nbeval rank`"
+        "rank correlation (Kendall's tau) of the shared weights",
+        2,
+        _tau,
+        "score cells with `nbeval rank`; it is undefined where all scores are equal",
     ),
 }
 """The quantities by the name that a claim gives them. All but ``test_acc`` are of the data set searched on."""

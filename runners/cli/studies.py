@@ -1,0 +1,69 @@
+"""What ``nbeval run STUDY`` and ``nbeval reproduce`` share: fetching, running, scoring, and printing the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from nasbench_eval.errors import InUseError
+
+if TYPE_CHECKING:
+    from runners.context import Inputs
+    from runners.outcome import Outcome
+    from runners.reproduce import Findings
+    from runners.spec import RunSpec
+    from runners.study import Study
+
+
+def fetch_for(specs: Sequence[RunSpec], inputs: Inputs) -> None:
+    """Download what runs need and this machine lacks."""
+    import sys
+
+    from nasbench_eval.images.download import fetch_splits
+    from nasbench_eval.images.splits import OFFICIAL
+    from runners import needs
+
+    if inputs.split_file == OFFICIAL:
+        fetch_splits(inputs.data)
+    found = needs.missing_for(specs, inputs)
+    needs.fetch(found, data=inputs.data, progress=sys.stderr.isatty(), say=lambda words: click.echo(words, err=True))
+
+
+def run_and_score(study: Study, inputs: Inputs, *, wait: bool) -> Outcome:
+    """Run what is missing of a study, with progress bars, and score the cells that it asks for."""
+    from runners.progress import ProgressBars
+    from runners.reproduce import run_study, score_cells
+
+    reporter = ProgressBars()
+    outcome = run_study(study, inputs, reporter, wait=wait)
+    in_use, notes = score_cells(study, outcome.runs, inputs, reporter, wait=wait)
+    for sentence in notes:
+        click.echo(f"nbeval: {sentence}", err=True)
+    return outcome._replace(in_use=[*outcome.in_use, *in_use])
+
+
+def require_complete(outcome: Outcome, total: int) -> None:
+    """Raise if other commands are at work on some of the runs.
+
+    Raises:
+        InUseError: It says who is at work on what.
+    """
+    from runners.outcome import in_use_words
+
+    if outcome.in_use:
+        raise InUseError(
+            f"{len(outcome.in_use)} of {total} runs are left out: {in_use_words(outcome.in_use)}; the "
+            "same command with --wait waits for them"
+        )
+
+
+def echo_findings(found: Findings) -> None:
+    """Print the verdicts and the agreement with published numbers."""
+    from nasbench_eval.analysis.verdict_text import agreement_text, verdict_text
+
+    if found.verdicts:
+        click.echo(f"\n{verdict_text(found.verdicts)}")
+    if not found.agreement.empty:
+        click.echo(f"\n{agreement_text(found.agreement)}")

@@ -1,0 +1,201 @@
+"""A study from its file to its verdicts, on searches that take a second."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import call
+from paths import ROOT
+
+from nasbench_eval.methods.weight_sharing.search import WeightSharing
+from nasbench_eval.runs.rank_scores import rank_file, read_scores
+from nasbench_eval.runs.store import load_runs
+from runners.context import Inputs
+from runners.estimate import estimate, measure, seconds_left, total_seconds
+from runners.execute import run_all
+from runners.inputs import prepare
+from runners.progress import Reporter
+from runners.reproduce import run_study
+from runners.spec import RunSpec
+from runners.study import load_study
+
+REFERENCE = ROOT / "results" / "reference"
+
+TINY = """
+title = "A tiny study"
+question = "Does it run?"
+dataset = "digits"
+
+[[run]]
+method = ["gaea_darts", "darts_erm"]
+seeds = 2
+rank_cells = 10
+[run.set]
+channels = 2
+cells = 1
+batch_size = 32
+train_images = 64
+valid_images = 64
+valid_batch_size = 32
+epochs = 2
+
+[[run]]
+method = "rea"
+seeds = 3
+set = { budget_seconds = 60 }
+
+[[claim]]
+figure = "Figure 5"
+text = "GAEA finds better cells than evolution"
+test = "better"
+method = "gaea_darts"
+against = "rea"
+dataset = "digits"
+
+[[claim]]
+figure = "Figure 4"
+text = "GAEA becomes sparser"
+test = "lower"
+quantity = "entropy"
+method = "gaea_darts"
+against = "darts_erm"
+dataset = "digits"
+
+[[claim]]
+figure = "Figure 2"
+text = "GAEA's supernet ranks cells perfectly"
+test = "above"
+value = 0.99
+quantity = "tau"
+method = "gaea_darts"
+dataset = "digits"
+"""
+
+
+@pytest.fixture
+def tiny(home: Path) -> str:
+    (home / "tiny.toml").write_text(TINY)
+    return "tiny.toml"
+
+
+def finished() -> dict[str, float]:
+    """When each run of the results folder was written."""
+    return {path.name: path.stat().st_mtime_ns for path in Path("results/runs").glob("*.parquet")}
+
+
+def test_a_study_that_was_interrupted_goes_on_and_is_judged(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = 0
+
+    def stop(done: int, row: Mapping[str, Any]) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 3:  # the first epoch of the second run
+            raise KeyboardInterrupt
+
+    study = load_study(tiny)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, Inputs(Path("results"), "cpu"), Reporter(stop))
+    first = finished()
+    assert len(first) == 1
+    assert call("run", tiny, "--device", "cpu") == 0
+    assert first.items() <= finished().items(), "a complete run is not repeated"
+    runs = load_runs([Path("results/runs")])
+    assert {run.record.run_id for run in runs} == {spec.run_id for spec in study.specs}
+    assert not list(Path("results/checkpoints").glob("*.pt"))
+    for run_id in study.rank_cells():
+        scores = read_scores(rank_file(Path("results"), run_id))
+        assert scores is not None
+        assert len(scores.cells) == 10
+    printed = capsys.readouterr().out
+    for words in (
+        "GAEA DARTS (ERM)",
+        "Figure 5: GAEA finds better cells",
+        "fails      Figure 2: GAEA's supernet ranks",
+    ):
+        assert words in printed
+    before = finished()
+    assert call("run", tiny, "--device", "cpu") == 0
+    assert finished() == before
+
+
+def test_a_study_and_methods_exclude_each_other(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, words in (
+        ((tiny, "--method", "rs"), "--method and STUDY exclude each other"),
+        (("--dataset", "digits"), "--method is missing"),
+        (("--method", "rs"), "--dataset is missing"),
+        (("tyni.toml",), "there is no study file tyni.toml"),
+        ((tiny, "--dataset", "cifar10"), "unknown search data set of tiny 'cifar10'"),
+        ((tiny, "--set", "epoch=1"), "did you mean 'epochs'?"),
+        ((tiny, "--seeds", "0"), "--seeds 0 asks for no run"),
+    ):
+        assert call("run", *arguments) == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert error.count("\n") == 1
+    assert not Path("results").exists()
+
+
+def test_options_change_what_a_study_says(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("run", tiny, "--truth", "none", "--device", "cpu", "--seeds", "5,", "--epochs", "1") == 2
+    assert "rea queries the benchmark table" in capsys.readouterr().err
+    Path(tiny).write_text(TINY.replace('method = "rea"', 'method = "rs"').replace('against = "rea"', 'against = "rs"'))
+    assert call("run", tiny, "--seeds", "5,", "--epochs", "1", "--device", "cpu") == 0
+    runs = load_runs([Path("results/runs")])
+    assert {run.record.seed for run in runs} == {5}
+    assert {len(run.steps) for run in runs if run.record.method != "rs"} == {1}
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "one seed has no interval" in printed
+
+
+def test_complete_runs_need_neither_table_nor_images(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    committed = str(REFERENCE / "cifar10-small-rates")
+    assert call("run", "cifar10-small-rates", "--results", committed) == 0
+    assert "holds      Figure 4: GAEA's operation weights become sparser" in capsys.readouterr().out
+    assert call("run", "cifar10-small-rates", "--results", "results") == 1
+    error = capsys.readouterr().err
+    assert "this machine lacks the benchmark table (8 MB) and the images of cifar10 (170 MB): --fetch" in error
+    assert not Path("results").exists()
+
+
+def test_the_time_of_missing_runs_is_measured(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runners.estimate.LONG_ENOUGH", 0.0)
+    study = load_study(tiny)
+    context = prepare(study.specs, Inputs(Path("results"), "cpu"))
+    measured: list[str] = []
+    work = estimate(study.specs, context, rank_cells=study.rank_cells(), on_variant=measured.append)
+    assert measured == ["gaea_darts on digits", "darts_erm on digits", "rea on digits"]
+    assert [(each.runs, each.epochs, each.cells) for each in work] == [(2, 4, 20), (2, 4, 20), (3, 0, 0)]
+    assert all(0 < each.longest <= each.seconds < 60 for each in work)
+    assert total_seconds(work) == pytest.approx(sum(each.seconds for each in work))
+    halved = total_seconds(work, workers=2) - work[2].seconds
+    assert halved == pytest.approx((work[0].seconds + work[1].seconds) / 2)
+    assert not Path("results").exists(), "nothing of it is kept"
+    [first] = [spec for spec in study.specs if spec.method == "gaea_darts" and spec.seed == 0]
+    [run] = run_all([first], Inputs(Path("results"), "cpu")).runs
+    work = estimate(study.specs, context, rank_cells=study.rank_cells())
+    assert [(each.runs, each.epochs, each.cells) for each in work] == [(1, 2, 20), (2, 4, 20), (3, 0, 0)]
+    assert seconds_left(run.steps.to_dict("records")[:1], 3) == pytest.approx(2 * run.steps["seconds"].iloc[0])
+    assert math.isnan(seconds_left([], 3))
+
+
+@pytest.mark.parametrize("method", ["rs_ws", "enas", "pc_darts"])
+def test_an_epoch_is_measured_by_a_part_of_it(method: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runners.estimate.LONG_ENOUGH", 0.0)
+    small = {"channels": 4, "cells": 1, "train_images": 128, "valid_images": 64, "valid_batch_size": 32}
+    spec = RunSpec(method, "digits", 0, "full", {**small, "batch_size": 16})
+    context = prepare([spec], Inputs(Path("results"), "cpu"))
+    sizes = []
+
+    def remember(method: Any) -> Any:
+        sizes.append((len(method.train), len(method.valid), method.settings.select_cells))
+        return step(method)
+
+    step = WeightSharing.step
+    monkeypatch.setattr(WeightSharing, "step", remember)
+    found = measure(spec, context)
+    assert 0 < found.cell < found.epoch < 600
+    assert set(sizes) == {(16, 8, 12)}, "an eighth of everything"
