@@ -330,8 +330,8 @@ class WeightSharingSettings:
     stop_from: int = setting(
         "stop_factor: the first epoch whose cell an early stop can keep",
         at_least=0,
-        default=10,
-        before=10,
+        default=0,
+        before=0,
         only_with=NOTHING_DRAWN,
     )
     select_cells: int = setting(
