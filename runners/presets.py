@@ -25,6 +25,9 @@ from nasbench_eval.utils.checks import mapping, shown
 ENTRY_POINTS = "nbeval.methods"
 """The entry-point group through which a package offers methods: ``name = "module:Class"``."""
 
+FAMILIES = ("differentiable", "controller", "one-shot", "without training", "in the table", "your own")
+"""The order in which ``nbeval methods`` lists the families of methods."""
+
 PRESETS_FOLDER = Path(__file__).parent / "presets"
 SCALES_FOLDER = Path(__file__).parent / "scales"
 
@@ -40,6 +43,7 @@ class Preset:
         block: One of ``BLOCKS``.
         summary: One line.
         paper: The paper of the method.
+        family: One of ``FAMILIES``.
         settings: The settings it gives a value; the implementation's defaults fill the rest.
         sources: For each of them, the section of the paper or the file of the code.
         on: For settings whose value depends on the data set, the values by data set.
@@ -51,6 +55,7 @@ class Preset:
     block: str
     summary: str
     paper: str
+    family: str
     settings: Mapping[str, Any]
     sources: Mapping[str, str]
     on: Mapping[str, Mapping[str, Any]]
@@ -110,6 +115,7 @@ def register(
         block=block,
         summary=(cls.__doc__ or "").strip().partition("\n")[0] or f"{cls.__name__} of {cls.__module__}",
         paper=paper,
+        family="your own",
         settings={**kept, **changed},
         sources={**({} if base is None else {key: base.sources[key] for key in kept}), **dict.fromkeys(changed, path)},
         on={} if base is None else {key: base.on[key] for key in kept if key in base.on},
@@ -189,7 +195,7 @@ def _read(name: str) -> Preset:
         settings = {**base.settings, **settings}
         sources = {**base.sources, **sources}
         on = {**base.on, **on}
-        values = {"implementation": base.implementation, "block": base.block, **values}
+        values = {"implementation": base.implementation, "block": base.block, "family": base.family, **values}
     return Preset(name=name, settings=settings, sources=sources, on=on, **values)
 
 

@@ -236,6 +236,7 @@ def plot(
     curves      true test accuracy of the current cell over epochs, one line per seed
     entropy     entropy of the operation weights over epochs, mean over the edges
     gap         increase of the supernet's loss by discretisation to the derived cell, over epochs
+    hessian     curvature of the valid loss in the architecture, over epochs, where it was recorded
     operations  number of edges of the current cell with each operation, over epochs
     rank        shared-weight accuracy against true test accuracy of the cells that `nbeval rank` scored
     anytime     true test accuracy of the incumbent of tabular searches over simulated seconds

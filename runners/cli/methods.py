@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import click
 
@@ -12,16 +13,21 @@ from nasbench_eval.errors import NbevalError
 @click.command()
 @click.argument("name", required=False)
 def methods(name: str | None) -> None:
-    """List the methods, or show every setting of one: value, meaning, source.
+    """List the methods by family, or show every setting of one: value, meaning, source.
 
     NAME is one of the list, optuna:SAMPLER, or a class of your own as MODULE:CLASS.
     """
     from tabulate import tabulate
 
-    from runners.presets import load_preset, method_names
+    from runners.presets import FAMILIES, load_preset, method_names
 
     if name is None:
-        click.echo(tabulate(map(_row, method_names()), headers=("--method", "title", "what"), tablefmt="simple"))
+        rows = sorted(map(_row, method_names()), key=lambda row: FAMILIES.index(row[0]))
+        shown = [row[1:] for row in rows]
+        head, rule, *lines = tabulate(shown, headers=("--method", "title", "what"), tablefmt="simple").splitlines()
+        click.echo(f"{head}\n{rule}")
+        for family, group in itertools.groupby(zip(rows, lines, strict=True), key=lambda pair: pair[0][0]):
+            click.echo(f"\n{family}\n" + "\n".join(line for _, line in group))
         return
     from nasbench_eval.methods import load_method
     from nasbench_eval.settings import build_settings, has_effect
@@ -43,11 +49,12 @@ def methods(name: str | None) -> None:
         click.echo(f"\nWithout effect here: {', '.join(idle)}.")
 
 
-def _row(name: str) -> tuple[str, str, str]:
-    from runners.presets import load_preset
+def _row(name: str) -> tuple[str, str, str, str]:
+    from runners.presets import FAMILIES, load_preset
 
     try:
         preset = load_preset(name)
     except NbevalError as error:
-        return name, "", f"cannot be loaded: {error}"  # one broken package is not to hide all other methods
-    return name, preset.title, preset.summary
+        # One broken package is not to hide all other methods.
+        return FAMILIES[-1], name, "", f"cannot be loaded: {error}"
+    return preset.family, name, preset.title, preset.summary

@@ -46,6 +46,7 @@ def make_run(
     steps = pd.DataFrame(
         {
             **{"step": range(3), "cell": str(Cell((0,) * 6)), "seconds": 20.0, "entropy": [1.3, 1.2, 1.1]},
+            "eigenvalue": [0.1, 0.3, 0.2],
             **{"loss_before_rounding": [2.0, 1.5, 1.0], "loss_after_rounding": [2.0, 1.75, 2.5]},
             "total_seconds": [20.0, 40.0, 60.0],
             **{f"n_{op}": [6 if op == name else 0 for name in operations] for op in OPS},

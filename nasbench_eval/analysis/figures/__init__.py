@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
-from nasbench_eval.analysis.figures import _style, anytime, curves, entropy, figure5, gap, operations, rank
+from nasbench_eval.analysis.figures import _style, anytime, curves, entropy, figure5, gap, hessian, operations, rank
 from nasbench_eval.analysis.figures._save import save
 from nasbench_eval.analysis.layout import to_csv, write_text
 from nasbench_eval.errors import NbevalError
@@ -46,6 +46,7 @@ FIGURES: dict[str, FigureModule] = {
     "curves": curves,
     "entropy": entropy,
     "gap": gap,
+    "hessian": hessian,
     "operations": operations,
     "rank": rank,
     "anytime": anytime,
