@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Where this is set, every test process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: install test fuzz demo docs lint format clean
+.PHONY: install test test-browser fuzz demo docs lint format clean
 
 install: $(VENV)/installed
 
@@ -15,6 +15,14 @@ $(VENV)/installed: pyproject.toml
 
 test: install
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# The report in a real browser: Debian's chromium, where it is installed.
+test-browser: $(VENV)/browser-installed
+	$(BIN)/pytest -m browser tests/browser -rs
+
+$(VENV)/browser-installed: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	touch $@
 
 # Minutes of random command lines and damaged files; the normal tests try a few hundred, always the same.
 fuzz: install

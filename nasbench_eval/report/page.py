@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 
+import pandas as pd
+
 from nasbench_eval import __version__
+from nasbench_eval.analysis.against import against
+from nasbench_eval.analysis.agreement import agreement
+from nasbench_eval.analysis.claims import Verdict
 from nasbench_eval.analysis.figures import FIGURES, NothingToDraw
 from nasbench_eval.analysis.figures.inline import InlineFigure, inline_figure
 from nasbench_eval.analysis.labels import brief, distinct_runs, divergence_notes, is_reduced, labels
@@ -19,6 +25,14 @@ from nasbench_eval.report import cells
 from nasbench_eval.report.provenance import Provenance
 from nasbench_eval.report.results import comparison_table, failure_table, run_tables, variant_link
 from nasbench_eval.report.table import WORDS, Column, Entry, Table, csv_uri, entries
+from nasbench_eval.report.verdicts import (
+    ClaimVerdict,
+    against_table,
+    agreement_table,
+    claim_verdicts,
+    reference_label,
+    tally,
+)
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run, RunRecord
 
@@ -29,10 +43,12 @@ class Question:
 
     Attributes:
         title: The title of the page.
-        text: The question and what the reader must know about it, one paragraph each.
+        question: The question, in a sentence.
+        text: What the reader should know about it, in paragraphs; words between backticks are code.
     """
 
     title: str
+    question: str
     text: tuple[str, ...] = ()
 
 
@@ -64,6 +80,12 @@ class Page:
 
     Attributes:
         question: What it answers.
+        verdicts: The claims with their verdicts.
+        verdict_tally: How many claims have which verdict.
+        agreement: Published numbers beside measured ones; None if none was published.
+        agreement_tally: How many published numbers have which verdict.
+        differences: Every variant's difference from one method; None if there is none.
+        reference: The label of this method.
         facts: The study in numbers: name and value.
         cautions: What the reader must know before any number.
         comparison: The table of results.
@@ -77,6 +99,12 @@ class Page:
     """
 
     question: Question
+    verdicts: tuple[ClaimVerdict, ...]
+    verdict_tally: tuple[tuple[str, int], ...]
+    agreement: Table | None
+    agreement_tally: tuple[tuple[str, int], ...]
+    differences: Table | None
+    reference: str
     facts: tuple[tuple[str, str], ...]
     cautions: tuple[str, ...]
     comparison: Table
@@ -86,8 +114,7 @@ class Page:
     runs: tuple[Table, ...]
     failures: Table | None
     environment: Table
-    command: str = ""
-    verdicts: tuple[object, ...] = field(default=())
+    command: str
 
 
 def build_page(
@@ -96,6 +123,9 @@ def build_page(
     provenance: Mapping[str, Provenance],
     *,
     question: Question | None = None,
+    verdicts: Sequence[Verdict] = (),
+    published: pd.DataFrame | None = None,
+    reference: str = "",
     datasets: Sequence[str] = (),
     command: str = "",
 ) -> Page:
@@ -106,19 +136,31 @@ def build_page(
         failures: Runs that diverged.
         provenance: How the runs were made, by ``variant_id``.
         question: What the page answers; without one it says what is compared.
+        verdicts: The verdicts on claims.
+        published: The comparison with published numbers; by default ``agreement.agreement`` of the runs.
+        reference: The method from which to give every variant's difference, as ``against.against`` takes it; empty for
+            none.
         datasets: Evaluated data sets to show; empty for all.
         command: The command that makes the page again.
 
     Raises:
-        NbevalError: If the runs have no result on the data sets.
+        NbevalError: If the runs have no result on the data sets, or ``reference`` is none of them.
     """
     compared = report(runs, failures=failures, datasets=datasets)
     kept, _ = distinct_runs(runs)
     names = labels(kept)
     kept.sort(key=lambda run: (run_order(names)(run), run.record.seed))
     diverged = divergence_notes(failures, kept)
+    beside = agreement(kept, failures) if published is None else published
+    differences, whose = _differences(kept, reference, datasets)
     return Page(
         question=question or _default_question(kept),
+        verdicts=claim_verdicts(verdicts),
+        verdict_tally=tally(each.word for each in verdicts),
+        agreement=None if beside.empty else agreement_table(beside),
+        agreement_tally=tally(beside["word"]),
+        differences=differences,
+        reference=whose,
         facts=_facts(kept, failures),
         cautions=_cautions(kept, names, diverged),
         comparison=comparison_table(compared),
@@ -132,11 +174,18 @@ def build_page(
     )
 
 
+def _differences(runs: Sequence[Run], reference: str, datasets: Sequence[str]) -> tuple[Table | None, str]:
+    if not reference:
+        return None, ""
+    frame = against(runs, reference, datasets=datasets)
+    return (None, "") if frame.empty else (against_table(frame), reference_label(frame))
+
+
 def _default_question(runs: Sequence[Run]) -> Question:
     searched = ", ".join(dataset_order(run.record.search_dataset for run in runs))
     titles = list(dict.fromkeys(run.record.title for run in runs))
     named = " and ".join(titles) if len(titles) < 3 else f"{len(titles)} methods"
-    return Question(f"{named} on {searched}", ("Which method finds the best cells, and by how much?",))
+    return Question(f"{named} on {searched}", "Which method finds the best cells, and by how much?")
 
 
 def _facts(runs: Sequence[Run], failures: Sequence[Failure]) -> tuple[tuple[str, str], ...]:
@@ -251,6 +300,7 @@ def _environment(runs: Sequence[Run]) -> Table:
 def render(page: Page) -> str:
     """Return the page as HTML; texts from run files are escaped, and no address is loaded from anywhere."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup, escape
 
     environment = Environment(
         loader=PackageLoader("nasbench_eval.report"),
@@ -259,6 +309,8 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # An odd number of backticks leaves the last one as it is.
+    environment.filters["code"] = lambda text: Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
     folder = files("nasbench_eval.report").joinpath("templates")
     style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     # Only this script may run, and nothing may be loaded: the browser sees to it, whatever a run file contains.

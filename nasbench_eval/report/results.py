@@ -15,7 +15,7 @@ from nasbench_eval.analysis.order import dataset_order, run_order
 from nasbench_eval.analysis.report import Report
 from nasbench_eval.analysis.tables import seconds_text, section_title
 from nasbench_eval.cell import Cell
-from nasbench_eval.report.table import Column, Entry, Table, csv_uri, entries, number
+from nasbench_eval.report.table import Column, Entry, Table, csv_uri, entries, folded, number
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run
 
@@ -45,23 +45,19 @@ def comparison_table(report: Report) -> Table:
         searched = "" if row["protocol"] == "direct" else row["search_dataset"]
         kind = section_title(row["block"], row["protocol"], searched).removesuffix(", search on ")
         lines.setdefault((kind, searched, row["label"]), {})[row["dataset"]] = row
-    kinds = list(dict.fromkeys(kind for kind, _, _ in lines))
-    several = len(kinds) > 1
-    rows = [_line(kind if several else "", label, found, datasets) for (kind, _, label), found in lines.items()]
+    rows = [_line(kind, label, found, datasets) for (kind, _, label), found in lines.items()]
     columns = [
         Column("method"),
-        *([Column("kind of search")] if several else []),
+        Column("kind of search", fold=True),
         Column("seeds", number=True),
         *(Column(f"{dataset} (%)", number=True) for dataset in datasets),
         Column("search cost", number=True),
     ]
-    caption = f"{kinds[0][0].upper()}{kinds[0][1:]}. " if not several else ""
-    caption += (
+    caption = (
         "Test accuracy of the final cell in percent: mean ± standard deviation over seeds; in brackets the 95 % t "
         "interval of the mean; then the published value."
     )
-    foot = _references(report.tables, datasets, len(columns))
-    return Table("comparison", caption, columns, rows, foot, csv_uri(frame))
+    return folded(Table("comparison", caption, columns, rows, _references(report.tables, datasets), csv_uri(frame)))
 
 
 def _line(kind: str, label: str, found: Mapping[str, dict[Any, Any]], datasets: Sequence[str]) -> list[Entry]:
@@ -71,7 +67,7 @@ def _line(kind: str, label: str, found: Mapping[str, dict[Any, Any]], datasets: 
     counts = dict.fromkeys(str(found[name]["n"]) for name in datasets if name in found)
     return [
         labelled(label, first["variant_id"]),
-        *([Entry(kind)] if kind else []),
+        Entry(kind),
         Entry("/".join(counts), first["n"]),
         *(_accuracy(found[name]) if name in found else Entry("–") for name in datasets),
         Entry(cost, seconds[0], note="simulated" if first["cost_kind"] == "simulated" else "measured"),
@@ -91,19 +87,18 @@ def _accuracy(row: Mapping[Any, Any]) -> Entry:
     return Entry(text, row["mean"], note="\n".join(notes))
 
 
-def _references(tables: pd.DataFrame, datasets: Sequence[str], width: int) -> list[list[Entry]]:
+def _references(tables: pd.DataFrame, datasets: Sequence[str]) -> list[list[Entry]]:
     """Return the optimum and the noise of each benchmark table as the last rows."""
     rows: list[list[Any]] = []
-    before = [""] * (width - len(datasets) - 2)
     for _, part in tables.groupby(["table", "table_hash"], sort=False):
         here = {row["dataset"]: row for row in part.to_dict("records")}
         name = table_names(part)[0]
         optimum = [number(here[d]["optimum"] if d in here else math.nan) for d in datasets]
-        rows.append([Entry("best cell", note=name), *before, *optimum, ""])
+        rows.append([Entry("best cell", note=name), "", "", *optimum, ""])
         if part["noise"].notna().any():
             noise = [number(here[d]["noise"] if d in here else math.nan) for d in datasets]
             marked = [Entry(f"± {each.text}" if each.key is not None else each.text) for each in noise]
-            rows.append([Entry("noise between trainings of one cell", note=name), *before, *marked, ""])
+            rows.append([Entry("noise between trainings of one cell", note=name), "", "", *marked, ""])
     return entries(rows)
 
 
@@ -140,19 +135,19 @@ def _every_run(runs: Sequence[Run], names: Mapping[str, str], datasets: Sequence
         )
     columns = [
         Column("method"),
-        Column("searched on"),
+        Column("searched on", fold=True),
         Column("seed", number=True),
         Column("final cell", number=True),
         *(Column(f"{name} (%)", number=True) for name in datasets),
         Column("steps", number=True),
         Column("cost", number=True),
         Column("run"),
-        Column("finished"),
+        Column("finished", fold=True),
     ]
     caption = (
         "Every run: its final cell (official index), the true test accuracy of this cell, and the cost of the search."
     )
-    return Table("runs", caption, columns, entries(rows))
+    return folded(Table("runs", caption, columns, entries(rows)))
 
 
 def _quantiles(groups: Sequence[Sequence[Run]], names: Mapping[str, str]) -> Table:
@@ -167,13 +162,13 @@ def _quantiles(groups: Sequence[Sequence[Run]], names: Mapping[str, str]) -> Tab
     shown = {0: "lowest", 50: "median", 100: "highest"}
     columns = [
         Column("method"),
-        Column("searched on"),
-        Column("evaluated on"),
+        Column("searched on", fold=True),
+        Column("evaluated on", fold=True),
         Column("seeds", number=True),
         *(Column(shown.get(each, f"{each} %"), number=True) for each in QUANTILES),
     ]
     caption = f"Quantiles of the test accuracy (%) over the seeds of methods with more than {MANY_SEEDS} seeds."
-    return Table("quantiles", caption, columns, entries(rows))
+    return folded(Table("quantiles", caption, columns, entries(rows)))
 
 
 def failure_table(failures: Sequence[Failure]) -> Table | None:

@@ -6,7 +6,7 @@ import base64
 import gzip
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -34,11 +34,11 @@ class Entry:
     """One entry of a table.
 
     Attributes:
-        text: What it says; a text in ``WORDS`` is printed with its sign where ``word`` is set.
+        text: What it says.
         key: What it is sorted by, if not by its text; None sorts last.
         note: Further, smaller lines.
         link: The id of the part of the page to which it leads.
-        word: Whether it is the word of a verdict.
+        word: Whether it is the word of a verdict, one of ``WORDS``, printed with its sign.
         code: Whether it is code.
     """
 
@@ -52,10 +52,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its title, and whether it has numbers."""
+    """One column.
+
+    Attributes:
+        title: Its title.
+        number: Whether it has numbers.
+        fold: Whether it is left out where it says the same in all rows; the caption then says it.
+    """
 
     title: str
     number: bool = False
+    fold: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,19 @@ class Table:
     rows: Sequence[Sequence[Entry]]
     foot: Sequence[Sequence[Entry]] = ()
     csv: str = ""
+
+
+def folded(table: Table) -> Table:
+    """Return a table without the columns that say the same in all rows, if they may be left out."""
+    kept, said = [], ""
+    for place, column in enumerate(table.columns):
+        texts = {row[place].text for row in table.rows}
+        if column.fold and len(texts) == 1 and len(table.rows) > 1:
+            said += f"{column.title[0].upper()}{column.title[1:]}: {texts.pop()}. "
+        else:
+            kept.append(place)
+    rows, foot = ([[row[place] for place in kept] for row in part] for part in (table.rows, table.foot))
+    return replace(table, caption=said + table.caption, columns=[table.columns[i] for i in kept], rows=rows, foot=foot)
 
 
 def csv_uri(frame: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""``nbeval report``: everything about a study on one page."""
+"""``nbeval report``: everything about some runs on one page."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ from runners.cli.analysis import load_results, names, results_option, with_resul
 
 @click.command(short_help="Write one HTML page: verdicts, tables, figures, cells, settings, runs.")
 @results_option
+@click.option(
+    "--study",
+    metavar="NAME|FILE",
+    help="The study whose question and claims the page answers: an included one, or your own study file.",
+)
+@click.option(
+    "--against",
+    "reference",
+    metavar="METHOD",
+    help="Give every method's difference from this one.  [default: the method of the study's claims, or gaea_darts]",
+)
 @click.option(
     "--dataset",
     "datasets",
@@ -27,23 +38,39 @@ from runners.cli.analysis import load_results, names, results_option, with_resul
     show_default=True,
     help="The page to write.",
 )
-def report(folders: tuple[Path, ...], datasets: tuple[str, ...], output: Path) -> None:
+def report(
+    folders: tuple[Path, ...], study: str | None, reference: str | None, datasets: tuple[str, ...], output: Path
+) -> None:
     """Write one self-contained HTML page about the runs, for reviewers and co-authors.
 
     It loads nothing from anywhere, so it can be sent by mail or put beside a paper.
-    """
+
+    \b
+        nbeval report --study figure5
+        nbeval report --results results/reference/cifar10-small --study cifar10-small
+    """  # noqa: D301 - click reads the control character: keep these lines as they are
     runs, failures = load_results(folders)
     wanted = names(datasets)
     with_results(wanted, runs)
 
-    from nasbench_eval.analysis.layout import write_text
-    from nasbench_eval.report.page import build_page, render
-    from runners.provenance import provenance
+    from runners.report import write_report
+    from runners.study import load_study
 
-    options = [word for folder in folders for word in ("--results", str(folder))]
-    options += ["--dataset", ",".join(wanted)] if wanted else []
-    page = build_page(
-        runs, failures, provenance(runs), datasets=wanted, command=shlex.join(["nbeval", "report", *options])
+    words = ["nbeval", "report"]
+    for name, values in (
+        ("--results", folders),
+        ("--study", [study] if study else []),
+        ("--against", [reference] if reference else []),
+        ("--dataset", [",".join(wanted)] if wanted else []),
+    ):
+        words += [word for value in values for word in (name, str(value))]
+    write_report(
+        output,
+        runs,
+        failures,
+        study=None if study is None else load_study(study),
+        datasets=wanted,
+        reference=reference or "",
+        command=shlex.join(words),
     )
-    write_text(output, render(page))
     click.echo(str(output))

@@ -23,6 +23,8 @@ def test_the_page_is_written_beside_the_results_with_the_command_that_makes_it(
     assert capsys.readouterr().out == "results/report.html\n"
     page = (results / "report.html").read_text()
     assert page.startswith("<!doctype html>")
+    assert "<h1>GDAS on cifar10</h1>" in page
+    assert "Claims" not in page
     assert "nbeval report --results results --dataset cifar10" in page
     assert "nbeval run --method gdas --dataset cifar10 --seeds 2" in page
 
@@ -31,3 +33,35 @@ def test_without_results_there_is_one_clear_line(home: Path, capsys: pytest.Capt
     assert call("report") == 1
     assert "there is no results folder results/runs: run `nbeval run` first" in capsys.readouterr().err
     assert not list(home.rglob("*.html"))
+
+
+def test_a_study_gives_the_page_its_question_and_claims(results: Path) -> None:
+    claim = "text='GDAS wins'\ntest='better'\nmethod='gdas'\nagainst='rea'\ndataset='cifar10'"
+    study = (
+        f"title='Mine'\nquestion='Who wins?'\ndataset='cifar10'\n[[run]]\nmethod=['gdas', 'rea']\n[[claim]]\n{claim}"
+    )
+    Path("mine.toml").write_text(study)
+    assert call("report", "--results", "results", "--study", "mine.toml", "--output", "page.html") == 0
+    page = Path("page.html").read_text()
+    assert "<h1>Mine</h1>" in page
+    assert "Who wins?" in page
+    assert "GDAS wins" in page
+    assert "nbeval report --results results --study mine.toml" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--study", "figure6"), 2, "figure5"),
+        (("--against", "gaea"), 1, "no run of 'gaea'"),
+        (("--dataset", "cifar11"), 1, "no result on 'cifar11'"),
+    ],
+)
+def test_unknown_names_are_one_line(
+    results: Path, arguments: tuple[str, ...], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("report", "--results", "results", *arguments) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (results / "report.html").exists()

@@ -7,15 +7,14 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from analysis_runs import SMALL, make_run
+from analysis_runs import make_run
+from report_content import CLAIMS, EVIL, RUNS, VARIANTS, page_text
 
 from nasbench_eval.analysis.report import report
 from nasbench_eval.cell import Cell
-from nasbench_eval.report.page import build_page, render
-from nasbench_eval.report.provenance import Provenance, SettingRow
-from nasbench_eval.runs.failures import Failure
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.report.page import build_page
 
-EVIL = '<script>alert("x")</script>'
 VOID = {"meta", "link", "input", "br", "img", "circle", "path"}
 
 
@@ -61,27 +60,9 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words if name is None else self.by_id[name]).split())
 
 
-def settings(**values: str) -> tuple[SettingRow, ...]:
-    return tuple(SettingRow(name, value, "16", "table 1", "what it means", True) for name, value in values.items())
-
-
-RUNS = [
-    *(make_run({"cifar10": 93.0 + s, "cifar100": 70.125}, seed=s) for s in (0, 1)),
-    *(make_run({"cifar10": 80.5 + s, "cifar100": 50.0}, seed=s, **SMALL) for s in (0, 1)),
-    make_run({"cifar10": 88.25}, method="mine:Class", title=EVIL, overrides={"lr": EVIL}, split=f"half {EVIL}"),
-    *(
-        make_run({"cifar10": 60 + s}, seed=s, method="rea", title="REA", block="standard HPO", cost_kind="simulated")
-        for s in range(30)
-    ),
-]
-FAILURE = Failure("ab", "cd", "gdas", EVIL, "cifar10", 7, {}, "full", 4, "train_loss is <b>nan</b>", {}, "2026-01-01")
-VARIANTS = {run.record.title: run.record.variant_id for run in RUNS}
-
-
 @pytest.fixture(scope="module")
 def html() -> str:
-    made = Provenance(EVIL, "Paper <i>A</i>", settings(channels="4", epochs="16"), f"nbeval run {EVIL}", "")
-    return render(build_page(RUNS, [FAILURE], {VARIANTS["GDAS"]: made}, command="nbeval report"))
+    return page_text()
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +98,7 @@ def test_texts_of_runs_are_never_markup(html, page):
     assert len(page.all("script")) == 1
     assert not page.all("b")
     assert not page.all("i")
-    for part in ("comparison", "runs", "failures", "all-runs", "methods"):
+    for part in ("main", "verdicts", "comparison", "runs", "failures", "all-runs", "methods", "where"):
         assert EVIL in page.text(part)
 
 
@@ -164,8 +145,36 @@ def test_reductions_failures_and_what_differs_are_said(page):
     lead = page.text("main")
     assert "2 of 35 runs are reduced" in lead
     assert "channels 16 → 4; cells 5 → 1" in lead
-    assert "1 of 1 runs of" in lead
-    assert "diverged and are no results" in lead
+    assert f"1 of 1 runs of {EVIL} on cifar10 diverged and are no results" in lead
     text = page.text(f"variant-{VARIANTS['GDAS']}")
     assert "channels 4 differs 16 table 1 what it means" in text
     assert "epochs 16 16 table 1" in text
+    assert "Without effect here: tau." in text
+
+
+def test_claims_come_first_each_with_its_word_its_numbers_and_comparisons(page):
+    text = page.text("verdicts")
+    assert "✓ holds 1 ? undecided 1 – not run 1" in text
+    for _, claim in CLAIMS:
+        assert claim["text"].replace("`epochs`", "epochs") in text
+    assert "Figure 5" in text
+    assert page.words.index("Verdicts", 30) < page.words.index("Results", 60)
+    assert "REA" in page.text("claim-1")
+    assert "the optimum" in page.text("claim-3")
+    assert "there is no run of darts on cifar10" in text.lower()
+
+
+def test_published_numbers_and_differences_have_a_word_each(page):
+    assert "published" in page.text("agreement")
+    assert "reduced" not in page.text("agreement")
+    shown = page.text("against")
+    assert "Searched on: cifar10." in shown
+    assert "▲ better" in shown
+    assert "± 0.25 on cifar10" in shown
+    [link] = page.all("a", download="against.csv.gz")
+    assert set(frame_behind(link)["label_against"]) == {"REA"}
+
+
+def test_a_reference_without_runs_is_an_error():
+    with pytest.raises(NbevalError, match="no run of 'dart'"):
+        build_page([make_run({"cifar10": 90.0})], [], {}, reference="dart")

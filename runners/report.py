@@ -1,0 +1,94 @@
+"""Writing the report of some runs: what ``nbeval report`` and ``nbeval reproduce`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nasbench_eval.analysis.agreement import agreement
+from nasbench_eval.analysis.claims import Verdict, judge
+from nasbench_eval.analysis.labels import distinct_runs, labels
+from nasbench_eval.analysis.layout import write_text
+from nasbench_eval.analysis.order import run_order
+from nasbench_eval.report.page import Question, build_page, render
+from nasbench_eval.runs.failures import Failure
+from nasbench_eval.runs.store import Run
+from runners.provenance import provenance
+from runners.study import Study
+
+REFERENCE = "gaea_darts"
+"""The method from which differences are given where neither the user nor a claim names one: that of the post."""
+
+
+def write_report(
+    path: Path,
+    runs: Sequence[Run],
+    failures: Sequence[Failure] = (),
+    *,
+    study: Study | None = None,
+    datasets: Sequence[str] = (),
+    reference: str = "",
+    command: str = "",
+) -> None:
+    """Write the page about some runs.
+
+    Args:
+        path: The HTML file to write.
+        runs: Runs as they were read.
+        failures: Runs that diverged.
+        study: The study whose question and claims the page answers.
+        datasets: Evaluated data sets to show; empty for all.
+        reference: The method from which to give differences, as ``against.against`` takes it; empty: that of the first
+            claim that compares, else ``REFERENCE``.
+        command: The command that makes the page again.
+
+    Raises:
+        NbevalError: If there is no result to show, or no run of ``reference``.
+    """
+    kept, _ = distinct_runs(runs)
+    asked = None if study is None else [(spec.method, spec.search_dataset) for spec in study.specs]
+    page = build_page(
+        runs,
+        failures,
+        provenance(kept),
+        question=None if study is None else _question(study),
+        verdicts=[] if study is None else _verdicts(study, kept, failures),
+        published=agreement(kept, failures, asked=asked),
+        reference=reference or _reference(kept, study),
+        datasets=datasets,
+        command=command,
+    )
+    write_text(path, render(page))
+
+
+def _question(study: Study) -> Question:
+    paragraphs = [" ".join(text.split()) for text in study.text.split("\n\n")]
+    return Question(study.title, study.question, tuple(text for text in paragraphs if text))
+
+
+def _verdicts(study: Study, runs: Sequence[Run], failures: Sequence[Failure]) -> list[Verdict]:
+    """Return the verdicts at the scales of the study; where no run has one of them, at those of the runs."""
+    there = list(dict.fromkeys(run.record.scale for run in runs if run.record.cost_kind == "measured"))
+    scales = [scale for scale in study.scales if scale in there] or there or study.scales
+    return [
+        verdict
+        for scale in scales
+        for verdict in judge(
+            study.claims,
+            runs,
+            failures,
+            scales=[scale],
+            variant_of=(study if scale in study.scales else study.changed(scale=scale)).variant_of,
+        )
+    ]
+
+
+def _reference(runs: Sequence[Run], study: Study | None) -> str:
+    """Return the label of the method from which to give differences; empty if it has no run with unchanged settings."""
+    named = [method for claim in study.claims if claim.against for method in claim.method] if study else []
+    names = labels(runs)
+    for method in [*named, REFERENCE]:
+        plain = [run for run in runs if run.record.method == method and not run.record.overrides]
+        if plain:
+            return names[min(plain, key=run_order(names)).record.variant_id]
+    return ""
