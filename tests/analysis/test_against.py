@@ -3,11 +3,13 @@ from __future__ import annotations
 import math
 import re
 
+import numpy as np
 import pytest
 from analysis_runs import SMALL, seeds
 from scipy.stats import ttest_ind
 
 from nasbench_eval.analysis.against import against
+from nasbench_eval.analysis.statistics import seeds_for_difference
 from nasbench_eval.errors import NbevalError
 
 GAEA = [94.0, 93.9, 94.1, 93.9]
@@ -65,6 +67,18 @@ def test_p_values_are_corrected_over_the_rows_of_one_data_set():
     assert hundred["p_holm"].tolist() == hundred["p_welch"].tolist()
     only = against(runs, "gaea_darts", datasets=["cifar100"])
     assert only["dataset"].tolist() == ["cifar100"]
+
+
+def test_the_seeds_that_would_decide_are_those_at_the_corrected_level():
+    wide = [92.0, 95.0, 90.0, 93.5]
+    pair = [*seeds("gaea_darts", GAEA), *seeds("a", wide)]
+    [alone] = against(pair, "gaea_darts")["seeds_needed"]
+    more = [run for name in "bcdef" for run in seeds(name, wide)]
+    [first, *_] = against([*pair, *more], "gaea_darts")["seeds_needed"]
+    spread = [float(np.std(values, ddof=1)) for values in (wide, GAEA)]
+    shift = float(np.mean(wide) - np.mean(GAEA))
+    assert alone == seeds_for_difference(shift, *spread)
+    assert first == seeds_for_difference(shift, *spread, alpha=0.05 / 6) > alone
 
 
 def test_two_cells_in_all_seeds_have_no_interval_and_their_permutation_test_decides():

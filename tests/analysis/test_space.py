@@ -7,11 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from analysis_runs import make_run
+from click.testing import CliRunner
 from command import call
 
 from nasbench_eval.analysis import space
+from nasbench_eval.analysis.comparison import comparison
 from nasbench_eval.cell import N_CELLS
+from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.runs.store import TableFacts, write_run
 from nasbench_eval.table import Key, Table
+from runners.cli import cli
 
 
 def made(*, trials: bool) -> Table:
@@ -66,3 +72,26 @@ def test_the_command_prints_them(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert re.search(r"cifar100 +no trials", out)
     assert "-1.000" in out
     assert "GAEA DARTS (ERM)" in out
+
+
+def test_percentile_ranks_are_those_among_all_cells_of_the_same_data_set(home: Path) -> None:
+    table = made(trials=False)
+    facts = TableFacts(table.metadata.name, table.metadata.content_hash)
+    final = {"cifar10": 7812 * 0.006, "cifar100": 93.0}
+    runs = [make_run(final, table=facts), make_run({"cifar10": 50.0}, method="rs", title="RS")]
+    rows = space.percentiles(comparison(runs), table)
+    found = {(row["title"], row["dataset"]): row["percentile"] for row in rows.to_dict("records")}
+    assert found["GDAS", "cifar10"] == pytest.approx(50, abs=0.01)
+    assert found["GDAS", "cifar100"] == pytest.approx(100 * 15_500 / 15_625, abs=0.01)
+    assert np.isnan(found["RS", "cifar10"])  # from another table
+    with pytest.raises(NbevalError, match=r"no run was looked up in this table .*: the runs' tables are abcdef01"):
+        space.percentiles(comparison(runs[1:]), table)
+
+    table.save(home / "table.parquet")
+    for run in runs:
+        write_run(home / "results" / "runs", run)
+    asked = ["compare", "--table", "table.parquet", "--dataset", "cifar10"]
+    text = " ".join(CliRunner().invoke(cli, asked).output.split())
+    assert "Percentage of all cells that the found cells are better than on cifar10, mean: GDAS 50.0." in text
+    refused = CliRunner().invoke(cli, [*asked, "--against", "rs"]).exception
+    assert isinstance(refused, UsageError)
