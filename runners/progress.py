@@ -88,9 +88,9 @@ class ProgressBars(Reporter):
         from tqdm import tqdm
 
         with tqdm(
-            total=spec.values.get("epochs"),
+            total=spec.values.get("epochs", spec.values.get("candidates")),
             desc=title,
-            unit="epoch",
+            unit="epoch" if "epochs" in spec.values else "cell",
             dynamic_ncols=True,
             mininterval=interval(),
             position=slot,

@@ -1,4 +1,4 @@
-"""Rank correlation of finished runs: a sample of cells scored with shared weights, beside their true accuracies."""
+"""Rank correlation of finished runs: a sample of cells scored as the search orders them, beside true accuracies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from nasbench_eval.analysis.labels import distinct_runs
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.methods import SearchContext, SearchMethod
-from nasbench_eval.runs.rank_scores import COLUMNS, RankScores, rank_file, read_scores, sample, write_scores
+from nasbench_eval.runs.rank_scores import (
+    COLUMNS,
+    SHARED_WEIGHTS,
+    RankScores,
+    rank_file,
+    read_scores,
+    sample,
+    write_scores,
+)
 from nasbench_eval.runs.store import Run, load_runs
 from nasbench_eval.settings import build_settings, complete
 from nasbench_eval.table import Table
@@ -57,8 +65,9 @@ def choose(
     kept, bare = by_method(runs, methods, datasets)
     if not kept and not bare:
         raise NbevalError(
-            f"no run under {folder} is a search with shared weights, which is what `nbeval rank` measures (tabular "
-            "searches have none): run one first, such as `nbeval run --method rs_ws --dataset digits --scale small`"
+            f"no run under {folder} is a search with shared weights or untrained scores, which is what `nbeval rank` "
+            "measures (tabular searches have neither): run one first, such as `nbeval run --method rs_ws --dataset "
+            "digits --scale small`"
         )
     if not kept:
         raise NbevalError(
@@ -79,7 +88,7 @@ def measure_all(
     reporter: Reporter | None = None,
     wait: bool = False,
 ) -> list[InUse]:
-    """Score ``n`` sampled cells with the shared weights of each run; see :func:`measure`.
+    """Score ``n`` sampled cells as each run orders them; see :func:`measure`.
 
     Returns:
         The runs that were left out, because other commands are scoring cells with them.
@@ -136,7 +145,7 @@ def by_method(runs: Sequence[Run], methods: Sequence[str], datasets: Sequence[st
         if method != "all" and method not in there:
             raise unknown("method of a run", method, sorted(there))
     if "all" in methods:
-        wanted = {method for method, run in there.items() if _leaves_weights(run)}
+        wanted = {method for method, run in there.items() if _scores_cells(run)}
     else:
         wanted = set(methods)
         for method in methods:
@@ -144,7 +153,7 @@ def by_method(runs: Sequence[Run], methods: Sequence[str], datasets: Sequence[st
     chosen = [
         run for run in runs if run.record.method in wanted and (not datasets or run.record.search_dataset in datasets)
     ]
-    kept = [run for run in chosen if _artifact(run).is_file() or rank_file(_home(run), run.record.run_id).is_file()]
+    kept = [run for run in chosen if _is_ready(run)]
     return kept, [run for run in chosen if run not in kept]
 
 
@@ -158,10 +167,10 @@ def measure(
     *,
     wait: bool = False,
 ) -> RankScores | InUse:
-    """Score the first ``n`` sampled cells with a run's shared weights and write them; what is there is not repeated.
+    """Score the first ``n`` sampled cells as a run orders them and write the scores; what is there is not repeated.
 
     Args:
-        run: A run of a weight-sharing search, as it was read from its file.
+        run: A run of a search that scores cells, as it was read from its file.
         n: How many cells.
         truth: The table.
         images_of: Returns a data set by name; asked only if cells have to be scored.
@@ -179,7 +188,7 @@ def measure(
     if record.search_dataset not in truth.datasets:
         raise NbevalError(f"the table has no true accuracy of {record.search_dataset}: name another one with --table")
     kept = _artifact(run)
-    digest = sha256_of(kept) if kept.is_file() else None
+    digest = "" if not _leaves_weights(run) else sha256_of(kept) if kept.is_file() else None
     known = _known(run, digest)
     if known is not None and len(known.cells) >= n and known.table == truth.table.metadata.content_hash:
         on_cell(len(known.cells))
@@ -208,13 +217,13 @@ def _measure(
 ) -> RankScores:
     record, known = run.record, _known(run, digest)
     rows: list[dict[str, Any]] = [] if known is None else known.cells.to_dict("records")  # type: ignore[assignment]
-    scored_on = "" if known is None else known.scored_on
+    scored_on, orders_by = ("", SHARED_WEIGHTS) if known is None else (known.scored_on, known.orders_by)
     on_cell(len(rows))
     if len(rows) < n:
         if digest is None:
             raise NbevalError(f"{_name(run)} kept no shared weights, there is no {_artifact(run)}: {_again(run)}")
         method = _rebuild(run, images_of(record.search_dataset), device)
-        scored_on = method.facts["scored_on"]
+        scored_on, orders_by = method.facts["scored_on"], method.facts.get("orders_by", SHARED_WEIGHTS)
         new = [Cell.from_index(index) for index in sample(n)[len(rows) :]]
         for cell, (loss, accuracy) in zip(new, _scores(method, run, new), strict=True):
             rows.append({"index": cell.index, "cell": str(cell), "shared_loss": loss, "shared_acc": accuracy})
@@ -227,7 +236,7 @@ def _measure(
     cells = pd.DataFrame(rows)
     cells["test_acc"] = truth.column(record.search_dataset)[cells["index"].to_numpy()]
     supernet = digest or (known.supernet if known is not None else "")
-    scores = RankScores(record.run_id, supernet, scored_on, truth.note, table, cells[list(COLUMNS)])
+    scores = RankScores(record.run_id, supernet, scored_on, truth.note, table, cells[list(COLUMNS)], orders_by)
     write_scores(rank_file(_home(run), record.run_id), scores)
     return scores
 
@@ -252,6 +261,9 @@ def _rebuild(run: Run, images: ImageData, device: str) -> SearchMethod:
 
 
 def _scores(method: SearchMethod, run: Run, cells: list[Cell]) -> Iterator[tuple[float, float]]:
+    if not _leaves_weights(run):
+        yield from method.score_cells({}, cells)
+        return
     path, what = _artifact(run), "file of shared weights"
     artifact = load_checkpoint(path, what, _again(run))
     assert artifact is not None
@@ -267,11 +279,21 @@ def _leaves_weights(run: Run) -> bool:
     return _implementation(run).artifact is not SearchMethod.artifact
 
 
+def _scores_cells(run: Run) -> bool:
+    return _implementation(run).score_cells is not SearchMethod.score_cells
+
+
+def _is_ready(run: Run) -> bool:
+    """Return whether a run has scores, or what it takes to make them."""
+    scores = rank_file(_home(run), run.record.run_id)
+    return not _leaves_weights(run) or _artifact(run).is_file() or scores.is_file()
+
+
 def _check_scores(run: Run) -> None:
-    if not _leaves_weights(run):
+    if not _scores_cells(run):
         raise UsageError(
             f"{run.record.title} ({run.record.method}) has no shared weights to score cells with: "
-            "rank disorder is that of a weight-sharing search"
+            "rank disorder is that of a search with shared weights or untrained scores"
         )
 
 

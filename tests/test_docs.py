@@ -185,7 +185,7 @@ def test_the_reference_lists_modules_that_exist_and_every_method() -> None:
     assert len(listed) == len(set(listed))
     for module in listed:
         importlib.import_module(module)
-    for folder in ("tabular", "weight_sharing"):
+    for folder in ("tabular", "weight_sharing", "training_free"):
         there = {path.stem for path in (ROOT / "nasbench_eval" / "methods" / folder).glob("[!_]*.py")}
         assert {f"nasbench_eval.methods.{folder}.{module}" for module in there} <= set(listed)
 

@@ -1,4 +1,4 @@
-"""Rank correlation as a data frame: how well shared weights rank cells, compared with their true accuracies."""
+"""Rank correlation as a data frame: how well searches order cells, compared with their true accuracies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from nasbench_eval.analysis.labels import is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, run_order
@@ -19,7 +20,7 @@ from nasbench_eval.analysis.statistics import (
     spearman_rho,
     top_k_overlap,
 )
-from nasbench_eval.runs.rank_scores import RankScores, rank_file, read_scores
+from nasbench_eval.runs.rank_scores import SHARED_WEIGHTS, RankScores, rank_file, read_scores
 from nasbench_eval.runs.store import Run
 from nasbench_eval.utils.rng import Streams
 
@@ -34,7 +35,7 @@ RESAMPLES = 1000
 
 COLUMNS = (
     *("row", "label", "title", "variant_id", "block", "search_dataset", "dataset", "reduced", "reductions"),
-    *("batch_norm", "scored_on", "zero_op", "truth_note", "seeds", "seed", "run_id", "cells", "k"),
+    *("orders_by", "batch_norm", "scored_on", "zero_op", "truth_note", "seeds", "seed", "run_id", "cells", "k"),
     *(f"{name}{part}" for name in STATISTICS for part in ("", "_std", "_low", "_high")),
     *("first_acc", "regret", "regret_std", "index", "shared_acc", "test_acc"),
 )
@@ -96,7 +97,8 @@ def rank_frame(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFram
         A frame with ``COLUMNS`` and three kinds of ``row``. ``variant``: means over seeds, with the sample standard
         deviation over seeds in ``_std`` and the 95 % bootstrap interval of the mean over cells in ``_low`` and
         ``_high``. ``run``: one seed, with its interval. ``cell``: one cell of a run, ``shared_acc`` and ``test_acc`` in
-        percent.
+        percent; for a search without shared weights ``shared_acc`` is the rank of the score that ``orders_by`` names,
+        1 for the lowest.
     """
     measured = [(run, _scores(run)) for run in runs if not datasets or run.record.search_dataset in datasets]
     ranked = [(run, scores) for run, scores in measured if scores is not None]
@@ -130,6 +132,7 @@ def _variant_rows(group: list[tuple[Run, RankScores]], names: dict[str, str], n:
     facts = {
         "reduced": is_reduced(record),
         "reductions": "; ".join(record.reductions),
+        "orders_by": group[0][1].orders_by,
         "batch_norm": record.batch_norm,
         "scored_on": "; ".join(dict.fromkeys(scores.scored_on for _, scores in group)),
         "zero_op": record.settings.get("zero_op"),
@@ -141,6 +144,8 @@ def _variant_rows(group: list[tuple[Run, RankScores]], names: dict[str, str], n:
     for run, scores in group:
         cells = scores.cells.head(n)
         shared, true = (cells[name].to_numpy(dtype=float) for name in ("shared_acc", "test_acc"))
+        if scores.orders_by != SHARED_WEIGHTS:
+            shared = rankdata(shared)  # scores differ by orders of magnitude, or are minus infinity
         resampled.append(resampled_statistics(shared, true))
         row = shared_columns | {"row": "run", "seed": run.record.seed, "run_id": run.record.run_id}
         row |= _run_statistics(shared, true, resampled[-1])

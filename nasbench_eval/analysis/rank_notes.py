@@ -8,6 +8,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.labels import brief
 from nasbench_eval.analysis.rank_correlation import RESAMPLES
+from nasbench_eval.runs.rank_scores import SHARED_WEIGHTS
 
 
 def statistic_text(row: pd.Series[Any], name: str) -> str:
@@ -24,22 +25,27 @@ def rank_notes(frame: pd.DataFrame) -> list[str]:
     variants = frame[frame["row"] == "variant"]
     n, k = int(variants["cells"].iloc[0]), int(variants["k"].iloc[0])
     spread = ", ± the standard deviation over seeds" if (variants["seeds"] > 1).any() else ""
+    shared = bool((variants["orders_by"] == SHARED_WEIGHTS).all())
+    by, first = ("shared weights", "shared weights rank") if shared else ("score", "the score ranks")
     without_none = variants[variants["zero_op"] == False]  # noqa: E712 - methods without the setting have None
     notes = [
         f"{n:,} cells drawn from all 15,625, the same for every run.",
         f"tau: Kendall's tau-b; rho: Spearman's; top {k}: share of the truly best {k} cells among the best {k} by "
-        f"shared weights ({100 * k / n:.0f} % by chance){spread}; in brackets the 95 % bootstrap interval over cells "
+        f"{by} ({100 * k / n:.0f} % by chance){spread}; in brackets the 95 % bootstrap interval over cells "
         f"(percentile, {RESAMPLES:,} resamples).",
-        "first: true accuracy of the cell that shared weights rank first; regret: its distance to the best cell of the "
-        "sample.",
-        _by_variant(variants, "scored_on", "Shared weights scored on"),
-        _by_variant(variants, "batch_norm", "BatchNorm of the supernet:"),
+        f"first: true accuracy of the cell that {first} first; regret: its distance to the best cell of the sample.",
+        _by_variant(variants, "scored_on", "Shared weights scored on" if shared else "Scored on"),
+        *_batch_norm(variants[variants["batch_norm"] != ""]),
         _by_variant(variants, "truth_note", "Truth:"),
     ]
     if len(without_none):
         of = "" if len(without_none) == len(variants) else f" of {', '.join(_names(without_none, variants))}"
         notes.append(f"The search space{of} excludes the operation none; cells with none are scored all the same.")
     return notes
+
+
+def _batch_norm(supernets: pd.DataFrame) -> list[str]:
+    return [] if supernets.empty else [_by_variant(supernets, "batch_norm", "BatchNorm of the supernet:")]
 
 
 def _by_variant(variants: pd.DataFrame, column: str, words: str) -> str:

@@ -12,6 +12,7 @@ __all__ = ["METHODS", "OPTUNA", "Budget", "Objective", "SearchContext", "SearchM
 
 METHODS: dict[str, str] = {
     "weight_sharing": "nasbench_eval.methods.weight_sharing:WeightSharing",
+    "training_free": "nasbench_eval.methods.training_free.search:TrainingFree",
     "random_search": "nasbench_eval.methods.tabular.random_search:RandomSearch",
     "evolution": "nasbench_eval.methods.tabular.evolution:RegularisedEvolution",
     "reinforce": "nasbench_eval.methods.tabular.reinforce:Reinforce",

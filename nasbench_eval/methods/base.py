@@ -110,7 +110,8 @@ class SearchMethod(abc.ABC):
     def facts(self) -> Mapping[str, str]:
         """What a result row must say about the search beyond its settings: ``split`` and ``batch_norm``.
 
-        A method with an :meth:`artifact` adds ``scored_on``, the images that :meth:`score_cells` uses.
+        A method with :meth:`score_cells` adds ``scored_on``, the images that it uses, and ``orders_by``, what orders
+        cells, unless that is the shared-weight accuracy.
         """
         return {}
 
@@ -136,17 +137,19 @@ class SearchMethod(abc.ABC):
         """Continue from a state that :meth:`state_dict` returned under the same settings and seed."""
 
     def artifact(self) -> dict[str, Any] | None:
-        """Return what a finished search saves for ``nbeval rank``, tensors and plain values; None for nothing.
+        """Return what :meth:`score_cells` needs of a finished search, tensors and plain values; None for nothing.
 
         It is saved after the last step, before the run file. A method with an artifact also needs :meth:`score_cells`.
         """
         return None
 
     def score_cells(self, artifact: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
-        """Yield, for each cell in order, its shared-weight loss and accuracy in percent on the whole valid part.
+        """Yield, for each cell in order, what ``nbeval rank`` orders it by, after a loss that may be NaN.
+
+        A weight-sharing search yields loss and accuracy in percent with its shared weights on the whole valid part.
 
         Args:
-            artifact: What :meth:`artifact` returned in a run with the same settings.
+            artifact: What :meth:`artifact` returned in a run with the same settings; empty if it returns None.
             cells: The cells.
         """
         raise NotImplementedError(f"{type(self).__name__} has an artifact, so it also needs score_cells")

@@ -1,4 +1,4 @@
-"""The csv files of ``nbeval rank``: a sample of cells with their shared-weight scores and true accuracies.
+"""The csv files of ``nbeval rank``: a sample of cells with what orders them in a search, and their true accuracies.
 
 The first line is a comment with the origin of the numbers as JSON. The file is not Parquet, so that every Parquet file
 in a results folder is a run file. One row per cell, in the order of :func:`sample`:
@@ -6,8 +6,9 @@ in a results folder is a run file. One row per cell, in the order of :func:`samp
 ===============  =====================================================
 ``index``        official index of the cell
 ``cell``         its architecture string
-``shared_loss``  loss with the shared weights, mean over the images
-``shared_acc``   accuracy with the shared weights, percent
+``shared_loss``  loss with the shared weights, mean over the images; NaN for searches without
+``shared_acc``   accuracy with the shared weights, percent; for searches without, what ``orders_by`` says, minus
+                 infinity where it is not defined
 ``test_acc``     true test accuracy on the search's data set, percent
 ===============  =====================================================
 """
@@ -30,21 +31,24 @@ from nasbench_eval.utils.rng import Streams
 SCHEMA = 1
 COLUMNS = ("index", "cell", "shared_loss", "shared_acc", "test_acc")
 _TYPES = {"index": int, "shared_loss": float, "shared_acc": float, "test_acc": float}
+SHARED_WEIGHTS = "shared-weight accuracy (%)"
+"""What orders the cells of a weight-sharing search."""
 _MARK = "# nbeval rank "
 _SAMPLE_SEED = 0
 
 
 @dataclass(frozen=True)
 class RankScores:
-    """Shared-weight scores and true accuracies of a sample of cells, for one run.
+    """Scores and true accuracies of a sample of cells, for one run.
 
     Attributes:
-        run_id: The run whose shared weights scored the cells.
-        supernet: SHA-256 of the file with the shared weights.
+        run_id: The run that scored the cells.
+        supernet: SHA-256 of the file with the shared weights; empty for a search without.
         scored_on: The images, and whether the weights were trained on them, in words.
         truth_note: How the true accuracies were obtained, in words.
         table: Content hash of the benchmark table with the true accuracies.
         cells: One row per cell, with ``COLUMNS``.
+        orders_by: What the column ``shared_acc`` holds.
     """
 
     run_id: str
@@ -53,6 +57,7 @@ class RankScores:
     truth_note: str
     table: str
     cells: pd.DataFrame
+    orders_by: str = SHARED_WEIGHTS
 
 
 def sample(n: int) -> list[int]:
@@ -99,6 +104,10 @@ def read_scores(path: Path) -> RankScores | None:
         cells = pd.read_csv(io.StringIO(text), dtype=str).astype(_TYPES)
         if tuple(cells.columns) != COLUMNS or cells.empty or cells["index"].tolist() != sample(len(cells)):
             raise ValueError("its rows are not the sampled cells")
-        if not np.isfinite(cells[["shared_acc", "test_acc"]].to_numpy(dtype=float)).all():
+        scores = RankScores(**facts, cells=cells)
+        known = scores.cells[["shared_acc", "test_acc"]].to_numpy(dtype=float)
+        if scores.orders_by != SHARED_WEIGHTS:
+            known = known[known > -np.inf]  # a score that is not defined
+        if not np.isfinite(known).all():
             raise ValueError("an accuracy is missing")
-        return RankScores(**facts, cells=cells)
+        return scores

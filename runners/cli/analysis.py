@@ -238,7 +238,7 @@ def plot(
     gap         increase of the supernet's loss by discretisation to the derived cell, over epochs
     hessian     curvature of the valid loss in the architecture, over epochs, where it was recorded
     operations  number of edges of the current cell with each operation, over epochs
-    rank        shared-weight accuracy against true test accuracy of the cells that `nbeval rank` scored
+    rank        what orders cells (shared weights, scores) against true accuracy, for what `nbeval rank` scored
     anytime     true test accuracy of the incumbent of tabular searches over simulated seconds
     """  # noqa: D301 - click reads the control character: keep these lines as they are
     wanted = picture_formats(formats)

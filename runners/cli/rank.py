@@ -1,4 +1,4 @@
-"""``nbeval rank``: how well the shared weights of finished searches order cells."""
+"""``nbeval rank``: how well shared weights, or the scores of untrained networks, order cells."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@click.command(short_help="Measure how well shared weights order cells.")
+@click.command(short_help="Measure how well shared weights or untrained scores order cells.")
 @click.option("--run", "ids", multiple=True, metavar="ID[,ID...]", help="Runs, each by the beginning of its id.")
 @click.option("--method", "methods", multiple=True, metavar="NAME[,NAME...]|all", help="All runs of these methods.")
 @click.option("--dataset", "datasets", multiple=True, metavar="NAME[,NAME...]", help="Of them, those searched on it.")
@@ -53,7 +53,9 @@ def rank(
     folder: Path,
     formats: str,
 ) -> None:
-    """Score a random sample of cells with the shared weights of finished searches, and compare with true accuracies.
+    """Score a random sample of cells as finished searches order them, and compare with true accuracies.
+
+    A weight-sharing search orders cells by their accuracy with its shared weights, a training-free one by its score.
 
     The sample is the same for every run and is scored on the whole valid part. Prints Kendall's tau, Spearman's rho
     and the overlap of the best tenths, each with its 95 % interval, and draws the figure `rank` of these runs. Scores

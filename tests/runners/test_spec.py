@@ -8,6 +8,7 @@ import pytest
 
 from nasbench_eval.analysis.published import published
 from nasbench_eval.errors import UsageError
+from nasbench_eval.runs import BLOCKS
 from runners.presets import FAMILIES, load_preset, load_scale, preset_names, scale_names, scaled
 from runners.spec import RunSpec, parse_overrides, parse_seeds
 
@@ -77,7 +78,7 @@ def test_every_preset_is_valid_and_names_a_source_for_each_value(name: str) -> N
         assert spec.values[key] == value or (value == "none" and spec.values[key] is None)
         assert len(preset.sources[key]) > 5
     assert preset.title
-    assert preset.block in ("weight sharing", "standard HPO")
+    assert preset.block in BLOCKS
     assert preset.family in FAMILIES
 
 

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-BLOCK_COLOURS = {"standard HPO": "#5aa5e0", "weight sharing": "#6a2c91", "reference": "#8c8c8c"}
+BLOCK_COLOURS = {
+    "standard HPO": "#5aa5e0",
+    "weight sharing": "#6a2c91",
+    "training-free": "#2f8f6b",
+    "reference": "#8c8c8c",
+}
 OPTIMUM = "#000000"
 OTHER = "#8c8c8c"
 INK = "#222222"

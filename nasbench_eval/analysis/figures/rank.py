@@ -1,4 +1,4 @@
-"""Rank disorder: shared-weight accuracy against true accuracy of sampled cells, one panel per variant."""
+"""Rank disorder: what orders cells in a search against their true accuracy, one panel per variant."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, line
 from nasbench_eval.analysis.labels import caption_notes, panel_titles
 from nasbench_eval.analysis.rank_correlation import rank_frame
 from nasbench_eval.analysis.rank_notes import rank_notes, statistic_text
+from nasbench_eval.runs.rank_scores import SHARED_WEIGHTS
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         axes = place(figure, left, below + (n_rows - 1 - row) * row_height + _BELOW, *panel)
         cells = frame[(frame["row"] == "cell") & (frame["dataset"] == variant["dataset"])]
         _draw_cells(axes, cells[cells["label"] == variant["label"]], _limits(cells["test_acc"]), markers)
-        axes.set_xlabel("shared-weight accuracy (%)")
+        axes.set_xlabel(_axis(variant["orders_by"]))
         if column == 0 or several:
             axes.set_ylabel("true test accuracy (%)")
         _write_above(axes, heads[number], "\n".join(_statistics(variant)), panel[1])
@@ -76,6 +77,10 @@ def draw(frame: pd.DataFrame) -> Figure:
     legend(figure, _legend_handles(markers), MARGIN, legend_bottom, columns, **spacing)
     caption(figure, text)
     return figure
+
+
+def _axis(orders_by: str) -> str:
+    return orders_by if orders_by == SHARED_WEIGHTS else f"rank by {orders_by}"
 
 
 def _limits(accuracies: pd.Series[float]) -> tuple[float, float]:
@@ -157,16 +162,18 @@ def _legend_handles(markers: Mapping[Any, Marker]) -> list[Any]:
         for seed, (marker, colour) in markers.items()
     ]
     ring: dict[str, Any] = {"marker": "o", "markersize": 5, "markerfacecolor": "none", "markeredgecolor": style.INK}
-    return [Line2D([], [], linestyle="", label="ranked first by shared weights", **ring), *handles]
+    return [Line2D([], [], linestyle="", label="ranked first", **ring), *handles]
 
 
 def _caption(frame: pd.DataFrame, several: bool) -> str:
     variants = frame[frame["row"] == "variant"]
     where = "" if several else f" Searched on {variants['dataset'].iloc[0]}."
+    scores = set(variants["orders_by"]) - {SHARED_WEIGHTS}
+    by = ", or by the rank of their score before training" if scores else ""
     return " ".join(
         [
-            "Rank disorder: accuracy of cells with the shared weights of a finished search against their true test "
-            f"accuracy (as Khodak & Li 2020, Figure 2, measured).{where}",
+            f"Rank disorder: cells by their accuracy with the shared weights of a finished search{by}, against their "
+            f"true test accuracy (as Khodak & Li 2020, Figure 2, measured).{where}",
             *rank_notes(frame),
             *(["Points on the lower edge of a panel are below its range."] if _some_below(frame) else []),
             *caption_notes(variants),

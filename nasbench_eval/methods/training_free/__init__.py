@@ -1,0 +1,1 @@
+"""Scores of untrained networks, and the search that takes the best of random cells by one of them."""
