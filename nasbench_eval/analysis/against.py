@@ -43,8 +43,6 @@ LEVEL = 0.05
 CERTAIN = 0.95
 """Posterior probability of a difference inside the noise that makes two variants equivalent."""
 
-WORDS = ("better", "worse", "equivalent", "undecided")
-
 COLUMNS = (
     *("dataset", "group", "label", "method", "title", "variant_id", "block", "search_dataset"),
     *("label_against", "method_against", "variant_id_against"),
@@ -94,7 +92,8 @@ def against(
         pairs = [(row, here.get(chosen.get((row["search_dataset"], row["group"]), ""))) for row in here.values()]
         family = [_row(row, other, one_cell) for row, other in pairs if other is not None and row is not other]
         corrected = holm([row["p_permutation" if math.isnan(row["p_welch"]) else "p_welch"] for row in family])
-        found += [_judged(row, float(p), len(family)) for row, p in zip(family, corrected, strict=True)]
+        tests = max(1, int(np.count_nonzero(~np.isnan(corrected))))
+        found += [_judged(row, float(p), tests) for row, p in zip(family, corrected, strict=True)]
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
