@@ -26,6 +26,7 @@ PARTS = (
     ("parametrisation", "edge_normalisation"), ("arch_optimizer",), ("unrolled",), ("objective",),
     ("partial_channels",), ("other_weights",), ("genotype",), ("track_running_stats",), ("arch_penalty",),
     ("auxiliary_skip",), ("perturbation",), ("alignment",), ("neumann_terms",), ("selection",), ("stage_two_epoch",),
+    ("select_by",),
 )  # fmt: skip
 """Settings whose values are implemented by different code, together or alone.
 

@@ -17,6 +17,7 @@ from nasbench_eval.methods.weight_sharing.darts_minus import AuxiliarySkip
 from nasbench_eval.methods.weight_sharing.drnas import Dirichlet
 from nasbench_eval.methods.weight_sharing.enas import Controller
 from nasbench_eval.methods.weight_sharing.fair_darts import Sigmoids
+from nasbench_eval.methods.weight_sharing.fair_nas import Fair
 from nasbench_eval.methods.weight_sharing.gaea import Simplex
 from nasbench_eval.methods.weight_sharing.gdas import Gumbel
 from nasbench_eval.methods.weight_sharing.rs_ws import Uniform
@@ -105,6 +106,7 @@ PARAMETRISATIONS: Mapping[str, Parametrisation] = {
         lambda ops, s, g: Dirichlet(_logits(ops, s, g)), ("adam",), "its concentrations are not a softmax"
     ),
     "uniform": Parametrisation(lambda ops, s, g: Uniform(ops), ("none",), "it learns no distribution"),
+    "fair": Parametrisation(lambda ops, s, g: Fair(ops), ("none",), "it learns no distribution"),
     "controller": Parametrisation(Controller, ("reinforce",), "the controller learns by policy gradient"),
 }
 """Setting ``parametrisation``: how the distribution over cells is parametrised, and what a batch evaluates.
@@ -112,6 +114,9 @@ PARAMETRISATIONS: Mapping[str, Parametrisation] = {
 GAEA applies to every softmax: with ``arch_optimizer = eg`` the same search holds its probabilities directly.
 ``simplex`` and ``gumbel_simplex`` are ``softmax`` and ``gumbel`` in that form.
 """
+
+EVOLVING = ("uniform", "fair")
+"""The parametrisations of one-shot searches, whose cells can evolve with the shared weights."""
 
 MIXTURES = ("softmax", "simplex", "sigmoid")
 """The parametrisations under which a batch evaluates all operations and nothing is drawn."""

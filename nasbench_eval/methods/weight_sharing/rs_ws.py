@@ -10,7 +10,7 @@ No distribution over cells is learned. The algorithm (section 4), and the code b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, final
+from typing import Any
 
 import torch
 
@@ -43,7 +43,6 @@ class UniformCells:
         return EdgeWeights(one_hot(cell, device=self._device), active_of(cell))
 
 
-@final
 class Uniform(ArchParameters):
     """Every batch trains one cell drawn uniformly; nothing is learned about the architecture."""
 

@@ -30,6 +30,7 @@ from nasbench_eval.images import Augment, Images
 from nasbench_eval.methods.base import Budget, SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.weight_sharing import darts_pt
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights
+from nasbench_eval.methods.weight_sharing.batches import Batch, augmented_batches, subset
 from nasbench_eval.methods.weight_sharing.drnas import Dirichlet, begin_second_stage
 from nasbench_eval.methods.weight_sharing.gradients import (
     add_alignment,
@@ -43,10 +44,6 @@ from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
 from nasbench_eval.methods.weight_sharing.selection import Selection
 from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
 from nasbench_eval.networks.supernet import Supernet
-from nasbench_eval.utils.rng import Streams
-
-Batch = tuple[Tensor, Tensor]
-"""Augmented images (B, 3, H, W) and their labels (B,)."""
 
 
 class WeightSharing(SearchMethod):
@@ -78,7 +75,7 @@ class WeightSharing(SearchMethod):
         assert context.images is not None
         data = context.images
         self.augment = Augment.for_data(data)
-        train, valid = _subset(data.train, settings.train_images), _subset(data.valid, settings.valid_images)
+        train, valid = subset(data.train, settings.train_images), subset(data.valid, settings.valid_images)
         roles = OBJECTIVES[settings.objective](train, valid, data, settings)
         self.held_out = roles.valid_is_held_out
         if settings.genotype == "best" and not self.held_out:
@@ -369,16 +366,8 @@ class WeightSharing(SearchMethod):
 
     def _batches(self, part: Images, purpose: str, like: int | None = None) -> Iterator[Batch]:
         """Yield augmented batches from shuffled passes over a part, ``like`` images in all (default: one pass)."""
-        n = len(part) if like is None else like
         generator = self.streams.torch(purpose, self.epoch)
-        passes = [torch.randperm(len(part), generator=generator) for _ in range(math.ceil(n / len(part)))]
-        order = torch.cat(passes).narrow(0, 0, n).to(self.device)
-        choices = self.augment.draw(n, generator).to(self.device)
-        for at in range(0, n, self.settings.batch_size):
-            size = min(self.settings.batch_size, n - at)
-            which = order.narrow(0, at, size)
-            pixels, labels = part.pixels.index_select(0, which), part.labels.index_select(0, which)
-            yield self.augment(pixels, choices.narrow(0, at, size)), labels
+        return augmented_batches(part, self.augment, generator, self.settings.batch_size, like)
 
     def incumbent(self) -> Cell:
         """Return the cell chosen after the latest epoch."""
@@ -418,10 +407,3 @@ class WeightSharing(SearchMethod):
         edges = artifact.get("edges")
         kept = None if edges is None else edges.to(self.device)
         return dataclasses.replace(self.scoring, edges=lambda: kept).evaluate_cells(cells)
-
-
-def _subset(part: Images, limit: int | None) -> Images:
-    """Return a random subset of a part, the same for every seed."""
-    if limit is None or limit >= len(part):
-        return part
-    return part.subset(torch.randperm(len(part), generator=Streams(0).torch("image subset"))[:limit])

@@ -13,8 +13,10 @@ import torch
 from nasbench_eval.cell import N_EDGES, Cell
 from nasbench_eval.methods.weight_sharing import darts_pt
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, Score
+from nasbench_eval.methods.weight_sharing.parts import EVOLVING
 from nasbench_eval.methods.weight_sharing.robust_darts import stop_epoch
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
+from nasbench_eval.methods.weight_sharing.spos import evolve
 from nasbench_eval.utils.rng import Streams
 
 if TYPE_CHECKING:
@@ -52,7 +54,11 @@ class Selection:
         settings, architecture = self._settings, self._architecture
         candidates = architecture.candidates(settings.select_cells, self._streams.torch("cells", epoch))
         if candidates is not None:
-            self.incumbent, selected_acc = self.best(candidates, epoch)
+            evolves = settings.select_by == "evolution" and settings.parametrisation in EVOLVING
+            if evolves and epoch == settings.epochs - 1:
+                self.incumbent, selected_acc = self._evolved(epoch)
+            else:
+                self.incumbent, selected_acc = self.best(candidates, epoch)
             return {"selected_acc": selected_acc}, time.perf_counter() - start
         # After the search, DARTS-PT decides edge by edge, so there is no epoch to go back to.
         if settings.genotype == "last" or valid_acc > self._best_valid or architecture.decided:
@@ -62,12 +68,26 @@ class Selection:
 
     def best(self, cells: list[Cell], epoch: int) -> tuple[Cell, float]:
         """Return the cell with the best shared-weight accuracy, and that accuracy in percent."""
-        if self._settings.select_on == "whole":
-            scores = [accuracy / 100 for _, accuracy in self._scoring.evaluate_cells(cells)]
-        else:
-            scores = self.scorer("selection", epoch)(cells)
+        scores = self._selector(epoch)(cells)
         best = max(range(len(cells)), key=scores.__getitem__)
         return cells[best], 100 * scores[best]
+
+    def _evolved(self, epoch: int) -> tuple[Cell, float]:
+        """Return the best cell that evolution finds (SPOS), and its shared-weight accuracy in percent."""
+        cell, accuracy = evolve(
+            self._architecture.ops,
+            self._selector(epoch),
+            population=self._settings.evolution_population,
+            generations=self._settings.evolution_generations,
+            generator=self._streams.torch("evolution"),
+        )
+        return cell, 100 * accuracy
+
+    def _selector(self, epoch: int) -> Score:
+        """Return the function that scores candidates: ``select_on``."""
+        if self._settings.select_on == "whole":
+            return lambda cells: [accuracy / 100 for _, accuracy in self._scoring.evaluate_cells(cells)]
+        return self.scorer("selection", epoch)
 
     def scorer(self, purpose: str, epoch: int) -> Score:
         """Return a function that scores cells, each on one batch of the valid part."""

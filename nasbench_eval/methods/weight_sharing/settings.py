@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from nasbench_eval.cell import N_OPS
 from nasbench_eval.methods.weight_sharing.contradictions import check
-from nasbench_eval.methods.weight_sharing.parts import MIXTURES, OBJECTIVES, OPTIMIZERS, PARAMETRISATIONS, PENALTIES
+from nasbench_eval.methods.weight_sharing.parts import (
+    EVOLVING,
+    MIXTURES,
+    OBJECTIVES,
+    OPTIMIZERS,
+    PARAMETRISATIONS,
+    PENALTIES,
+)
 from nasbench_eval.settings import setting
 
 GRADIENT = {"arch_optimizer": ("adam", "eg", "experts")}
@@ -16,7 +23,9 @@ TEMPERATURE = {"parametrisation": ("gumbel", "gumbel_simplex", "concrete")}
 MIXTURE = {"parametrisation": ("softmax", "simplex")}
 NOTHING_DRAWN = {"parametrisation": MIXTURES}
 CONTROLLER = {"parametrisation": ("controller",)}
-CANDIDATES = {"parametrisation": ("uniform", "setn", "controller")}
+CANDIDATES = {"parametrisation": ("uniform", "fair", "setn", "controller")}
+ONE_SHOT = {"parametrisation": EVOLVING}
+EVOLUTION = {**ONE_SHOT, "select_by": ("evolution",)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,6 +349,29 @@ class WeightSharingSettings:
         default=100,
         reduces=True,
         only_with=CANDIDATES,
+    )
+    select_by: str = setting(
+        "random: the candidates of the last epoch are drawn at random; evolution: they evolve (SPOS)",
+        choices=("random", "evolution"),
+        default="random",
+        before="random",
+        only_with=ONE_SHOT,
+    )
+    evolution_population: int = setting(
+        "evolution: cells of a generation",
+        at_least=1,
+        default=50,
+        before=50,
+        reduces=True,
+        only_with=EVOLUTION,
+    )
+    evolution_generations: int = setting(
+        "evolution: generations, the first random one included",
+        at_least=1,
+        default=20,
+        before=20,
+        reduces=True,
+        only_with=EVOLUTION,
     )
     select_on: str = setting(
         "one_batch: each candidate on a different validation batch, as published; whole: each on the whole valid part",

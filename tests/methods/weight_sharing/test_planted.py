@@ -7,6 +7,7 @@ can tell apart. ``tabular/test_base.py`` does the same for tabular methods.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -21,7 +22,7 @@ from nasbench_eval.methods import SearchContext
 from nasbench_eval.methods.weight_sharing import WeightSharing, search
 from nasbench_eval.networks.fused_cell import FusedCell
 from nasbench_eval.networks.fused_cell_function import Active
-from nasbench_eval.networks.supernet import ALL_OPS
+from nasbench_eval.networks.supernet import ALL_OPS, active_of, one_hot
 from nasbench_eval.utils.rng import Streams
 from runners.presets import load_preset
 from runners.spec import RunSpec
@@ -50,9 +51,10 @@ QUICK: dict[str, dict[str, Any]] = {
     "gumbel_simplex": {"epochs": 8},
     "controller": {"epochs": 1, "controller_steps": 5, "controller_samples": 5, "select_cells": 50},
     "uniform": {"epochs": 1},
+    "fair": {"epochs": 1},
 }
 """The published schedules take thousands of steps at a low learning rate; here a hundred must be enough."""
-BY_LOT = ("uniform", "controller")
+BY_LOT = ("uniform", "fair", "controller")
 """These choose among random cells, which rarely match on all six edges, so the operation is planted on one edge."""
 
 
@@ -86,6 +88,10 @@ class Planted(nn.Module):
     def widen(self, partial: int, generator: torch.Generator) -> list[Any]:
         """There is nothing to widen."""
         return []
+
+    def classify_with(self, cells: Iterable[Cell], images: Tensor, edges: Tensor | None = None) -> Iterator[Tensor]:
+        """Yield the logits of discretised cells."""
+        return (self(images, one_hot(cell), active_of(cell), edges=edges) for cell in cells)
 
     def forward(
         self,
