@@ -59,7 +59,7 @@ def main() -> None:
                 specs = [RunSpec(method, "cifar10", seed) for seed in range(options.runs)]
                 context = prepare(specs, Inputs(Path(folder) / f"{method}{repeat}", table=table))
                 start = time.process_time()
-                runs, _, _ = run_variant(specs, context)
+                runs = run_variant(specs, context).runs
                 ours.append(options.runs / (time.process_time() - start))
                 queries.append((statistics.mean(len(run.steps) for run in runs), statistics.mean(lengths)))
             mine, reference = statistics.median(ours), statistics.median(theirs)

@@ -187,7 +187,7 @@ def search_seeds(
     from runners.execute import run_all
     from runners.inputs import split_hash
     from runners.outcome import in_use_words
-    from runners.progress import ProgressBars, Reporter
+    from runners.progress.views import make_reporter
     from runners.spec import RunSpec
 
     wanted = _seeds(seeds)
@@ -218,8 +218,8 @@ def search_seeds(
             scale=scale,
             workers=workers,
         )
-        reporter = ProgressBars(on_step) if progress else Reporter(on_step)
-        runs, failures, in_use = run_all(specs, inputs, reporter, wait=wait)
+        reporter = make_reporter("auto" if progress else "none", on_step=on_step)
+        runs, failures, in_use, _ = run_all(specs, inputs, reporter, wait=wait)
     if failures:
         raise NbevalError("; ".join(failure.words for failure in failures))
     if in_use:

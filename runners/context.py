@@ -34,6 +34,8 @@ class Inputs:
         scale: The scale of the training from scratch, for ``truth="train"``.
         workers: How many searches run in parallel.
         log: ``tensorboard``, or None to write no log of the steps.
+        threads: CPU threads of each search; None: the cores that this process may use, divided among the workers.
+        side_by_side: How many searches share the machine, for their record; None: as many as there are workers.
     """
 
     results_dir: Path
@@ -45,6 +47,8 @@ class Inputs:
     scale: str = "full"
     workers: int = 1
     log: str | None = None
+    threads: int | None = None
+    side_by_side: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,9 @@ class RunContext:
         device: A torch device.
         tables: The benchmark table of each search data set; empty unless it is where true accuracies come from.
         training: How ``truth="train"`` trains; None where true accuracies are not trained.
-        workers: How many searches run in parallel.
+        side_by_side: How many searches share the machine.
         log: ``tensorboard``, or None.
+        threads: CPU threads of each search.
     """
 
     results_dir: Path
@@ -66,8 +71,9 @@ class RunContext:
     device: str = "cpu"
     tables: Mapping[str, TableLookup] = field(default_factory=dict)
     training: TrainingSettings | None = None
-    workers: int = 1
+    side_by_side: int = 1
     log: str | None = None
+    threads: int = 1
 
     @property
     def truth(self) -> Truth:

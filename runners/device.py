@@ -50,12 +50,6 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def threads() -> int:
-    """Return the number of CPU threads that tensors are computed with (1 where no torch is loaded)."""
-    torch = sys.modules.get("torch")
-    return int(torch.get_num_threads()) if torch is not None else 1
-
-
 def describe(device: str) -> str:
     """Name a device: the processor, or the GPU."""
     if device.startswith("cuda"):
@@ -68,6 +62,13 @@ def describe(device: str) -> str:
         lines = cpuinfo.read_text(errors="replace").splitlines()
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     return f"CPU {model or platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def free_memory() -> dict[int, float]:
+    """Return the free memory of each GPU that torch sees, in GB, by number."""
+    import torch
+
+    return {gpu: torch.cuda.mem_get_info(gpu)[0] / 1e9 for gpu in range(torch.cuda.device_count())}
 
 
 def versions() -> dict[str, str]:

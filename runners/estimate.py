@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from runners.checkpoints import checkpoint_file, load_checkpoint
 from runners.context import RunContext
 from runners.spec import RunSpec
 from runners.steps import take_steps
+from runners.threads import computing_with
 
 if TYPE_CHECKING:
     from nasbench_eval.methods import SearchMethod
@@ -183,7 +183,7 @@ def measure(spec: RunSpec, context: RunContext) -> EpochTime:
         spec, overrides={**spec.overrides, **{key: min(spec.values[key] or n, n) for key, n in there.items()}}
     )
     share = min(1.0, spec.values.get("batch_size", 64) / whole.values["train_images"])
-    with _threads_of_a_worker(context):
+    with computing_with(context.threads):
         for attempt in itertools.count():
             start = time.perf_counter()
             found = _measured(whole, _part(whole, share), share, context)
@@ -255,16 +255,3 @@ def _score_seconds(method: SearchMethod) -> float:
     for _ in method.score_cells(artifact, cells):
         pass
     return (time.perf_counter() - start) / len(cells)
-
-
-@contextmanager
-def _threads_of_a_worker(context: RunContext) -> Iterator[None]:
-    """Calculate with as many threads as a worker process has."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(threads // context.workers, 1))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nasbench_eval.runs.failures import Failure
 from runners import locks, tabular
+from runners.executors import Executor, Job, make_executor
 from runners.inputs import check, prepare
-from runners.locks import Lock
 from runners.outcome import InUse, Outcome
 from runners.progress import Reporter
+from runners.threads import sleep_while_waiting
 
 if TYPE_CHECKING:
     from nasbench_eval.runs.store import Run
     from runners.context import Inputs, RunContext
+    from runners.locks import Owner
     from runners.spec import RunSpec
 
 
 def run_all(
-    specs: Sequence[RunSpec], inputs: Inputs, reporter: Reporter | None = None, *, wait: bool = False
+    specs: Sequence[RunSpec],
+    inputs: Inputs,
+    reporter: Reporter | None = None,
+    *,
+    wait: bool = False,
+    executor: Executor | None = None,
 ) -> Outcome:
     """Run what is missing, and return what became of all specs, in their order.
 
@@ -35,102 +41,106 @@ def run_all(
         inputs: Where, on which device and data, and where true accuracies come from.
         reporter: Follows the progress; None: nothing does.
         wait: Whether to wait for the runs that other commands are at work on.
+        executor: Runs the searches that train; None: this machine. Tabular searches run in this process.
 
     Raises:
         UsageError: If a setting or an input does not fit; nothing has started then.
         NbevalError: If a table or images are missing or damaged, a file cannot be written, or a worker was killed.
     """
+    sleep_while_waiting()
     reporter = reporter or Reporter()
+    executor = executor or make_executor()
     context = prepare(specs, inputs)
     check(specs, context)
-    titles = {
-        spec.run_id: f"[{number}/{len(specs)}] {spec.method} {spec.search_dataset} seed {spec.seed}"
-        for number, spec in enumerate(specs, 1)
-    }
-    held = {spec.lock_name: spec.lock(context.results_dir) for spec in specs}
-    found = _run_free(specs, titles, held, context, inputs, reporter)
+    batch = _Batch(specs, context, inputs, reporter, executor)
+    reporter.start(len(specs))
+    found = batch.run(specs)
     if in_use := [result for result in found.values() if isinstance(result, InUse)]:
         reporter.in_use(in_use, wait)
     while left := [
-        spec for spec in specs if isinstance(found[spec.run_id], InUse) and (wait or held[spec.lock_name].is_undecided)
+        spec for spec in specs if isinstance(found.get(spec.run_id), InUse) and (wait or batch.is_undecided(spec))
     ]:
         time.sleep(locks.POLL)
-        free = [spec for spec in left if held[spec.lock_name].look() is None]
-        found |= _run_free(free, titles, held, context, inputs, reporter)
-    results = [found[spec.run_id] for spec in specs]
-    return Outcome(
+        found |= batch.run([spec for spec in left if batch.owner(spec) is None])
+    results = [found[spec.run_id] for spec in specs if spec.run_id in found]
+    outcome = Outcome(
         [result for result in results if not isinstance(result, Failure | InUse)],
         [result for result in results if isinstance(result, Failure)],
         [result for result in results if isinstance(result, InUse)],
+        [spec.run_id for spec in specs if spec.run_id not in found],
     )
+    reporter.finish(outcome)
+    return outcome
 
 
-def _run_free(
-    specs: Sequence[RunSpec],
-    titles: Mapping[str, str],
-    held: Mapping[str, Lock],
-    context: RunContext,
-    inputs: Inputs,
-    reporter: Reporter,
-) -> dict[str, Run | Failure | InUse]:
-    """Run what is missing and nobody else is at work on; return what became of every spec, by the run's id."""
-    found = _run_in_parallel(specs, titles, held, context, inputs, reporter) if inputs.workers > 1 else {}
-    for _, group in itertools.groupby(specs, key=lambda spec: spec.variant_id):
-        variant = list(group)
-        if variant[0].is_tabular:
-            with reporter.tabular(f"{variant[0].method} {variant[0].search_dataset}", len(variant)) as on_run:
-                runs, failures, in_use = tabular.run_variant(variant, context, on_run, held[variant[0].lock_name])
-            found |= {run.record.run_id: run for run in runs}
-            found |= {failure.run_id: failure for failure in failures} | {each.run_id: each for each in in_use}
-            continue
-        for spec in variant:
-            if spec.run_id not in found:
-                found[spec.run_id] = _run_one(spec, titles[spec.run_id], held[spec.lock_name], context, reporter)
-    return found
+class _Batch:
+    """The runs of one command, with their titles and locks."""
 
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        context: RunContext,
+        inputs: Inputs,
+        reporter: Reporter,
+        executor: Executor,
+    ) -> None:
+        self._context, self._inputs, self._reporter, self._executor = context, inputs, reporter, executor
+        self._titles = {spec.run_id: f"[{number}/{len(specs)}] {spec.words}" for number, spec in enumerate(specs, 1)}
+        self._locks = {spec.lock_name: spec.lock(context.results_dir) for spec in specs}
 
-def _run_one(spec: RunSpec, title: str, lock: Lock, context: RunContext, reporter: Reporter) -> Run | Failure | InUse:
-    from runners import search  # imports torch
+    def owner(self, spec: RunSpec) -> Owner | None:
+        """Return who is at work on a run."""
+        return self._locks[spec.lock_name].look()
 
-    known = search.known(spec, context)
-    if known is not None:
-        reporter.already_done(title, known)
-        return known
-    if (owner := lock.look()) is not None:
-        return InUse(spec.run_id, spec.words, owner)
-    with reporter.search(title, spec) as progress:
-        return search.run_or_fail(spec, context, progress, lock)
+    def is_undecided(self, spec: RunSpec) -> bool:
+        """Return whether the owner of a run has not yet been seen to be alive."""
+        return self._locks[spec.lock_name].is_undecided
 
+    def run(self, specs: Sequence[RunSpec]) -> dict[str, Run | Failure | InUse]:
+        """Run what is missing and nobody else is at work on; return what became of the specs, by the run's id.
 
-def _run_in_parallel(
-    specs: Sequence[RunSpec],
-    titles: Mapping[str, str],
-    held: Mapping[str, Lock],
-    context: RunContext,
-    inputs: Inputs,
-    reporter: Reporter,
-) -> dict[str, Run | Failure | InUse]:
-    """Run the missing searches that train, several at once, and return what became of them by their id."""
-    from runners.parallel import search_in_parallel
+        A run that was only submitted to a cluster is not among them.
+        """
+        found: dict[str, Run | Failure | InUse] = {}
+        tabular_specs = [spec for spec in specs if spec.is_tabular]
+        for _, group in itertools.groupby(tabular_specs, key=lambda spec: spec.variant_id):
+            found |= self._run_variant(list(group))
+        jobs: list[Job] = []
+        for spec in specs:
+            if spec.is_tabular:
+                continue
+            if (result := self._known(spec)) is not None:
+                found[spec.run_id] = result
+            else:
+                jobs.append(Job(self._titles[spec.run_id], spec))
+        return found | self._search(jobs) if jobs else found
 
-    trained = [spec for spec in specs if not spec.is_tabular]
-    if not trained:
-        return {}
-    from runners import search
+    def _run_variant(self, variant: list[RunSpec]) -> dict[str, Run | Failure | InUse]:
+        first = variant[0]
+        with self._reporter.tabular(f"{first.method} {first.search_dataset}", len(variant)) as on_run:
+            outcome = tabular.run_variant(variant, self._context, on_run, self._locks[first.lock_name])
+        found: dict[str, Run | Failure | InUse] = {run.record.run_id: run for run in outcome.runs}
+        found |= {failure.run_id: failure for failure in outcome.failures}
+        return found | {each.run_id: each for each in outcome.in_use}
 
-    jobs = [
-        (titles[spec.run_id], spec)
-        for spec in trained
-        if search.known(spec, context) is None and held[spec.lock_name].look() is None
-    ]
-    if not jobs:
-        return {}
-    new: dict[str, Run | Failure | InUse] = {}
-    inputs = replace(inputs, workers=min(inputs.workers, len(jobs)))
-    with reporter.parallel(len(jobs)) as on_search:
-        for title, spec, in_use in search_in_parallel(jobs, inputs, reporter):
-            found = in_use or search.known(spec, context)
-            assert found is not None
-            new[spec.run_id] = found
-            on_search(title, spec, found)
-    return new
+    def _known(self, spec: RunSpec) -> Run | Failure | InUse | None:
+        """Return what is known of a search before it runs: its result, or who else is at work on it."""
+        from runners import search  # imports torch
+
+        if (known := search.known(spec, self._context)) is not None:
+            self._reporter.known(self._titles[spec.run_id], spec, known)
+            return known
+        owner = self.owner(spec)
+        return None if owner is None else InUse(spec.run_id, spec.words, owner)
+
+    def _search(self, jobs: Sequence[Job]) -> dict[str, Run | Failure | InUse]:
+        from runners import search
+
+        found: dict[str, Run | Failure | InUse] = {}
+        self._reporter.searches(len(jobs))
+        for (title, spec), in_use in self._executor.run(jobs, self._inputs, self._reporter):
+            result = in_use or search.known(spec, self._context)
+            assert result is not None
+            found[spec.run_id] = result
+            self._reporter.end(title, spec, result)
+        return found

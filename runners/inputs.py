@@ -22,6 +22,7 @@ from runners.needs import missing_for, require
 from runners.presets import load_preset, load_scale, method_names, scaled
 from runners.spec import RunSpec
 from runners.step_log import check_log
+from runners.threads import share
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -146,19 +147,21 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
         raise UsageError(f"--table has no effect with --truth {inputs.truth}")
     _check_results(inputs.results_dir)
     check_log(inputs.log)
-    device = "cpu"
+    device, threads = "cpu", 1
     if not all(spec.is_tabular for spec in specs):
         from runners.device import resolve_device
 
         device = resolve_device(inputs.device)
+        threads = share(inputs.workers, inputs.threads)
     return RunContext(
         results_dir=inputs.results_dir,
         images=image_loader(inputs.data, inputs.split_file),
         device=device,
         tables=_tables(specs, inputs.table) if inputs.truth == "table" else {},
         training=_training(inputs.scale) if inputs.truth == "train" else None,
-        workers=inputs.workers,
+        side_by_side=inputs.side_by_side or inputs.workers,
         log=inputs.log,
+        threads=threads,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,11 +28,29 @@ class InUse:
 
 
 class Outcome(NamedTuple):
-    """What became of some specs: the runs that are complete, those that diverged, and those that others have."""
+    """What became of some specs.
+
+    Attributes:
+        runs: The runs that are complete.
+        failures: Those that diverged.
+        in_use: Those that others are at work on.
+        submitted: The ids of those that a cluster has, and that this command did not wait for.
+    """
 
     runs: list[Run]
     failures: list[Failure]
     in_use: list[InUse]
+    submitted: Sequence[str] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many runs became what."""
+        return {
+            "complete": len(self.runs),
+            "diverged": len(self.failures),
+            "in_use": len(self.in_use),
+            "submitted": len(self.submitted),
+        }
 
 
 def in_use_words(in_use: Iterable[InUse]) -> str:

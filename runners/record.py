@@ -8,8 +8,9 @@ from nasbench_eval.errors import Diverged
 from nasbench_eval.methods import SearchMethod
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import RunRecord
-from runners.device import describe, now, threads, versions
+from runners.device import describe, now, versions
 from runners.spec import RunSpec
+from runners.threads import threads
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -58,7 +59,7 @@ def make_record(
     sizes = {} if images is None else {"train_images": len(images.train), "valid_images": len(images.valid)}
     measured = method.cost_kind == "measured"
     facts, table = method.facts, context.tables.get(spec.search_dataset)
-    others = f", {context.workers} searches side by side" if context.workers > 1 else ""
+    others = f", {context.side_by_side} searches side by side" if context.side_by_side > 1 else ""
     return RunRecord(
         run_id=spec.run_id,
         variant_id=spec.variant_id,

@@ -18,6 +18,7 @@ from nasbench_eval.utils.paths import is_dir
 from runners.checkpoints import artifact_file
 from runners.context import Inputs
 from runners.execute import run_all
+from runners.executors import Executor
 from runners.needs import missing_for
 from runners.outcome import InUse, Outcome
 from runners.progress import Reporter
@@ -69,13 +70,20 @@ def _stored(study: Study, inputs: Inputs) -> Outcome:
     return Outcome(runs, [each for each in load_failures([inputs.results_dir]) if each.run_id in asked], [])
 
 
-def run_study(study: Study, inputs: Inputs, reporter: Reporter | None = None, *, wait: bool = False) -> Outcome:
+def run_study(
+    study: Study,
+    inputs: Inputs,
+    reporter: Reporter | None = None,
+    *,
+    wait: bool = False,
+    executor: Executor | None = None,
+) -> Outcome:
     """Run what is missing of a study, and return what became of all its runs.
 
     Raises:
         NbevalError: As :func:`runners.execute.run_all`; or if the table or images are missing.
     """
-    outcome = require_inputs(study, inputs) or run_all(study.specs, inputs, reporter, wait=wait)
+    outcome = require_inputs(study, inputs) or run_all(study.specs, inputs, reporter, wait=wait, executor=executor)
     home = inputs.results_dir.absolute()
     return outcome._replace(runs=[replace(run, home=home) for run in outcome.runs])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -27,6 +28,9 @@ from runners.record import make_failure, make_record
 from runners.spec import RunSpec
 from runners.step_log import step_log
 from runners.steps import take_steps
+from runners.threads import computing_with, resume_with, threads
+
+logger = logging.getLogger("nbeval")
 
 Progress = Callable[[int, Mapping[str, Any]], None]
 """Called after each step with the number of steps done and the row recorded."""
@@ -97,7 +101,8 @@ def run_or_fail(
             if (found := known(spec, context)) is not None:
                 return found
             try:
-                return run_search(spec, context, progress, held.require_held)
+                with computing_with(context.threads):
+                    return run_search(spec, context, progress, held.require_held)
             except Diverged as error:
                 failure = make_failure(spec, error)
                 write_failure(context.results_dir, failure)
@@ -133,11 +138,13 @@ def run_search(
         with using(checkpoint):
             if state.get("run_id", spec.run_id) != spec.run_id:  # older checkpoints do not name their run
                 raise ValueError("it is of another run")
+            resume_with(state.get("threads", threads()), spec.words)  # older checkpoints do not name their threads
             method.load_state_dict(state["method"])
             rows, started = state["rows"], state["started"]
             _check_rows(rows, started)
         if table is not None:
             rows = with_truth(rows, table)  # the interrupted command may have used another table, or none
+        logger.info("%s resumes after epoch %d", spec.words, len(rows))
         progress(len(rows), rows[-1])
     spent = rows[-1]["total_seconds"] - rows[-1].get("selection_seconds", 0.0) if rows else 0.0
     with step_log(spec, context, rows) as log, step_by_step():
@@ -146,6 +153,7 @@ def run_search(
             row = _row(len(rows), method.incumbent(), info, total, table)
             rows.append(row)
             state = {"run_id": spec.run_id, "method": method.state_dict(), "rows": rows, "started": started}
+            state["threads"] = threads()
             require_held()
             save_checkpoint(checkpoint, state)
             log(row)

@@ -168,8 +168,12 @@ def _hash(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
+def parse_overrides(texts: Iterable[str], option: str = "--set") -> dict[str, Any]:
     """Parse ``key=value`` texts; a value is parsed as TOML, and taken as a word where it is not TOML.
+
+    Args:
+        texts: The texts.
+        option: Where they come from, for messages.
 
     Raises:
         UsageError: If a text has no ``=``.
@@ -178,7 +182,7 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         key, equals, value = (part.strip() for part in text.partition("="))
         if not (key and equals and value):
-            raise UsageError(f"--set takes key=value; got {text!r}")
+            raise UsageError(f"{option} takes key=value; got {text!r}")
         try:
             values[key] = tomllib.loads(f"v = {value}")["v"]
         except tomllib.TOMLDecodeError:

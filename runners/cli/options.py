@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from runners.step_log import LOGS
 
 if TYPE_CHECKING:
     from runners.context import Inputs, Truth
+    from runners.executors import Executor
+    from runners.progress import Reporter
     from runners.study import Study
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -65,6 +69,23 @@ _RUN_OPTIONS = (
         show_default=True,
         help="Searches in parallel, each in its own process with its share of the cores.",
     ),
+    click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a search.  [default: cores / workers]"),
+    click.option(
+        "--executor",
+        "executor_name",
+        type=click.Choice(["local", "slurm", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where searches that train run: this machine, Slurm jobs, a Ray cluster.",
+    ),
+    click.option(
+        "--executor-option",
+        "executor_options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change one option of the executor (docs/clusters.md); may be repeated.",
+    ),
+    click.option("--detach", is_flag=True, help="With --executor slurm: submit the jobs and return."),
     click.option("--wait", is_flag=True, help="Wait for runs that other commands are at work on; else leave them out."),
     click.option(
         "--log",
@@ -79,6 +100,16 @@ _RUN_OPTIONS = (
         show_default=True,
         help="Results folder.",
     ),
+    click.option(
+        "--progress",
+        type=click.Choice(["auto", "bars", "plain", "none"]),
+        default="auto",
+        show_default=True,
+        help="Bars on a terminal, plain lines elsewhere, or nothing.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event on stdout, nothing else."),
+    click.option("-v", "--verbose", count=True, help="Say more; twice: everything."),
+    click.option("-q", "--quiet", is_flag=True, help="Only errors and the summary."),
 )
 
 
@@ -104,9 +135,17 @@ class RunOptions:
     split_file: Path | None
     fetch: bool
     workers: int
+    threads: int | None
+    executor_name: str
+    executor_options: tuple[str, ...]
+    detach: bool
     wait: bool
     log: str | None
     results_dir: Path
+    progress: str
+    as_json: bool
+    verbose: int
+    quiet: bool
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -133,7 +172,36 @@ class RunOptions:
             (self.truth or "table", self.split_file) if study is None else (study.truth, study.split_file)
         )
         where = (self.results_dir, self.device, truth, self.table, self.data, split_file)
-        return Inputs(*where, scale, self.workers, self.log)
+        return Inputs(*where, scale, self.workers, self.log, self.threads)
+
+    def executor(self) -> Executor:
+        """Return what runs the searches that train.
+
+        Raises:
+            UsageError: If an option is unknown or does not fit.
+            NbevalError: If the package that it needs is not installed.
+        """
+        from runners.executors import make_executor
+        from runners.spec import parse_overrides
+
+        if self.detach and self.executor_name != "slurm":
+            raise UsageError("--detach leaves the jobs to Slurm: give it with --executor slurm")
+        values = parse_overrides(self.executor_options, "--executor-option")
+        return make_executor(self.executor_name, values | ({"detach": True} if self.detach else {}))
+
+    def reporter(self) -> Reporter:
+        """Return what shows the progress; messages of the logger ``nbeval`` go to stderr until the command ends.
+
+        Raises:
+            UsageError: If options contradict each other.
+        """
+        from runners.progress.views import make_reporter
+
+        if self.verbose and self.quiet:
+            raise UsageError("-v says more and -q says less: give one of them")
+        levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+        _log_to_stderr(logging.ERROR if self.quiet else levels[min(self.verbose, 2)])
+        return make_reporter("none" if self.quiet else self.progress, as_json=self.as_json)
 
     def study(self, name: str, datasets: str | None) -> Study:
         """Return a study with what the options change.
@@ -157,3 +225,24 @@ class RunOptions:
             split_file=self.split_file,
             truth=self.truth,
         )
+
+
+def _log_to_stderr(level: int) -> None:
+    logger, handler = logging.getLogger("nbeval"), _Stderr()
+    before = logger.level
+    handler.setFormatter(logging.Formatter("nbeval: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(level)
+
+    def end() -> None:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+    click.get_current_context().call_on_close(end)
+
+
+class _Stderr(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)  # above progress bars, if there are any

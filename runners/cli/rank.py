@@ -70,7 +70,7 @@ def rank(
     from runners.cli.analysis import names, picture_formats
     from runners.device import resolve_device
     from runners.outcome import in_use_words
-    from runners.progress import ProgressBars
+    from runners.progress.views import make_reporter
     from runners.rank_correlation import choose, measure_all
 
     wanted = picture_formats(formats)
@@ -85,7 +85,7 @@ def rank(
         table=table_path,
         data=data,
         split_file=split_file,
-        reporter=ProgressBars(),
+        reporter=make_reporter(),
         wait=wait,
     )
     left_out = {each.run_id for each in in_use}

@@ -53,7 +53,6 @@ def _run_methods(methods: str | None, datasets: str | None, options: RunOptions)
     from runners.cli.studies import fetch_for
     from runners.execute import run_all
     from runners.inputs import all_specs, make_specs
-    from runners.progress import ProgressBars
     from runners.spec import parse_seeds
 
     if methods is None or datasets is None:
@@ -62,14 +61,15 @@ def _run_methods(methods: str | None, datasets: str | None, options: RunOptions)
             "or name a study"
         )
     what = (methods, datasets, parse_seeds(options.seeds or "1"), options.changes)
-    inputs = options.inputs()
+    inputs, executor, reporter = options.inputs(), options.executor(), options.reporter()
     if options.fetch:
         fetch_for(all_specs(*what, inputs), inputs)
     specs, left_out = make_specs(*what, inputs)
     for sentence in left_out:
         click.echo(f"nbeval: {sentence}", err=True)
-    outcome = run_all(specs, inputs, ProgressBars(), wait=options.wait)
-    _print(outcome)
+    outcome = run_all(specs, inputs, reporter, wait=options.wait, executor=executor)
+    if not options.as_json:
+        _print(outcome)
     _require_results(outcome, options, len(specs))
 
 
@@ -78,12 +78,13 @@ def _run_study(name: str, datasets: str | None, options: RunOptions) -> None:
     from runners.reproduce import findings
 
     study = options.study(name, datasets)
-    inputs = options.inputs(study)
+    inputs, executor, reporter = options.inputs(study), options.executor(), options.reporter()
     if options.fetch:
         fetch_for(study.specs, inputs)
-    outcome = run_and_score(study, inputs, wait=options.wait)
-    _print(outcome)
-    echo_findings(findings(study, outcome.runs, outcome.failures))
+    outcome = run_and_score(study, inputs, reporter, wait=options.wait, executor=executor)
+    if not options.as_json:
+        _print(outcome)
+        echo_findings(findings(study, outcome.runs, outcome.failures))
     _require_results(outcome, options, len(study.specs))
 
 

@@ -11,7 +11,9 @@ from nasbench_eval.errors import InUseError
 
 if TYPE_CHECKING:
     from runners.context import Inputs
+    from runners.executors import Executor
     from runners.outcome import Outcome
+    from runners.progress import Reporter
     from runners.reproduce import Findings
     from runners.spec import RunSpec
     from runners.study import Study
@@ -31,13 +33,11 @@ def fetch_for(specs: Sequence[RunSpec], inputs: Inputs) -> None:
     needs.fetch(found, data=inputs.data, progress=sys.stderr.isatty(), say=lambda words: click.echo(words, err=True))
 
 
-def run_and_score(study: Study, inputs: Inputs, *, wait: bool) -> Outcome:
-    """Run what is missing of a study, with progress bars, and score the cells that it asks for."""
-    from runners.progress import ProgressBars
+def run_and_score(study: Study, inputs: Inputs, reporter: Reporter, *, wait: bool, executor: Executor) -> Outcome:
+    """Run what is missing of a study, and score the cells that it asks for."""
     from runners.reproduce import run_study, score_cells
 
-    reporter = ProgressBars()
-    outcome = run_study(study, inputs, reporter, wait=wait)
+    outcome = run_study(study, inputs, reporter, wait=wait, executor=executor)
     in_use, notes = score_cells(study, outcome.runs, inputs, reporter, wait=wait)
     for sentence in notes:
         click.echo(f"nbeval: {sentence}", err=True)

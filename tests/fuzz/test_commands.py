@@ -38,6 +38,7 @@ GOOD = {
     "datasets": ("digits", "cifar10", "digits,cifar10", "cifar100"),
     "dataset": ("digits", "cifar10"),
     "overrides": ("budget_seconds=500", "population=3", "lr=inf", "budget_seconds=1e-9", "epochs=0", "fidelity=3/7"),
+    "executor_options": ("gpus=all", "cpus=2", "partiton=gpu", "gpu_memory=nan"),
     "changes": ("epochs=1", "lr=nan", "channels=1e3"),
     "study": ("digits", "figur5", "made.csv", "results"),
     "seeds": ("1", "0,3", "5,", "9" * 30),

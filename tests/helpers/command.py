@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -44,3 +45,23 @@ def runs(folder: Path = Path("results/runs")) -> dict[str, Run]:
 def untimed(steps: pd.DataFrame) -> pd.DataFrame:
     """What the steps of a search observed, without the seconds that they took."""
     return steps.drop(columns=["seconds", "selection_seconds", "total_seconds"], errors="ignore")
+
+
+def assert_same_runs(one: Path, two: Path, *, beside: str = "") -> None:
+    """Check that two results folders hold the same runs, to the last bit of everything but times.
+
+    Args:
+        one: A results folder.
+        two: Another one.
+        beside: What its runs say besides of their device.
+    """
+    first, second = runs(one / "runs"), runs(two / "runs")
+    assert first.keys() == second.keys()
+    assert first
+    for key, run in first.items():
+        pd.testing.assert_frame_equal(untimed(run.steps), untimed(second[key].steps), check_exact=True)
+        record, other = dataclasses.asdict(run.record), dataclasses.asdict(second[key].record)
+        record["device"] += beside
+        for when in ("started", "finished"):
+            del record[when], other[when]
+        assert record == other

@@ -34,7 +34,7 @@ def test_a_search_that_diverges_is_recorded_as_failed_and_the_others_go_on(
     workers: tuple[str, ...],
 ) -> None:
     """A learning rate of 1e30 makes the weights infinite; nothing of such a search may look like a result."""
-    monkeypatch.setattr("runners.parallel.run_jobs", in_this_process)
+    monkeypatch.setattr("runners.executors.local.run_jobs", in_this_process)
     arguments = ["--method", "darts,rs_ws", "--table", str(table_file), "--set", "clip=none", *workers]
     assert search(*arguments, "--set", "lr=1e30", "--set", "lr_min=1e30") == 1
     said = capsys.readouterr()

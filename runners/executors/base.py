@@ -1,0 +1,73 @@
+"""What every executor has: jobs go in, and each comes out when its result is in the results folder."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from runners.outcome import InUse
+from runners.spec import RunSpec
+
+if TYPE_CHECKING:
+    from runners.context import Inputs, RunContext
+    from runners.progress import Reporter
+
+
+class Job(NamedTuple):
+    """A search, and what to call it."""
+
+    title: str
+    spec: RunSpec
+
+
+class Done(NamedTuple):
+    """A job whose run or failure is in the results folder, or that somebody else is at work on."""
+
+    job: Job
+    in_use: InUse | None
+
+
+class Executor(abc.ABC):
+    """Runs searches that train, here or elsewhere; tabular searches take seconds and stay in the command's process.
+
+    Whatever executes it, a search is :func:`runners.search.run_or_fail` on a folder that all machines share: it takes
+    the run's lock, resumes from the run's checkpoint, and writes the run's file.
+
+    Attributes:
+        Options: A frozen dataclass of settings, which ``--executor-option`` sets.
+    """
+
+    Options: ClassVar[type[Any]]
+
+    @abc.abstractmethod
+    def __init__(self, options: Any) -> None:
+        """Take options; imports nothing that ``run`` alone needs."""
+
+    @abc.abstractmethod
+    def run(self, jobs: Sequence[Job], inputs: Inputs, reporter: Reporter) -> Iterator[Done]:
+        """Run searches, and yield each one when it has ended.
+
+        Args:
+            jobs: The searches; none of them is complete.
+            inputs: What every process prepares its context from, in the same working folder: paths may be relative.
+            reporter: Follows the progress.
+
+        Raises:
+            NbevalError: What a search raises, or that a process was killed.
+        """
+
+
+def plain(jobs: Sequence[Job]) -> list[Job]:
+    """Return jobs without the cached values of their specs, which cannot be pickled."""
+    return [Job(title, replace(spec)) for title, spec in jobs]
+
+
+def search_here(job: Job, context: RunContext, reporter: Reporter) -> Done:
+    """Run one search in this process."""
+    from runners.search import run_or_fail
+
+    with reporter.search(job.title, job.spec) as on_step:
+        found = run_or_fail(job.spec, context, on_step)
+    return Done(job, found if isinstance(found, InUse) else None)

@@ -1,0 +1,118 @@
+"""CPU threads of tensor computations: how many, and how they wait for each other.
+
+**How many** belongs to a search as its seed does: a sum of floating-point numbers depends on how threads divide it, and
+so does the trajectory. The number therefore follows from what was asked for and from the cores that this process may
+use (its affinity and its container's quota), never from how busy they are at the moment; it is in the record of a run
+and in its checkpoints, and a resumed search goes on with the threads it began with.
+
+**How they wait** changes no number. By default the threads of OpenMP spin while they wait. If another process needs one
+of the cores, each spins away the time in which the other thread could have finished: on two cores, one of them busy, an
+epoch with two threads took 20 times as long as with one. Threads that sleep while they wait took 1.5 to 2 times as long
+(``python benchmarks/threads.py``). So they sleep here, unless the user has set ``OMP_WAIT_POLICY``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+logger = logging.getLogger("nbeval")
+
+_WAIT = "OMP_WAIT_POLICY"
+
+
+def sleep_while_waiting() -> None:
+    """Have the threads of this process and its children sleep while they wait; call it before torch is loaded."""
+    if "torch" not in sys.modules:
+        os.environ.setdefault(_WAIT, "passive")
+
+
+def threads() -> int:
+    """Return the number of CPU threads that tensors are computed with (1 where no torch is loaded)."""
+    torch = sys.modules.get("torch")
+    return int(torch.get_num_threads()) if torch is not None else 1
+
+
+@contextmanager
+def computing_with(number: int) -> Iterator[None]:
+    """Compute tensors with this many threads in a context, whatever is set in it; afterwards with as many as before."""
+    before = threads()
+    _set(number)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def resume_with(number: int, what: str) -> None:
+    """Go on with the threads that a search began with, and say so if they are others than it would have now.
+
+    Args:
+        number: The number in its checkpoint.
+        what: Which search, for the message.
+    """
+    if number != threads():
+        logger.warning(
+            "%s goes on with the %d threads that it began with, not with %d: its numbers depend on them",
+            what,
+            number,
+            threads(),
+        )
+        _set(number)
+
+
+def _set(number: int) -> None:
+    import torch
+
+    if torch.get_num_threads() != number:
+        torch.set_num_threads(number)
+
+
+def share(workers: int, asked: int | None = None, *, cores: int | None = None) -> int:
+    """Return how many threads each of some searches in parallel gets.
+
+    Args:
+        workers: How many searches run in parallel.
+        asked: What the user asked for; None: torch's own number (``OMP_NUM_THREADS``, or one per core), divided.
+        cores: The cores that this process may use; None: :func:`usable_cores`.
+    """
+    import torch
+
+    if asked is not None:
+        return asked
+    cores = usable_cores() if cores is None else cores
+    everything = torch.get_num_threads()
+    if everything > cores:
+        logger.warning("%d threads instead of torch's %d: this process may use %d cores", cores, everything, cores)
+    return max(min(everything, cores) // workers, 1)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: its affinity (which Slurm sets), and its container's quota."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return affinity if quota == "max" else max(min(affinity, int(quota) // int(period)), 1)
+    except (OSError, ValueError):  # not Linux, or not version 2 of control groups
+        return affinity
+
+
+def warn_if_busy(wanted: int) -> None:
+    """Log a warning if other work leaves fewer cores than threads are about to compute, several of them together.
+
+    Args:
+        wanted: The threads of all searches in parallel.
+    """
+    cores = usable_cores()
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if busy + wanted > cores + 0.5:
+        logger.warning(
+            "other work keeps %.1f of %d cores busy: the seconds that this search measures will not be its own, and "
+            "threads wait for each other; --threads 1 (and --workers N) waits least",
+            min(busy, cores),
+            cores,
+        )
