@@ -89,6 +89,18 @@ def brief(names: Iterable[str]) -> dict[str, str]:
     return {name: text if counts[text] == 1 else name for name, text in short.items()}
 
 
+def _shared_first(reduced: Iterable[tuple[str, str]]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the reductions that all reduced variants share, and the labels that each of the others belongs to."""
+    whose: dict[str, list[str]] = {}
+    pairs = list(dict.fromkeys(reduced))
+    for label, words in pairs:
+        for reduction in words.split("; "):
+            whose.setdefault(reduction, []).append(label)
+    n_reduced = len({label for label, _ in pairs})
+    shared = [reduction for reduction, group in whose.items() if len(set(group)) == n_reduced]
+    return shared, {reduction: group for reduction, group in whose.items() if reduction not in shared}
+
+
 def reductions_text(reduced: Iterable[tuple[str, str]], names: Iterable[str]) -> str:
     """Describe what was reduced: first what all reduced variants share, then the rest, each with its variants.
 
@@ -99,18 +111,9 @@ def reductions_text(reduced: Iterable[tuple[str, str]], names: Iterable[str]) ->
     Returns:
         The reductions, separated by semicolons; empty if nothing was reduced.
     """
-    whose: dict[str, list[str]] = {}
-    pairs = list(dict.fromkeys(reduced))
-    for label, words in pairs:
-        for reduction in words.split("; "):
-            whose.setdefault(reduction, []).append(label)
-    n_reduced, short = len({label for label, _ in pairs}), brief(dict.fromkeys(names))
-    shared = [reduction for reduction, group in whose.items() if len(set(group)) == n_reduced]
-    rest = [
-        f"{reduction} ({', '.join(short[label] for label in group)})"
-        for reduction, group in whose.items()
-        if reduction not in shared
-    ]
+    shared, others = _shared_first(reduced)
+    short = brief(dict.fromkeys(names))
+    rest = [f"{reduction} ({', '.join(short[label] for label in group)})" for reduction, group in others.items()]
     return "; ".join([*shared, *rest])
 
 
@@ -140,16 +143,30 @@ def divergence_notes(failures: Iterable[Failure], runs: Iterable[Run]) -> list[s
     return notes
 
 
-def caption_notes(frame: pd.DataFrame) -> list[str]:
-    """Return sentences for captions about what was reduced and what diverged.
+def reduced_note(frame: pd.DataFrame) -> str:
+    """Return a sentence on what was reduced; empty if nothing was.
 
     Args:
-        frame: A frame with the columns ``label``, ``reduced`` and ``reductions``; ``frame.attrs["notes"]`` has further
-            sentences.
+        frame: A frame with the columns ``label``, ``reduced`` and ``reductions``.
     """
     reduced = frame[frame["reduced"].astype(bool)]
     words = reductions_text(zip(reduced["label"], reduced["reductions"], strict=True), frame["label"])
-    said = [f"REDUCED runs, smaller than the published setting: {words}."] if words else []
+    return f"REDUCED runs, smaller than the published setting: {words}." if words else ""
+
+
+def caption_notes(frame: pd.DataFrame) -> list[str]:
+    """Return short sentences for captions about what was reduced and what diverged.
+
+    What not all reduced variants share is named without its values: tables and the csv have them.
+
+    Args:
+        frame: As for :func:`reduced_note`; ``frame.attrs["notes"]`` has further sentences.
+    """
+    reduced = frame[frame["reduced"].astype(bool)]
+    shared, others = _shared_first(zip(reduced["label"], reduced["reductions"], strict=True))
+    rest = ", ".join(dict.fromkeys(reduction.partition(" ")[0] for reduction in others))
+    words = "; ".join([*shared, *([f"by method: {rest}"] if rest else [])])
+    said = [f"REDUCED runs: {words}."] if words else []
     return [*said, *(f"{note}." for note in frame.attrs.get("notes", ()))]
 
 

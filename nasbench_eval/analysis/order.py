@@ -18,6 +18,21 @@ DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 """The data sets of NAS-Bench-201 in the papers' order."""
 
 
+GROUPS = {
+    "DARTS": ("darts", "darts_2nd", "darts_erm", "gaea_darts_bilevel", "gaea_darts"),
+    "partial channels": ("pc_darts", "gaea_pc_darts"),
+    "GDAS": ("gdas", "gaea_gdas"),
+    "sampled cells": ("rs_ws", "setn", "enas"),
+    "other distributions": ("drnas", "drnas_progressive", "xnas"),
+}
+"""The included weight-sharing methods that share a panel: a method and those that modify it."""
+
+
+def group(method: str) -> str:
+    """Return the group of a method; those that are not included make up one of their own."""
+    return next((name for name, methods in GROUPS.items() if method in methods), "other methods")
+
+
 def dataset_order(names: Iterable[str]) -> list[str]:
     """Return the distinct data sets in the papers' order, followed by all others by name."""
     return sorted(set(names), key=lambda name: (DATASETS.index(name) if name in DATASETS else len(DATASETS), name))

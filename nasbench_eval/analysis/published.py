@@ -33,6 +33,12 @@ def published() -> pd.DataFrame:
     return _published().copy()
 
 
+def post_methods() -> list[str]:
+    """Return the methods of GAEA's Table 2, which are those of the post's Figure 5, in its order."""
+    rows = _published()
+    return [name for name in dict.fromkeys(rows["preset"][rows["paper"].str.contains("GAEA")]) if name]
+
+
 def method_order() -> Callable[[str], int]:
     """Return the sort key of methods in tables and legends: the order of the published results, then all others."""
     order = {name: i for i, name in enumerate(dict.fromkeys(_published()["preset"]))}

@@ -12,10 +12,12 @@ from nasbench_eval.analysis.order import run_order
 from nasbench_eval.runs.store import TEST_ACC, Run
 
 COLUMNS = (
-    *("label", "variant_id", "block", "reduced", "reductions", "search_dataset", "dataset", "seed"),
-    *("step", "total_seconds", "value"),
+    *("label", "variant_id", "method", "block", "reduced", "reductions", "search_dataset", "dataset", "seed"),
+    *("step", "total_seconds", "value", "mean", "low", "high"),
 )
-"""Columns of :func:`per_step`; ``step`` counts from 1."""
+"""Columns of :func:`per_step`; ``step`` counts from 1. ``mean``, ``low`` and ``high`` are over the seeds of a step."""
+
+_PER_STEP = ("step", "total_seconds", "value", "mean", "low", "high")
 
 
 def per_step(runs: Iterable[Run], column: str, datasets: Sequence[str] = ()) -> pd.DataFrame:
@@ -33,7 +35,7 @@ def per_step(runs: Iterable[Run], column: str, datasets: Sequence[str] = ()) -> 
     runs = [run for run in runs if run.record.block == "weight sharing"]
     names = labels(runs)
     parts, lengths = [], []
-    facts: dict[str, list[object]] = {key: [] for key in COLUMNS if key not in ("step", "total_seconds", "value")}
+    facts: dict[str, list[object]] = {key: [] for key in COLUMNS if key not in _PER_STEP}
     for run in sorted(runs, key=run_order(names)):
         record, steps = run.record, run.steps
         wanted = {record.search_dataset: column}
@@ -45,7 +47,7 @@ def per_step(runs: Iterable[Run], column: str, datasets: Sequence[str] = ()) -> 
             part = {"step": steps["step"] + 1, "total_seconds": steps["total_seconds"]}
             parts.append(pd.DataFrame({**part, "value": steps[name].astype(float)}))
             lengths.append(len(steps))
-            for key in ("variant_id", "block", "search_dataset", "seed"):
+            for key in ("variant_id", "method", "block", "search_dataset", "seed"):
                 facts[key].append(getattr(record, key))
             facts["label"].append(names[record.variant_id])
             facts["reduced"].append(is_reduced(record))
@@ -56,4 +58,12 @@ def per_step(runs: Iterable[Run], column: str, datasets: Sequence[str] = ()) -> 
     frame = pd.concat(parts, ignore_index=True)
     # All at once: a column that is set run by run takes most of the time.
     columns = {key: np.repeat(np.array(values), lengths) for key, values in facts.items()}
-    return frame.assign(**columns)[list(COLUMNS)]
+    return with_seed_range(frame.assign(**columns))
+
+
+def with_seed_range(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame of :func:`per_step` with mean, lowest and highest value over seeds computed from its values."""
+    seeds = frame.groupby(["variant_id", "dataset", "step"], sort=False)["value"]
+    return frame.assign(mean=seeds.transform("mean"), low=seeds.transform("min"), high=seeds.transform("max"))[
+        [*COLUMNS, *(name for name in frame if name not in COLUMNS)]
+    ]

@@ -16,7 +16,7 @@ from nasbench_eval import __version__
 from nasbench_eval.analysis.against import against
 from nasbench_eval.analysis.agreement import agreement
 from nasbench_eval.analysis.claims import Verdict
-from nasbench_eval.analysis.figures import FIGURES, NothingToDraw
+from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, View
 from nasbench_eval.analysis.figures.inline import InlineFigure, inline_figure
 from nasbench_eval.analysis.labels import brief, distinct_runs, divergence_notes, is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, run_order
@@ -232,7 +232,7 @@ def _figures(runs: Sequence[Run], datasets: Sequence[str], notes: Sequence[str])
     made = []
     for name in FIGURES:
         try:
-            drawn = inline_figure(name, runs, datasets, notes)
+            drawn = inline_figure(name, runs, View(datasets, notes=notes))
         except NothingToDraw:
             continue
         made.append(PageFigure(drawn, csv_uri(drawn.frame), len(drawn.frame)))

@@ -17,7 +17,7 @@ from nasbench_eval.utils.signals import Stopped, stoppable
 COMMANDS = {
     "run": "runners.cli.run:run",
     "compare": "runners.cli.analysis:compare",
-    "plot": "runners.cli.analysis:plot",
+    "plot": "runners.cli.plot:plot",
     "report": "runners.cli.report:report",
     "export": "runners.cli.export:export",
     "rank": "runners.cli.rank:rank",

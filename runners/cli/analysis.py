@@ -1,4 +1,4 @@
-"""``nbeval compare`` and ``nbeval plot``: from run files to tables and figures."""
+"""``nbeval compare``, and what the commands that show results share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ results_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help=f"Results folder of `nbeval run`, or a folder in it; may be repeated.  [default: {RESULTS}]",
 )
-_datasets = click.option(
+datasets_option = click.option(
     "--dataset",
     "datasets",
     multiple=True,
@@ -78,7 +78,8 @@ def with_results(wanted: Sequence[str], runs: Sequence[Run]) -> None:
         click.echo(f"nbeval: no result on {', '.join(lacking)}: {have}", err=True)
 
 
-def _nothing_in(folders: tuple[Path, ...]) -> str:
+def nothing_in(folders: tuple[Path, ...]) -> str:
+    """Say that there is no complete run in some folders."""
     return f"no complete run under {', '.join(map(str, folders))}"
 
 
@@ -102,13 +103,13 @@ def load_results(folders: tuple[Path, ...], conditions: Sequence[str] = ()) -> t
     runs, failures = load_runs(folders), load_failures(folders)
     if not runs:
         diverged = f" ({len(failures)} runs diverged)" if failures else ""
-        raise NbevalError(f"{_nothing_in(folders)}{diverged}: run `nbeval run` first")
+        raise NbevalError(f"{nothing_in(folders)}{diverged}: run `nbeval run` first")
     return select(runs, failures, asked)
 
 
 @click.command(short_help="Compare methods over seeds, beside the published values.")
 @results_option
-@_datasets
+@datasets_option
 @click.option(
     "--protocol",
     type=click.Choice(["transfer", "direct"]),
@@ -197,83 +198,3 @@ def compare(
     else:
         write_text(output, text)
         click.echo(str(output))
-
-
-@click.command(short_help="Draw the figures: png, pdf, and the numbers behind them as csv.")
-@click.argument("figures", nargs=-1, metavar="[FIGURE]...")
-@results_option
-@_datasets
-@where_option
-@click.option(
-    "--plots",
-    "folder",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("plots"),
-    show_default=True,
-    help="Folder to write to.",
-)
-@click.option(
-    "--format",
-    "formats",
-    metavar="LIST",
-    default="png,pdf",
-    show_default=True,
-    help=f"Picture formats: {', '.join(PICTURES)}.",
-)
-def plot(
-    figures: tuple[str, ...],
-    folders: tuple[Path, ...],
-    datasets: tuple[str, ...],
-    conditions: tuple[str, ...],
-    folder: Path,
-    formats: str,
-) -> None:
-    """Draw FIGUREs, or all for which there are results, and print the paths written.
-
-    \b
-    figure5     accuracies of all methods and the optimum; published numbers where nothing was measured
-    curves      true test accuracy of the current cell over epochs, one line per seed
-    entropy     entropy of the operation weights over epochs, mean over the edges
-    gap         increase of the supernet's loss by discretisation to the derived cell, over epochs
-    hessian     curvature of the valid loss in the architecture, over epochs, where it was recorded
-    operations  number of edges of the current cell with each operation, over epochs
-    rank        what orders cells (shared weights, scores) against true accuracy, for what `nbeval rank` scored
-    anytime     true test accuracy of the incumbent of tabular searches over simulated seconds
-    """  # noqa: D301 - click reads the control character: keep these lines as they are
-    wanted = picture_formats(formats)
-
-    from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw_figure
-    from nasbench_eval.analysis.filters import parse_condition, select
-    from nasbench_eval.analysis.labels import distinct_runs, divergence_notes
-    from nasbench_eval.runs.failures import load_failures
-    from nasbench_eval.runs.store import load_runs
-
-    for name in figures:
-        if name not in FIGURES:
-            raise unknown("figure", name, list(FIGURES))
-    # Without results the published numbers alone make a figure, but a folder given with --results must exist.
-    places = folders or ((RESULTS,) if RESULTS.is_dir() else ())
-    asked = [parse_condition(text) for text in conditions]
-    found, failures = select(load_runs(places), load_failures(places), asked)
-    runs, notes = distinct_runs(found)
-    diverged = divergence_notes(failures, runs)
-    notes += diverged
-    if not runs:
-        notes.append(f"{_nothing_in(folders or (RESULTS,))}: published numbers only")
-    shown = names(datasets)
-    with_results(shown, runs)
-    for note in notes:
-        click.echo(f"nbeval: {note}", err=True)
-    drawn = False
-    for name in figures or FIGURES:
-        try:
-            for path in draw_figure(name, runs, folder, wanted, shown, diverged):
-                click.echo(str(path))
-            drawn = True
-        except NothingToDraw as error:
-            if figures:
-                raise
-            click.echo(f"nbeval: no figure {name}: {error}", err=True)
-    if not drawn:
-        raise NbevalError("there is nothing to draw: no figure was written")

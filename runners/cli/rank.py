@@ -105,7 +105,7 @@ def _table(frame: pd.DataFrame) -> str:
 
     from tabulate import tabulate
 
-    from nasbench_eval.analysis.labels import caption_notes
+    from nasbench_eval.analysis.labels import reduced_note
     from nasbench_eval.analysis.layout import WIDTH
     from nasbench_eval.analysis.rank_notes import rank_notes, statistic_text
 
@@ -122,5 +122,5 @@ def _table(frame: pd.DataFrame) -> str:
         rows.append([label, seed, *correlations, f"{row['first_acc']:.2f}", f"{row['regret']:.2f}{spread}"])
     header = ["method", "seed", "tau", "rho", f"top {variants['k'].iloc[0]}", "first", "regret"]
     table = tabulate(rows, header, tablefmt="simple", disable_numparse=True)
-    said = [*rank_notes(frame), *caption_notes(variants)]
+    said = [*rank_notes(frame), reduced_note(variants)]
     return "\n".join([table, "", *(textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in said), ""])

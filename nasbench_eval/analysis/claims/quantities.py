@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.analysis.figures import entropy, gap
+from nasbench_eval.analysis.figures import View, entropy, gap
 from nasbench_eval.analysis.statistics import kendall_tau_b
 from nasbench_eval.runs.rank_scores import rank_file, read_scores
 from nasbench_eval.runs.store import Run
@@ -36,11 +36,11 @@ def _test_acc(runs: Sequence[Run], dataset: str) -> list[float]:
     return [run.test_acc.get(dataset, np.nan) for run in runs]
 
 
-def _last_of(data: Callable[[Sequence[Run], Sequence[str]], pd.DataFrame]) -> Callable[..., list[float]]:
+def _last_of(data: Callable[[Sequence[Run], View], pd.DataFrame]) -> Callable[..., list[float]]:
     """Return the values after the last epoch of what a figure draws over epochs."""
 
     def values(runs: Sequence[Run], dataset: str) -> list[float]:
-        last = data(runs, [dataset]).groupby(["variant_id", "seed"])["value"].last()
+        last = data(runs, View([dataset])).groupby(["variant_id", "seed"])["value"].last()
         return [float(last.get((run.record.variant_id, run.record.seed), np.nan)) for run in runs]
 
     return values

@@ -14,6 +14,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.figures import _style, anytime, curves, entropy, figure5, gap, hessian, operations, rank
 from nasbench_eval.analysis.figures._save import save
+from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.layout import to_csv, write_text
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import Run
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+__all__ = ["EVERYTHING", "FIGURES", "FigureModule", "NothingToDraw", "View", "draw_figure", "figure_frame"]
+
+
 class FigureModule(Protocol):
     """What a module of this package provides."""
 
-    def data(self, runs: Sequence[Run], datasets: Sequence[str] = ...) -> pd.DataFrame:
+    def data(self, runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
         """Return everything that the figure shows; empty if the runs do not have it.
 
         Args:
             runs: Runs, at most one per variant and seed.
-            datasets: Data sets to show; empty for all.
+            view: What to show of them.
         """
 
     def draw(self, frame: pd.DataFrame) -> Figure:
@@ -54,35 +58,27 @@ FIGURES: dict[str, FigureModule] = {
 """The module of each figure."""
 
 
-def figure_frame(
-    name: str, runs: Sequence[Run], datasets: Sequence[str] = (), notes: Sequence[str] = ()
-) -> pd.DataFrame:
+def figure_frame(name: str, runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
     """Return the data frame of a figure, ready to be drawn.
 
     Args:
         name: A name in ``FIGURES``.
         runs: Runs, at most one per variant and seed.
-        datasets: Data sets to show; empty for all.
-        notes: Sentences to add to the caption.
+        view: What to show of them.
 
     Raises:
         NothingToDraw: If the runs do not have what the figure shows.
     """
-    frame = FIGURES[name].data(runs, datasets)
+    frame = FIGURES[name].data(runs, view)
     if frame.empty:
-        where = f" on {', '.join(datasets)}" if datasets else ""
+        where = f" on {', '.join(view.datasets)}" if view.datasets else ""
         raise NothingToDraw(f"the runs{where} have no data for {name}")
-    frame.attrs["notes"] = tuple(notes)
+    frame.attrs["notes"] = tuple(view.notes)
     return frame
 
 
 def draw_figure(
-    name: str,
-    runs: Sequence[Run],
-    folder: Path,
-    formats: Sequence[str],
-    datasets: Sequence[str] = (),
-    notes: Sequence[str] = (),
+    name: str, runs: Sequence[Run], folder: Path, formats: Sequence[str], view: View = EVERYTHING
 ) -> list[Path]:
     """Write a figure in each format, and its numbers as csv, and return the paths.
 
@@ -91,15 +87,14 @@ def draw_figure(
         runs: Runs, at most one per variant and seed.
         folder: The folder to write to.
         formats: Picture formats, such as ``png``.
-        datasets: Data sets to show; empty for all.
-        notes: Sentences to add to the caption.
+        view: What to show of them.
 
     Raises:
         NothingToDraw: If the runs do not have what the figure shows.
     """
     from matplotlib import rc_context
 
-    frame = figure_frame(name, runs, datasets, notes)
+    frame = figure_frame(name, runs, view)
     paths = [folder / f"{name}.{suffix}" for suffix in formats]
     with rc_context(_style.RC):  # type: ignore[arg-type]  # the stub lists every key as a literal
         figure = FIGURES[name].draw(frame)

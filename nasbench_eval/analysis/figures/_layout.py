@@ -21,14 +21,14 @@ CAPTION = "caption"
 
 
 @cache
-def text_width(text: str, size: float) -> float:
+def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Return the width of the widest line of a text."""
-    from matplotlib.textpath import TextPath
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
 
-    return max(
-        (TextPath((0, 0), line, size=size).get_extents().width / 72 for line in text.split("\n") if line.strip()),
-        default=0.0,
-    )
+    font = FontProperties(family=style.RC["font.family"], size=size, weight=weight)
+    lines = [line for line in text.split("\n") if line.strip()]
+    return max((text_to_path.get_text_width_height_descent(line, font, False)[0] / 72 for line in lines), default=0.0)
 
 
 def wrap(text: str, width: float, size: float) -> str:

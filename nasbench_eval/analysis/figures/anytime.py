@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.figures import _style as style
-from nasbench_eval.analysis.figures._grid import dataset_grid
+from nasbench_eval.analysis.figures._panels import panel_rows
+from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, run_order
 from nasbench_eval.analysis.statistics import mean_interval
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from nasbench_eval.analysis.figures._grid import Styles
+    from nasbench_eval.analysis.figures._panels import Styles
 
 POINTS = 240
 """Number of times at which the curves are evaluated, equally spaced on a logarithmic axis."""
 
 COLUMNS = (
-    *("label", "variant_id", "block", "reduced", "reductions", "search_dataset", "dataset"),
+    *("label", "variant_id", "method", "block", "reduced", "reductions", "search_dataset", "dataset"),
     *("seconds", "n", "mean", "ci95_low", "ci95_high", "p10", "p90", "optimum"),
 )
 """Columns of :func:`data`."""
 
 
-def data(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
+def data(runs: Iterable[Run], view: View = EVERYTHING) -> pd.DataFrame:
     """Return the true test accuracy of the incumbent over simulated seconds, one row per (variant, data set, time).
 
     The incumbent is a step function of time: it changes when a query ends, and the last one holds until the budget is
@@ -39,7 +40,7 @@ def data(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
 
     Args:
         runs: The runs; those with measured cost are left out.
-        datasets: Evaluated data sets to keep; empty for all.
+        view: What to show of them.
 
     Returns:
         A frame with ``COLUMNS``, accuracies in percent: ``ci95_*`` is the 95 % t interval of the mean over n runs (NaN
@@ -60,7 +61,7 @@ def data(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
         times[[0, -1]] = start, end  # exactly, without the rounding error of the logarithm
         rows = [np.searchsorted(clock, times, side="right") - 1 for clock in clocks]
         for dataset in dataset_order(name for run in group for name in run.test_acc):
-            if datasets and dataset not in datasets:
+            if view.datasets and dataset not in view.datasets:
                 continue
             column = f"{TEST_ACC}{dataset}"
             values = np.stack([run.steps[column].to_numpy(dtype=float)[i] for run, i in zip(group, rows, strict=True)])
@@ -69,7 +70,8 @@ def data(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
             part = pd.DataFrame({"seconds": times, "n": len(group), "mean": values.mean(axis=0)})
             part["ci95_low"], part["ci95_high"], part["p10"], part["p90"] = low, high, p10, p90
             part["optimum"] = record.table.optimum.get(dataset, np.nan) if record.table else np.nan
-            part["label"], part["variant_id"], part["block"] = names[variant], variant, record.block
+            part["label"], part["variant_id"], part["method"] = names[variant], variant, record.method
+            part["block"] = record.block
             part["reduced"], part["reductions"] = is_reduced(record), "; ".join(record.reductions)
             part["search_dataset"], part["dataset"] = record.search_dataset, dataset
             parts.append(part[list(COLUMNS)])
@@ -83,12 +85,16 @@ def draw(frame: pd.DataFrame) -> Figure:
         runs = f"{counts.iloc[0]} runs"
     else:
         runs = "runs (" + ", ".join(f"{label}: {n}" for label, n in counts.items()) + ")"
-    return dataset_grid(
+    searched = dataset_order(frame["search_dataset"])
+    rows = [(f"on {name}" if len(searched) > 1 else "", frame[frame["search_dataset"] == name]) for name in searched]
+    return panel_rows(
         frame,
+        rows,
         _draw_panel,
-        "test accuracy (%)",
-        f"True test accuracy of the incumbent, mean over {runs}; band: 95 % t interval of the mean. Curves are step "
-        "functions that begin when all runs have an incumbent. Dotted: the optimum of the table.",
+        xlabel="simulated seconds",
+        ylabel="test accuracy (%)",
+        text=f"True test accuracy of the incumbent, mean over {runs}; band: 95 % t interval of the mean. Dotted: the "
+        "optimum of the table.",
     )
 
 
@@ -111,4 +117,3 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, styles: Styles) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("simulated seconds")

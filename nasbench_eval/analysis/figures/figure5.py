@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,54 +11,81 @@ import pandas as pd
 
 from nasbench_eval.analysis.comparison import COLUMNS, comparison, references, table_names
 from nasbench_eval.analysis.figures import _style as style
-from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, lines_height, place, text_width, wrap
+from nasbench_eval.analysis.figures._rows import ROW, draw_rows, with_sections
+from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import caption_notes
 from nasbench_eval.analysis.order import DATASETS, dataset_order, sort_rows
 from nasbench_eval.analysis.published import published_instead
-from nasbench_eval.analysis.tables import number_text, section_title
+from nasbench_eval.analysis.statistics import interval_of_mean
+from nasbench_eval.analysis.tables import section_title
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    Bar = dict[Any, Any]
+    Row = dict[Any, Any]
 
 DOT_LIMIT = 30
-"""Up to this many seeds are drawn as dots; of more, a violin shows the distribution."""
+"""Up to this many seeds are drawn as dots; of more, a bar shows the middle 80 %."""
 
-_GAP = 0.22
-_LABEL_WIDTH = 2.6
-_LEGEND_COLUMN = 1.9
-_LEGEND_ROW = 0.19
-_BELOW = "◀"
-"""Marks a value below the start of the axis."""
+_SHIFT = 0.15
+"""How far a published value is below a measured one of the same row, as a share of the row."""
 
 
-def data(runs: Sequence[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the bars in drawing order: measured and published results, and the optimum of each table.
+def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
+    """Return the rows in drawing order: measured and published results, and the optimum of each table.
 
     Of searches whose cells are evaluated on other data sets too, only those on the first search data set in the papers'
     order are kept, as in the papers; all ``direct`` rows are kept.
 
     Args:
         runs: Runs, at most one per variant and seed.
-        datasets: Evaluated data sets to keep; empty for all.
+        view: What to show of them.
 
     Returns:
-        A frame with ``comparison.COLUMNS``; ``source`` is ``measured``, ``published`` or ``table``.
+        A frame with ``comparison.COLUMNS``; ``source`` is ``measured``, ``published`` or ``table``. ``p10`` and ``p90``
+        are percentiles over seeds, ``published_low`` and ``published_high`` the 95 % t interval of a published mean,
+        where the paper says of how many runs.
     """
-    measured = comparison(runs, datasets=datasets)
+    measured = comparison(runs, datasets=view.datasets)
     measured = measured[measured["n"] > 0]
     transfers = measured["protocol"] == "transfer"
     first = dataset_order(measured["search_dataset"][transfers])[:1]
     measured = measured[~transfers | measured["search_dataset"].isin(first)]
-    shown = list(datasets) or dataset_order(measured["dataset"]) or list(DATASETS)
+    shown = list(view.datasets) or dataset_order(measured["dataset"]) or list(DATASETS)
     optima = _optima(references(runs, shown).dropna(subset=["optimum"]))
     published = published_instead(measured, shown)
     published = published[~((published["method"] == "optimal") & published["dataset"].isin(optima["dataset"]))]
+    if view.methods:
+        published = published[published["method"].isin([*view.methods, "optimal"])]
     parts = [part.astype(object) for part in (measured, published, optima) if not part.empty]
-    return sort_rows(pd.concat(parts, ignore_index=True)) if parts else measured
+    if not parts:
+        return measured
+    frame = _with_intervals(sort_rows(pd.concat(parts, ignore_index=True)))
+    frame.attrs["bars"] = view.bars
+    return frame
+
+
+def _with_intervals(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the percentiles over seeds, and the intervals of published means beside measured ones or instead of them."""
+    percentiles = [np.percentile(v, [10, 90]) if len(v) else (np.nan, np.nan) for v in frame["values"]]
+    instead = frame["source"] == "published"
+    theirs = {
+        name: frame[f"published_{name}"].where(~instead, frame[own]).astype(float)
+        for name, own in (("mean", "mean"), ("std", "std"), ("ddof", "ddof"), ("runs", "n"))
+    }
+    changed = frame["reduced"].astype(bool) | ~frame["overrides"].isin(["", np.nan])
+    theirs["mean"] = theirs["mean"].where(~changed)
+    mean, std, n, ddof = (np.asarray(theirs[name], dtype=np.float64) for name in ("mean", "std", "runs", "ddof"))
+    low, high = interval_of_mean(mean, std, n, ddof)
+    return frame.assign(
+        p10=[low for low, _ in percentiles],
+        p90=[high for _, high in percentiles],
+        published_mean=mean,
+        published_low=low,
+        published_high=high,
+    )
 
 
 def _optima(tables: pd.DataFrame) -> pd.DataFrame:
@@ -80,10 +108,10 @@ def _optima(tables: pd.DataFrame) -> pd.DataFrame:
 
 
 def axis_floor(means: Sequence[float], top: float) -> float:
-    """Return the start of an accuracy axis that ends at ``top``, so that the upper four fifths of the bars differ.
+    """Return the start of an accuracy axis that ends at ``top``, so that the upper four fifths of the means differ.
 
-    Bars far below would squeeze the others; they are drawn as an arrow with their value. The axis includes all bars if
-    that makes it longer by less than half.
+    Means far below would squeeze the others; they are drawn as an arrow with their value. The axis includes all if that
+    makes it longer by less than half.
     """
     low, fifth = min(means), float(np.quantile(means, 0.2))
     span = max(1.3 * (top - fifth), 1.0)
@@ -93,236 +121,139 @@ def axis_floor(means: Sequence[float], top: float) -> float:
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Draw the frame of :func:`data`."""
-    from matplotlib.figure import Figure
-
-    datasets = dataset_order(frame["dataset"])
-    sections = _sections(frame)
-    labels = {label: wrap(label, _LABEL_WIDTH, style.TEXT_SIZE) for s in sections.values() for label in s}
-    left = MARGIN + 0.2 + max(text_width(text, style.TEXT_SIZE) for text in labels.values())
-    left = max(left, MARGIN + 0.1 + max(text_width(title, style.TEXT_SIZE) * 1.15 for title in sections))
-    values = 0.08 + max(text_width(_value(bar, low=True), style.SMALL_SIZE) for bar in frame.to_dict("records"))
-    panel = 1.9 if len(datasets) > 1 else 3.6
-
-    width = left + len(datasets) * (panel + values + _GAP) + MARGIN
-    rows: list[tuple[float, str, dict[str, Bar] | None]] = []
-    depth = 0.0
-    for title, bars in sections.items():
-        rows.append((depth + 0.5, title, None))
-        depth += 1.0
-        for label, by_dataset in bars.items():
-            lines = labels[label].count("\n") + 1
-            tall = max(1.0, lines * style.TEXT_SIZE * 1.3 / 72 / style.ROW_INCHES)
-            rows.append((depth + tall / 2, label, by_dataset))
-            depth += tall
-        depth += 0.25
-    handles = _legend_handles(frame)
-    legend_columns = max(int(width / _LEGEND_COLUMN), 1)
-    legend_height = _LEGEND_ROW * -(-len(handles) // legend_columns)
-    text = wrap(_caption(frame), width - 2 * MARGIN, style.SMALL_SIZE)
-    below = lines_height(text, style.SMALL_SIZE) + MARGIN + legend_height + 0.58
-    height = below + depth * style.ROW_INCHES + 0.4
-    figure = Figure(figsize=(width, height))
-    for number, dataset in enumerate(datasets):
-        at = left + number * (panel + values + _GAP)
-        axes = place(figure, at, below, panel, depth * style.ROW_INCHES)
-        bars_here = {y: bars[dataset] for y, _, bars in rows if bars and dataset in bars}
-        _panel(axes, dataset, bars_here, depth)
-        if number == 0:
-            _label_rows(axes, rows, labels, left)
-    spacing = {"borderpad": 0.4, "columnspacing": 1.4, "handlelength": 1.8}
-    legend(figure, handles, MARGIN, below - 0.5 - legend_height, legend_columns, **spacing)
-    caption(figure, text)
-    return figure
+    """Draw the frame of :func:`data`; with ``frame.attrs["bars"]`` as bars from zero, as in the post."""
+    bars = bool(frame.attrs.get("bars"))
+    rows = frame[frame["method"] != "optimal"]
+    titles = [section_title(*key) for key in rows[["block", "protocol", "search_dataset"]].itertuples(index=False)]
+    rows = with_sections(rows, titles)
+    rows = rows.assign(
+        count=[str(n) if n else "" for n in rows["n"]],
+        side=[f"{mean:.2f}" for mean in rows["mean"]],
+    )
+    optima = frame[frame["method"] == "optimal"]
+    draw_panel = partial(_panel, optima=optima, bars=bars)
+    return draw_rows(rows, draw_panel, text=_caption(frame, bars), handles=_legend_handles(rows, optima, bars))
 
 
-def _sections(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, Bar]]]:
-    """Return section title -> label -> data set -> row, in the order of the frame."""
-    sections: dict[str, dict[str, dict[str, Bar]]] = {}
-    for row in frame.to_dict("records"):
-        title = section_title(row["block"], row["protocol"], row["search_dataset"])
-        sections.setdefault(title, {}).setdefault(row["label"], {})[row["dataset"]] = row
-    return sections
-
-
-def _value(bar: Bar, *, low: bool) -> str:
-    text = number_text(bar["mean"], bar["std"]).strip()
-    n = f" ({bar['n']})" if bar["n"] else ""
-    return f"{_BELOW} {text}{n}" if low else f"{text}{n}"
-
-
-def _label_rows(
-    axes: Axes, rows: list[tuple[float, str, dict[str, Bar] | None]], labels: dict[str, str], left: float
-) -> None:
-    width = axes.get_position().width * axes.get_figure().get_size_inches()[0]  # type: ignore[union-attr]
-    for y, text, bars in rows:
-        section = bars is None
-        axes.text(
-            -(left - MARGIN - (0 if section else 0.1)) / width,
-            y,
-            text if section else labels[text],
-            transform=axes.get_yaxis_transform(),
-            ha="left",
-            va="center",
-            size=style.TEXT_SIZE,
-            weight="bold" if section else "normal",
-            color=style.INK,
-        )
-
-
-def _panel(axes: Axes, dataset: str, bars: dict[float, Bar], depth: float) -> None:
-    means = [bar["mean"] for bar in bars.values()]
-    highest = max([*means, *(value for bar in bars.values() for value in bar["values"])])
-    floor = axis_floor(means, highest)
-    top = highest + 0.04 * (highest - floor)
-    axes.set(xlim=(floor, top), ylim=(depth, 0), yticks=[])
-    axes.set_title(dataset, loc="left", weight="bold")
-    axes.set_xlabel("test accuracy (%)" + (", axis cut" if floor else ""), size=style.SMALL_SIZE)
+def _panel(axes: Axes, dataset: str, rows: pd.DataFrame, *, optima: pd.DataFrame, bars: bool) -> None:
+    best = optima[optima["dataset"] == dataset]
+    means = [*rows["mean"], *rows["published_mean"].dropna(), *best["mean"]]
+    highest = max([*means, *(value for values in rows["values"] for value in values)])
+    floor = 0.0 if bars else axis_floor(means, highest)
+    axes.set_xlim(floor, highest + 0.04 * (highest - floor))
+    axes.set_xlabel("test accuracy (%)" + (f", from {floor:.0f}" if floor else ""), size=style.SMALL_SIZE)
     axes.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
-    axes.grid(axis="x", color=style.FAINT, linewidth=0.4)
-    if floor:
-        _break_mark(axes)
-    optimum = [bar["mean"] for bar in bars.values() if bar["method"] == "optimal"]
-    for value in optimum:
-        axes.axvline(value, color=style.OPTIMUM, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1.5)
-    for y, bar in bars.items():
-        _bar(axes, y, bar, floor)
+    for optimum, noise in zip(best["mean"], best["noise"], strict=True):
+        if not pd.isna(noise):
+            axes.axvspan(optimum - noise, optimum, color=style.GRID, linewidth=0, zorder=0.5)
+        axes.axvline(optimum, color=style.OPTIMUM, linewidth=0.9, zorder=1.5)
+    for row in rows.to_dict("records"):
+        _row(axes, row, floor, bars)
 
 
-def _break_mark(axes: Axes) -> None:
-    """Draw two slashes at the left end of the axis: it does not begin at zero."""
-    from matplotlib.markers import MarkerStyle
-    from matplotlib.path import Path
+def _row(axes: Axes, row: Row, floor: float, bars: bool) -> None:
+    colour, fill = _colours(row)
+    measured = row["source"] == "measured"
+    beside = measured and not pd.isna(row["published_mean"])
+    y = row["y"] - (_SHIFT * ROW if beside and not bars else 0)
+    if bars:
+        axes.barh(y, row["mean"], 0.7 * ROW, zorder=1, **_bar_look(row))
+    if measured:
+        _seeds(axes, y, row, colour)
+        axes.plot([row["ci95_low"], row["ci95_high"]], [y, y], color=style.INK if bars else colour, linewidth=1.3)
+        _mark(axes, row["mean"], y, floor, _mean_marker(colour, fill))
+    if beside or not measured:
+        y = row["y"] + (_SHIFT * ROW if beside and not bars else 0)
+        axes.plot([row["published_low"], row["published_high"]], [y, y], color=colour, linewidth=0.7, zorder=2)
+        _mark(axes, row["published_mean"], y, floor, _published_marker(colour))
 
-    slash = MarkerStyle(Path([(-0.35, -1.0), (0.35, 1.0)]))
-    look: dict[str, Any] = {"linestyle": "", "markersize": 6, "markeredgecolor": style.INK, "zorder": 6}
-    axes.plot([0.02, 0.042], [0, 0], marker=slash, transform=axes.transAxes, clip_on=False, **look)
+
+def _colours(row: Row) -> tuple[str, Any]:
+    """Return the colour of a row's block, and what its marks are filled with: white if published, pale if reduced."""
+    colour = style.block_colour(row["block"])
+    if row["source"] == "published":
+        return colour, "white"
+    return colour, style.tint(colour, 0.62) if row["reduced"] else colour
 
 
-def _bar(axes: Axes, y: float, bar: Bar, floor: float) -> None:
-    from matplotlib.patheffects import withStroke
-
-    colour = style.OPTIMUM if bar["method"] == "optimal" else style.block_colour(bar["block"])
-    low = bar["mean"] < floor
-    published = bar["source"] == "published" and bar["method"] != "optimal"
-    axes.barh(y, max(bar["mean"] - floor, 0), style.BAR_HEIGHT, left=floor, zorder=2, **_fill(bar, colour))
-    axes.text(
-        1.035,
-        y,
-        _value(bar, low=low),
-        transform=axes.get_yaxis_transform(),
-        va="center",
-        size=style.SMALL_SIZE,
-        color=style.INK,
-        style="italic" if published else "normal",
-    )
-    if low:
-        face = "white" if published else _fill(bar, colour)["facecolor"]
-        marker: dict[str, Any] = {"marker": "<", "markersize": 6, "markeredgecolor": colour, "markerfacecolor": face}
-        axes.plot([floor], [y], clip_on=False, zorder=5, **marker)
-    values = np.asarray(bar["values"], dtype=float)
+def _seeds(axes: Axes, y: float, row: Row, colour: str) -> None:
+    """Draw one dot per seed, or of many seeds the middle 80 %."""
+    values = np.asarray(row["values"], dtype=float)
     if len(values) > DOT_LIMIT:
-        _violin(axes, y, values)
-    elif len(values):
-        _dots(axes, y, values, floor, cut=not low)
-    if bar["std"] > 0:
-        # A violin hides the end of the bar: a dot marks the mean.
-        look = {"marker": "o", "markersize": 2.5, "zorder": 5} if len(values) > DOT_LIMIT else {"zorder": 3}
-        whisker: dict[str, Any] = {"color": style.INK, "elinewidth": 0.9, "capsize": 2, "capthick": 0.9, **look}
-        lines = axes.errorbar(bar["mean"], y, xerr=bar["std"], **whisker)
-        for part in (*lines[1], *lines[2]):
-            part.set_path_effects([withStroke(linewidth=2.2, foreground="white")])
+        axes.barh(y, row["p90"] - row["p10"], 0.5 * ROW, left=row["p10"], color=style.tint(colour, 0.6), zorder=1.8)
+    else:
+        spread = y + ROW * (np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1))
+        axes.plot(values, spread, **_seed_marker())
 
 
-def _violin(axes: Axes, y: float, values: np.ndarray) -> None:
-    """Draw the density of the values over a bar."""
-    import seaborn as sns
-
-    sns.violinplot(
-        x=values,
-        y=np.full(len(values), y),
-        orient="y",
-        native_scale=True,
-        ax=axes,
-        width=style.BAR_HEIGHT,
-        cut=0,
-        inner=None,
-        color="white",
-        linecolor=style.INK,
-        linewidth=0.6,
-        saturation=1,
-        zorder=4,
-    )
+def _mark(axes: Axes, value: float, y: float, floor: float, look: dict[str, Any]) -> None:
+    """Draw a mean, or an arrow at the start of the axis if it is below."""
+    if value < floor:
+        look = {**look, "marker": "<", "markersize": 5, "clip_on": False}
+    axes.plot([max(value, floor)], [y], **look)
 
 
-def _dots(axes: Axes, y: float, values: np.ndarray, floor: float, *, cut: bool) -> None:
-    """Draw one dot per seed, and an arrow for each seed below the start of the axis if ``cut``."""
-    spread = y + (np.linspace(-0.26, 0.26, len(values)) if len(values) > 1 else np.zeros(1))
-    dot: dict[str, Any] = {"s": 9, "facecolor": "white", "edgecolor": style.INK, "linewidth": 0.5, "zorder": 4}
-    axes.scatter(values, spread, **dot)
-    if cut and (below := values < floor).any():
-        axes.scatter(np.full(below.sum(), floor), spread[below], **{**dot, "marker": "<", "clip_on": False})
+def _mean_marker(colour: str, fill: Any) -> dict[str, Any]:
+    edge = {"markeredgecolor": colour, "markeredgewidth": 0.9, "markerfacecolor": fill}
+    return {"linestyle": "", "marker": "o", "markersize": 4.6, "zorder": 4, **edge}
 
 
-def _fill(bar: Bar, colour: str) -> dict[str, Any]:
-    """Return the fill of a bar: solid if measured, pale with a dashed edge if reduced, hatched if published."""
-    if bar["method"] == "optimal":
-        return {"facecolor": style.OPTIMUM, "edgecolor": style.OPTIMUM, "linewidth": 0.8}
-    if bar["source"] == "published":
-        return {"facecolor": "white", "edgecolor": colour, "hatch": "/////", "linewidth": 0.8}
-    if bar["reduced"]:
-        return {"facecolor": style.tint(colour, 0.62), "edgecolor": colour, "linestyle": "--", "linewidth": 0.9}
-    return {"facecolor": colour, "edgecolor": colour, "linewidth": 0.8}
+def _published_marker(colour: str) -> dict[str, Any]:
+    edge = {"markeredgecolor": colour, "markeredgewidth": 0.9, "markerfacecolor": "white"}
+    return {"linestyle": "", "marker": "D", "markersize": 3.8, "zorder": 3.5, **edge}
 
 
-def _legend_handles(frame: pd.DataFrame) -> list[Any]:
+def _seed_marker() -> dict[str, Any]:
+    return {"linestyle": "", "marker": "o", "markersize": 1.8, "color": style.INK, "markeredgewidth": 0, "zorder": 4.5}
+
+
+def _bar_look(row: Row) -> dict[str, Any]:
+    """Return the fill of a bar: solid if measured, pale if reduced, hatched if published."""
+    colour, fill = _colours(row)
+    hatch = {"hatch": "/////"} if row["source"] == "published" else {}
+    return {"facecolor": fill, "edgecolor": colour, "linewidth": 0.8, **hatch}
+
+
+def _legend_handles(rows: pd.DataFrame, optima: pd.DataFrame, bars: bool) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    bars = frame[frame["method"] != "optimal"]
-    measured = bars[bars["source"] == "measured"]
+    purple = style.BLOCK_COLOURS["weight sharing"]
+    measured = rows[rows["source"] == "measured"]
     handles: list[Any] = []
-    for block, colour in style.BLOCK_COLOURS.items():
-        for kind, rows in (
-            ("", measured[~measured["reduced"].astype(bool)]),
-            (", reduced", measured[measured["reduced"].astype(bool)]),
-            (", published", bars[bars["source"] == "published"]),
-        ):
-            inside = rows[rows["block"] == block]
-            if not inside.empty:
-                handles.append(Patch(label=f"{block}{kind}", **_fill(inside.iloc[0].to_dict(), colour)))
-    if (frame["method"] == "optimal").any():
-        handles.append(Patch(label="optimum of the table", facecolor=style.OPTIMUM))
+    for word, part, shade in (
+        ("measured mean", measured[~measured["reduced"].astype(bool)], 0.0),
+        ("mean of reduced runs", measured[measured["reduced"].astype(bool)], 0.62),
+    ):
+        if not part.empty:
+            handles.append(Line2D([], [], label=word, **_mean_marker(purple, style.tint(purple, shade))))
+    if measured["ci95_low"].notna().any():
+        handles.append(Line2D([], [], color=purple, linewidth=1.3, label="95 % t interval of it"))
     seeds = measured["values"].map(len)
-    if (seeds > DOT_LIMIT).any():
-        look: dict[str, Any] = {"facecolor": "white", "edgecolor": style.INK, "linewidth": 0.6}
-        handles.append(Patch(label="distribution over seeds", **look))
     if (seeds <= DOT_LIMIT).any():
-        dot: dict[str, Any] = {"marker": "o", "markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.5}
-        handles.append(Line2D([], [], linestyle="", color=style.INK, label="one seed", **dot))
-    if (bars["std"] > 0).any():
-        handles.append(Line2D([], [], color=style.INK, linewidth=0.9, label="± 1 std over seeds"))
+        handles.append(Line2D([], [], label="one seed", **_seed_marker()))
+    if (seeds > DOT_LIMIT).any():
+        handles.append(Patch(color=style.tint(purple, 0.6), label="middle 80 % of seeds"))
+    if rows["published_mean"].notna().any():
+        handles.append(Line2D([], [], label="published mean", **_published_marker(purple)))
+    if not optima.empty:
+        handles.append(Line2D([], [], color=style.OPTIMUM, linewidth=0.9, label="optimum of the table"))
+    if optima["noise"].notna().any():
+        handles.append(Patch(color=style.GRID, label="noise: 1 std between trainings"))
     return handles
 
 
-def _caption(frame: pd.DataFrame) -> str:
-    bars = frame[frame["method"] != "optimal"]
-    measured = bars[bars["source"] == "measured"]
-    published = bars[bars["source"] == "published"]
-    parts = ["Test accuracy of the final cell: mean ± std over seeds, number of seeds in brackets."]
-    if not measured.empty:
-        parts.append(f"Measured: {'sample' if (measured['ddof'] == 1).all() else 'population'} std.")
-        truth = " | ".join(dict.fromkeys(text for text in measured["truth_note"] if text))
-        parts += [f"Truth: {truth}."] if truth else []
-    if not published.empty:
-        papers = " | ".join(dict.fromkeys(published["published_source"]))
-        parts.append(f"Hatched, in italics: not measured here but published in {papers}.")
+def _caption(frame: pd.DataFrame, bars: bool) -> str:
+    rows = frame[frame["method"] != "optimal"]
+    measured = rows[rows["source"] == "measured"]
+    parts = ["Test accuracy of the final cell, mean over n seeds."]
+    if sources := dict.fromkeys(rows["published_source"][rows["published_mean"].notna()]):
+        parts.append(f"Published: {' | '.join(sources)}.")
     parts += caption_notes(measured)
-    protocols = set(bars["protocol"])
-    if "direct" in protocols:
+    if "direct" in set(rows["protocol"]):
         parts.append("Direct: one search per data set.")
-    parts.append(f"Axes may be cut; {_BELOW} marks values below the start of the axis.")
-    hashes = {key for key in measured["table_hash"] if key}
-    if len(hashes) > 1:
-        parts.append("CAUTION: the accuracies come from different tables: only compare bars of the same table.")
+    if not bars:
+        parts.append("Arrows: below the start of the axis.")
+    if len({key for key in measured["table_hash"] if key}) > 1:
+        parts.append("CAUTION: the accuracies come from different tables: only compare rows of the same table.")
     return " ".join(parts)

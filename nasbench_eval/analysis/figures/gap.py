@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from nasbench_eval.analysis.figures._lines import draw_seed_lines
-from nasbench_eval.analysis.steps import per_step
+from nasbench_eval.analysis.figures._steps import draw_steps
+from nasbench_eval.analysis.figures._view import EVERYTHING, View
+from nasbench_eval.analysis.steps import per_step, with_seed_range
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
@@ -18,29 +19,28 @@ SYMLOG_LIMIT = 30.0
 """Gaps larger than this are drawn on a symmetric logarithmic axis."""
 
 
-def data(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
+def data(runs: Iterable[Run], view: View = EVERYTHING) -> pd.DataFrame:
     """Return the supernet's loss after discretisation minus the loss before, one row per (run, epoch).
 
     Args:
         runs: The runs; those without these losses are left out.
-        datasets: Search data sets to keep; empty for all.
+        view: What to show of them.
 
     Returns:
         A frame with ``steps.COLUMNS``.
     """
     runs = list(runs)
-    before, after = (per_step(runs, f"loss_{when}_rounding", datasets) for when in ("before", "after"))
-    return after.assign(value=after["value"] - before["value"])
+    before, after = (per_step(runs, f"loss_{when}_rounding", view.datasets) for when in ("before", "after"))
+    return with_seed_range(after.assign(value=after["value"] - before["value"]))
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Draw the frame of :func:`data`, one line per seed."""
+    """Draw the frame of :func:`data`."""
     symlog = bool(frame["value"].abs().max() > SYMLOG_LIMIT)
-    return draw_seed_lines(
+    return draw_steps(
         frame,
         "loss after - before",
-        "Discretisation gap: loss of the supernet on the valid part with the one-hot weights of the derived cell, "
-        "minus its loss with the weights that it trains with. One line per seed (as Khodak & Li 2020, Figure 3, "
-        "measured)." + (" The axis is linear between -1 and 1 and logarithmic beyond." if symlog else ""),
+        "Loss of the supernet with the one-hot weights of the derived cell, minus its loss with the weights that it "
+        "trains with (as Khodak & Li 2020, Figure 3)." + (" Axis: logarithmic beyond -1 and 1." if symlog else ""),
         symlog=symlog,
     )

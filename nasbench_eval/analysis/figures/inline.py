@@ -13,6 +13,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.figures import FIGURES, _style, figure_frame
 from nasbench_eval.analysis.figures._layout import CAPTION, MARGIN
+from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
@@ -43,23 +44,20 @@ class InlineFigure:
     frame: pd.DataFrame
 
 
-def inline_figure(
-    name: str, runs: Sequence[Run], datasets: Sequence[str] = (), notes: Sequence[str] = ()
-) -> InlineFigure:
+def inline_figure(name: str, runs: Sequence[Run], view: View = EVERYTHING) -> InlineFigure:
     """Draw a figure for a web page.
 
     Args:
         name: A name in ``FIGURES``.
         runs: Runs, at most one per variant and seed.
-        datasets: Data sets to show; empty for all.
-        notes: Sentences to add to the caption.
+        view: What to show of them.
 
     Raises:
         NothingToDraw: If the runs do not have what the figure shows.
     """
     from matplotlib import rc_context
 
-    frame = figure_frame(name, runs, datasets, notes)
+    frame = figure_frame(name, runs, view)
     title = (FIGURES[name].__doc__ or name).strip().partition("\n")[0].rstrip(".")
     with rc_context(_style.RC):  # type: ignore[arg-type]  # the stub lists every key as a literal
         figure = FIGURES[name].draw(frame)

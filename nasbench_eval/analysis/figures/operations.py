@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.figures import _style as style
-from nasbench_eval.analysis.figures._grid import panel_title, variant_grid
-from nasbench_eval.analysis.figures._layout import MARGIN, place, text_width
+from nasbench_eval.analysis.figures._layout import MARGIN, caption, lines_height, place, text_width, wrap
+from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import caption_notes, panel_titles
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.analysis.steps import per_step
@@ -22,31 +21,30 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from nasbench_eval.analysis.figures._grid import Panel
-
 _VARIANT = ("label", "variant_id", "reduced", "reductions", "search_dataset")
 COLUMNS = (*_VARIANT, "step", "operation", "mean", "n")
 """Columns of :func:`data`."""
 
-_PANEL_COLUMNS = 4
-"""Panels per row; more variants than this also have a heat map of the last epoch."""
+_COLUMNS = 4
+_PANEL = (1.55, 0.8)
+_GAP, _X_LABELS = 0.32, 0.36
+"""Inches: room for the numbers of the last epoch right of a panel, and for the epochs below it."""
 
-_HEAT_CELL = (0.85, 0.175)
-_HEAT_TITLE = 0.45
+_SCALE = (1.2, 0.09)
 
 
-def data(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
+def data(runs: Iterable[Run], view: View = EVERYTHING) -> pd.DataFrame:
     """Return how many edges of the current cell have each operation, one row per (variant, epoch, operation).
 
     Args:
         runs: The runs; only weight-sharing searches are kept.
-        datasets: Search data sets to keep; empty for all.
+        view: What to show of them.
 
     Returns:
         A frame with ``COLUMNS``. ``mean`` is over the ``n`` seeds; over the operations of an epoch it sums to six.
     """
     runs = list(runs)
-    parts = [per_step(runs, f"n_{op}", datasets).assign(operation=op) for op in OPS]
+    parts = [per_step(runs, f"n_{op}", view.datasets).assign(operation=op) for op in OPS]
     counts = pd.concat(parts, ignore_index=True)
     if counts.empty:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -59,79 +57,65 @@ def data(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Draw the frame of :func:`data`: one panel per variant, the operations stacked to the six edges.
+    """Draw the frame of :func:`data`: one heat map per variant, operations by epochs."""
+    from matplotlib.figure import Figure
 
-    If there is more than one row of panels, a heat map above them compares the last epoch of all variants.
-    """
-    from matplotlib.patches import Patch
-
-    counts = frame.groupby("variant_id")["n"].max()
-    seeds = f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
     searched = dataset_order(frame["search_dataset"])
-    text = (
-        "Operations on the six edges of the current cell after each epoch of the search, "
-        f"mean over seeds (n = {seeds}). Searched on {', '.join(searched)}."
-    )
     titles = panel_titles(frame)
-    panels: list[Panel] = []
-    last: dict[str, pd.Series[float]] = {}
+    heads, tables = [], []
     for (_, label, search), part in frame.groupby(["variant_id", "label", "search_dataset"], sort=False):
-        title = panel_title(titles[str(label)], str(search) if len(searched) > 1 else "")
-        table = part.pivot(index="step", columns="operation", values="mean")[list(OPS)].astype(float)
-        panels.append((title, partial(_draw_panel, table=table)))
-        last[title] = table.iloc[-1]
-    heat_map = len(panels) > _PANEL_COLUMNS
-    above = _HEAT_TITLE + _HEAT_CELL[1] * len(last) + 0.2 if heat_map else 0.0
-    handles = [Patch(color=style.OPERATIONS[op], label=op) for op in OPS]
-    text = " ".join([text, *caption_notes(frame)])
-    figure = variant_grid(panels, _PANEL_COLUMNS, "edges", text, handles, above)
-    if heat_map:
-        _draw_heat_map(figure, pd.DataFrame(last).T)
+        head = f"{titles[str(label)]}, on {search}" if len(searched) > 1 else titles[str(label)]
+        heads.append(wrap(head, 0.85 * (_PANEL[0] + _GAP), style.SMALL_SIZE))
+        tables.append(part.pivot(index="operation", columns="step", values="mean").loc[list(OPS)].astype(float))
+
+    columns = min(_COLUMNS, len(tables))
+    names = MARGIN + max(text_width(op, style.SMALL_SIZE) for op in OPS) + 0.08
+    width = max(names + columns * (_PANEL[0] + _GAP), 5.2)
+    n = sorted(set(frame["n"]))
+    seeds = str(n[0]) if len(n) == 1 else f"{n[0]} to {n[-1]}"
+    text = [
+        f"Number of the six edges of the cell with each operation after each epoch, mean over seeds (n = {seeds}), "
+        f"and at the right after the last one. Searched on {', '.join(searched)}.",
+        *caption_notes(frame),
+    ]
+    words = wrap(" ".join(text), width - 2 * MARGIN, style.SMALL_SIZE)
+    scale = MARGIN + lines_height(words, style.SMALL_SIZE) + 0.3
+    below = scale + _SCALE[1] + 0.05
+    row_height = max(lines_height(head, style.SMALL_SIZE) for head in heads) + 0.05 + _PANEL[1] + _X_LABELS
+    rows = -(-len(tables) // columns)
+    figure = Figure(figsize=(width, below + rows * row_height + MARGIN))
+    for number, (head, table) in enumerate(zip(heads, tables, strict=True)):
+        row, column = divmod(number, columns)
+        left = names + column * (_PANEL[0] + _GAP)
+        axes = place(figure, left, below + (rows - 1 - row) * row_height + _X_LABELS, *_PANEL)
+        _heat_map(axes, table)
+        axes.set_title(head, loc="left", size=style.SMALL_SIZE, weight="bold", pad=3)
+        axes.set_yticks(range(len(OPS)), OPS if column == 0 else [""] * len(OPS))
+        if number + columns >= len(tables):
+            axes.set_xlabel("epoch", size=style.SMALL_SIZE, labelpad=2)
+    _scale(place(figure, names, scale, *_SCALE))
+    caption(figure, words)
     return figure
 
 
-def _draw_heat_map(figure: Figure, table: pd.DataFrame) -> None:
-    """Draw the last epoch at the top of a figure.
-
-    Args:
-        figure: The figure.
-        table: Mean number of edges, shape ``(variants, operations)``.
-    """
-    import seaborn as sns
-
-    n_rows, n_columns = table.shape
-    figure_width, figure_height = figure.get_size_inches()
-    left = MARGIN + max(text_width(str(label), style.SMALL_SIZE) for label in table.index) + 0.1
-    width, height = min(_HEAT_CELL[0] * n_columns, figure_width - MARGIN - left), _HEAT_CELL[1] * n_rows
-    axes = place(figure, left, figure_height - MARGIN - _HEAT_TITLE - height, width, height)
-    sns.heatmap(
-        table,
-        ax=axes,
-        vmin=0,
-        vmax=N_EDGES,
-        cmap=sns.light_palette(style.BLOCK_COLOURS["weight sharing"], as_cmap=True),
-        cbar=False,
-        annot=True,
-        fmt=".1f",
-        annot_kws={"size": style.SMALL_SIZE},
-        linewidths=0.5,
-    )
-    axes.set(xlabel="", ylabel="")
-    axes.tick_params(length=0, labelsize=style.SMALL_SIZE, labelrotation=0)
-    axes.xaxis.tick_top()
-    axes.set_title("edges with each operation, last epoch", loc="left", size=style.SMALL_SIZE, weight="bold", pad=16)
+def _heat_map(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw mean numbers of edges, shape ``(operations, epochs)``, and write those of the last epoch beside them."""
+    first, last = (int(table.columns[i]) for i in (0, -1))
+    # An epoch extends half a unit to either side.
+    look: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest", "cmap": style.shades(), "vmin": 0}
+    axes.imshow(table.to_numpy(), extent=(first - 0.5, last + 0.5, len(OPS) - 0.5, -0.5), vmax=N_EDGES, **look)
+    axes.hlines(np.arange(len(OPS) - 1) + 0.5, first - 0.5, last + 0.5, color="white", linewidth=0.8)
+    for row, value in enumerate(table[last]):
+        axes.text(1.02, row, f"{value:.1f}", size=style.SMALL_SIZE, va="center", transform=axes.get_yaxis_transform())
+    axes.tick_params(labelsize=style.SMALL_SIZE, pad=2)
+    axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="x", integer=True, nbins=5)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
 
 
-def _draw_panel(axes: Axes, table: pd.DataFrame) -> None:
-    """Draw the number of edges with each operation, shape ``(epochs, operations)``."""
-    steps = table.index.to_numpy(dtype=float)
-    # An epoch extends half a unit to either side, so that a single epoch is visible too.
-    edges = np.append(steps - 0.5, steps[-1] + 0.5)
-    floor = np.zeros(len(edges))
-    for op in OPS:
-        top = floor + np.append(table[op], table[op].iloc[-1])
-        axes.fill_between(edges, floor, top, step="post", color=style.OPERATIONS[op], linewidth=0)
-        floor = top
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(0, N_EDGES)
-    axes.set_yticks(range(0, N_EDGES + 1, 2))
+def _scale(axes: Axes) -> None:
+    axes.imshow([np.linspace(0, N_EDGES, 100)], extent=(0, N_EDGES, 0, 1), aspect="auto", cmap=style.shades())
+    axes.set(yticks=[], xticks=range(0, N_EDGES + 1, 2))
+    axes.tick_params(labelsize=style.SMALL_SIZE, length=2, pad=2)
+    axes.text(N_EDGES * 1.05, 0.5, "edges", size=style.SMALL_SIZE, va="center")

@@ -46,7 +46,6 @@ def draw(frame: pd.DataFrame, near: pd.DataFrame, shares: pd.DataFrame, name: st
         shares: As from ``space.published_shares``.
         name: The name of the benchmark, for the caption.
     """
-    import seaborn as sns
     from matplotlib.figure import Figure
 
     shares = shares[shares["protocol"] != ""]  # not the references
@@ -68,7 +67,7 @@ def draw(frame: pd.DataFrame, near: pd.DataFrame, shares: pd.DataFrame, name: st
     for column, dataset in enumerate(map(str, frame)):
         x = left + column * step
         axes = place(figure, x, bottom + below + 0.65, step - 0.5, TOP)
-        sns.histplot(x=frame[dataset], bins=BINS, ax=axes, color=style.BLOCK_COLOURS["weight sharing"], linewidth=0)
+        axes.hist(frame[dataset], bins=BINS, color=style.BLOCK_COLOURS["weight sharing"])
         best, noise = float(frame[dataset].max()), float(near["noise"].to_dict()[dataset])
         axes.axvline(best, color=style.OPTIMUM, linestyle=":", linewidth=1)
         if noise == noise:

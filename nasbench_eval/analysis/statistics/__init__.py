@@ -21,7 +21,13 @@ from nasbench_eval.analysis.statistics.rank import (
     spearman_rho,
     top_k_overlap,
 )
-from nasbench_eval.analysis.statistics.summary import bootstrap_interval, interquartile_mean, mean_interval, summary
+from nasbench_eval.analysis.statistics.summary import (
+    bootstrap_interval,
+    interquartile_mean,
+    interval_of_mean,
+    mean_interval,
+    summary,
+)
 
 __all__ = [
     "Difference",
@@ -32,6 +38,7 @@ __all__ = [
     "bootstrap_interval",
     "holm",
     "interquartile_mean",
+    "interval_of_mean",
     "kendall_tau_b",
     "mean_interval",
     "near_optimum",

@@ -23,11 +23,27 @@ def mean_interval(values: Floats) -> tuple[Floats, Floats]:
     Returns:
         Lower and upper limits, each of shape ``(...)``; NaN if n is less than 2.
     """
+    n, mean = len(values), values.mean(axis=0)
+    std = values.std(axis=0, ddof=1) if n > 1 else np.full_like(mean, np.nan)
+    return interval_of_mean(mean, std, np.asarray(n), np.asarray(1))
+
+
+def interval_of_mean(mean: Floats, std: Floats, n: Floats, ddof: Floats) -> tuple[Floats, Floats]:
+    """Return the limits of the 95 % t interval of means that are known only with their standard deviation.
+
+    Args:
+        mean: Means, shape ``(...)``, as all other arguments.
+        std: Standard deviations.
+        n: Numbers of values.
+        ddof: What was subtracted from n in the standard deviation: 0 or 1.
+
+    Returns:
+        Lower and upper limits; NaN where n is less than 2 or something is unknown.
+    """
     from scipy.special import stdtrit
 
-    n = len(values)
-    mean = values.mean(axis=0)
-    half = stdtrit(n - 1, 0.975) * values.std(axis=0, ddof=1) / math.sqrt(n) if n > 1 else np.full_like(mean, np.nan)
+    freedom = np.where(np.asarray(n) > 1, np.asarray(n) - 1.0, np.nan)
+    half = stdtrit(freedom, 0.975) * std * np.sqrt((n - ddof) / freedom / n)
     return mean - half, mean + half
 
 

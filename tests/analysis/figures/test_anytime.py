@@ -8,7 +8,7 @@ import pytest
 from analysis_runs import make_run
 from pictures import words
 
-from nasbench_eval.analysis.figures import NothingToDraw, anytime, draw_figure
+from nasbench_eval.analysis.figures import NothingToDraw, View, anytime, draw_figure
 from nasbench_eval.runs.store import Run
 
 
@@ -31,7 +31,7 @@ def test_the_incumbent_over_time_is_a_step_function_held_until_the_budget_ends()
         assert row["ci95_high"] - row["mean"] == pytest.approx(12.7062 * abs(pair[0] - pair[1]) / 2, rel=1e-4)
     assert set(frame["n"]) == {2}
     assert anytime.data([tabular(0, [10], [50])])["ci95_low"].isna().all()
-    assert anytime.data(runs, ["cifar100"]).empty
+    assert anytime.data(runs, View(["cifar100"])).empty
 
 
 def test_the_picture_says_how_many_runs_each_mean_is_over() -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pandas as pd
-import pytest
 from analysis_runs import make_run
-from pictures import words
+from pictures import readable, words
 
-from nasbench_eval.analysis.figures import _lines, curves, gap
+from nasbench_eval.analysis.figures import _steps, curves, gap
+from nasbench_eval.analysis.figures import _style as style
+from nasbench_eval.analysis.figures._panels import line_styles
 from nasbench_eval.runs.store import Run
 
 
@@ -25,47 +26,75 @@ def test_runs_of_different_lengths_keep_their_own_rows() -> None:
     assert frame[["seed", "step", "value"]].to_numpy().tolist() == [[0, 1, 10], [0, 2, 50], [0, 3, 90], [1, 1, 10]]
 
 
-def test_there_is_one_line_per_seed_and_one_panel_per_data_set(runs):
+def test_each_row_has_mean_and_range_over_the_seeds_of_its_step() -> None:
+    frame = curves.data([make_run({"cifar10": 90.0 + s}, seed=s, earlier=(10.0 + s, 50.0)) for s in range(4)])
+    last = frame[frame["step"] == 3]
+    assert set(zip(last["mean"], last["low"], last["high"], strict=True)) == {(91.5, 90.0, 93.0)}
+    assert set(frame[frame["step"] == 1]["mean"]) == {11.5}
+
+
+def test_a_panel_has_the_mean_and_each_seed(runs):
     figure = curves.draw(curves.data(runs))
     assert [axes.get_title("left") for axes in figure.axes] == ["cifar10", "cifar100"]
-    assert [len(axes.lines) for axes in figure.axes] == [3, 3]
-    assert figure.axes[0].lines[0].get_ydata()[-1] == 93.0
+    # Two seeds and their mean; of the other variant the only seed is the mean.
+    ends = [sorted(line.get_ydata()[-1] for line in axes.lines) for axes in figure.axes]
+    assert ends == [[80.5, 93.0, 93.5, 94.0], [50.0, 70.0, 70.5, 71.0]]
     assert "REDUCED" in words(figure)
+    assert "thin: each seed" in words(figure)
 
 
-@pytest.mark.parametrize("count", [1, _lines.SHARED_PANEL_LIMIT + 1])
-def test_a_single_value_has_a_marker_however_long_the_run(count):
-    runs = [make_run({"cifar10": 90.0}, method=f"m{i}", title=f"Method {i}") for i in range(count)]
-    frame = curves.data(runs)
-    long = pd.concat([frame.assign(step=frame["step"] + shift, value=float("nan")) for shift in range(1, 30)])
+def test_many_seeds_are_a_band() -> None:
+    n = _steps.SEED_LIMIT + 1
+    figure = curves.draw(curves.data([make_run({"cifar10": 90.0 + s}, seed=s) for s in range(n)]))
+    [axes] = figure.axes
+    assert len(axes.lines) == 1
+    band = axes.collections[0].get_datalim(axes.transData)
+    assert (band.y0, band.y1) == (10.0, 90.0 + n - 1)
+    assert "band: lowest to highest seed" in words(figure)
+
+
+def test_a_single_value_has_a_marker_however_long_the_run() -> None:
+    frame = curves.data([make_run({"cifar10": 90.0})])
+    empty = {name: float("nan") for name in ("value", "mean", "low", "high")}
+    long = pd.concat([frame.assign(step=frame["step"] + shift, **empty) for shift in range(1, 30)])
     figure = curves.draw(pd.concat([frame, long]))
     assert {line.get_marker() for axes in figure.axes for line in axes.lines} == {"o"}
 
 
-@pytest.mark.parametrize("count", [_lines.SHARED_PANEL_LIMIT, _lines.SHARED_PANEL_LIMIT + 1, 14])
-def test_many_methods_have_one_panel_each(count):
+METHODS = {
+    "DARTS": ("darts", "gaea_darts", "darts_erm"),
+    "GDAS": ("gdas", "gaea_gdas"),
+    "other methods": ("my_module:Mine", "other"),
+}
+
+
+def test_many_methods_have_a_row_of_panels_per_group() -> None:
     runs = [
-        make_run({"cifar10": 90.0 + s, "cifar100": 70.0}, seed=s, method=f"m{i}", title=f"Method {i}")
-        for i in range(count)
+        make_run({"cifar10": 90.0 + s, "cifar100": 70.0}, seed=s, method=name, title=f"Method {name}")
+        for names in METHODS.values()
+        for name in names
         for s in (0, 1)
     ]
-    accuracy = curves.draw(curves.data(runs))
-    losses = gap.draw(gap.data(runs))
-    if count == _lines.SHARED_PANEL_LIMIT:
-        assert [len(accuracy.axes), len(losses.axes)] == [2, 1]
-        return
-    assert [len(accuracy.axes), len(losses.axes)] == [2 * count, count]
-    assert {len(axes.lines) for axes in accuracy.axes} == {2}
-    assert accuracy.axes[1].get_title("left").replace("\n", " ") == "Method 0: cifar100"
-    # Equal scales, by data set, so that panels compare.
+    accuracy = readable(curves, curves.data(runs))
+    losses = readable(gap, gap.data(runs))
+    assert [len(accuracy.axes), len(losses.axes)] == [6, 3]
+    assert [len(axes.lines) for axes in losses.axes] == [3 * len(names) for names in METHODS.values()]
+    # Equal axes, by data set, so that panels compare.
     assert len({axes.get_ylim() for axes in accuracy.axes[::2]}) == 1
     for figure in (accuracy, losses):
-        figure.draw_without_rendering()
-        boxes = [axes.get_tightbbox() for axes in figure.axes]
-        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+        text = [each.get_text() for each in figure.texts]
+        assert [name for name in text if name in METHODS] == list(METHODS)
 
 
-def test_reductions_shared_by_all_runs_are_listed_once():
+def test_lines_of_gaea_are_purple_and_all_differ() -> None:
+    names = [name for names in METHODS.values() for name in names]
+    frame = curves.data([make_run({"cifar10": 90.0}, method=name, title=name) for name in names])
+    styles = line_styles(frame)
+    assert {styles[name]["color"] for name in names if name.startswith("gaea")} == set(style.GAEA_LINES)
+    assert len({(look["color"], look["linestyle"]) for look in styles.values()}) == len(names)
+
+
+def test_reductions_that_all_runs_share_are_listed_and_the_others_named():
     runs = [
         make_run(
             {"cifar10": 80.0},
@@ -77,5 +106,4 @@ def test_reductions_shared_by_all_runs_are_listed_once():
         for n, title in ((50, "A"), (50, "B"), (250, "C"))
     ]
     text = words(curves.draw(curves.data(runs)))
-    said = "channels 16 -> 4; epochs 50 -> 10 (A, B); epochs 250 -> 10 (C)."
-    assert text.endswith(f"REDUCED runs, smaller than the published setting: {said}")
+    assert text.endswith("REDUCED runs: channels 16 -> 4; by method: epochs.")

@@ -19,4 +19,4 @@ def test_entropy_is_a_share_of_the_maximum_for_the_candidate_operations() -> Non
 def test_there_is_one_panel_per_search_data_set(runs):
     figure = entropy.draw(entropy.data([*runs, make_run({"cifar100": 70.0}, search="cifar100")]))
     assert [axes.get_title("left") for axes in figure.axes] == ["cifar10", "cifar100"]
-    assert [len(axes.lines) for axes in figure.axes] == [3, 1]
+    assert [len(axes.lines) for axes in figure.axes] == [4, 1]

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from analysis_runs import SMALL, make_run
-from pictures import words
+from pictures import readable, words
 
-from nasbench_eval.analysis.figures import draw_figure, figure5
+from nasbench_eval.analysis.figures import View, draw_figure, figure5
 
 
 def test_published_rows_are_added_only_where_no_full_run_was_measured():
@@ -42,65 +42,105 @@ def test_the_csv_holds_what_the_picture_shows(tmp_path, runs):
     assert frame.loc[("GAEA DARTS (ERM)", "cifar10"), "source"] == "published"
 
 
-def test_the_picture_shows_what_is_published_reduced_and_cut_off(runs):
+def test_reduced_runs_are_apart_and_labelled_once(runs):
+    figure = figure5.draw(figure5.data(runs))
+    text = [each.get_text() for each in figure.texts]
+    sections = [line for line in text if "search on" in line or "REDUCED" in line.partition(":")[0]]
+    assert sections[:3] == [
+        "standard HPO, search on cifar10",
+        "weight sharing, search on cifar10",
+        "REDUCED runs: weight sharing, search on cifar10",
+    ]
+    assert "REDUCED runs: channels 16 -> 4; cells 5 -> 1." in " ".join(text[-1].split())
+    assert text.count("GDAS") == 2  # in full and reduced
+    assert not any("[reduced" in line for line in text)
+
+
+def test_a_published_value_is_beside_the_measured_one_of_the_same_method(runs):
+    frame = figure5.data(runs)
+    gdas = frame[(frame["label"] == "GDAS") & (frame["dataset"] == "cifar10")]
+    assert gdas[["source", "mean", "published_mean"]].to_numpy().tolist() == [["measured", 93.5, 93.61]]
+    reduced = frame[frame["reduced"].astype(bool)]
+    assert reduced["published_mean"].isna().all()
+    axes = figure5.draw(frame).axes[0]
+    marks = {line.get_marker(): line.get_xdata()[0] for line in axes.lines if line.get_xdata()[0] in (93.5, 93.61)}
+    assert marks == {"o": 93.5, "D": 93.61}
+
+
+def test_a_published_interval_is_given_where_the_number_of_runs_is_known() -> None:
+    frame = figure5.data([])
+    ours = frame[(frame["label"] == "GAEA DARTS (ERM)") & (frame["dataset"] == "cifar10")].iloc[0]
+    # 94.10 +- 0.29 (ddof 0) over 4 runs; t(3, 97.5 %) = 3.18245.
+    assert ours["published_high"] - 94.10 == pytest.approx(3.18245 * 0.29 / 3**0.5, rel=1e-4)
+    assert frame["published_low"][frame["label"] == "RS-WS"].isna().all()
+
+
+def test_the_picture_shows_what_its_legend_and_caption_say(runs):
     figure = figure5.draw(figure5.data(runs))
     text = words(figure)
     assert [axes.get_title("left") for axes in figure.axes] == ["cifar10", "cifar100"]
-    assert "REDUCED runs, smaller than the published setting: channels 16 -> 4; cells 5 -> 1." in text
-    assert "GDAS [reduced: small]" in text
-    assert "not measured here but published in Li et al. ICLR 2021" in text
-    assert "◀ 54.30 ± 0.00" in text  # DARTS lies far below the axis: an arrow and its value
-    assert "93.50 ± 0.71 (2)" in text
-    kinds = [key.get_label() for key in figure.legends[0].legend_handles]
-    assert kinds == [
-        "standard HPO, published",
-        "weight sharing",
-        "weight sharing, reduced",
-        "weight sharing, published",
-        "reference, published",
-        "optimum of the table",
+    assert "Published: Li et al. ICLR 2021" in text
+    assert [key.get_label() for key in figure.legends[0].legend_handles] == [
+        "measured mean",
+        "mean of reduced runs",
+        "95 % t interval of it",
         "one seed",
-        "± 1 std over seeds",
+        "published mean",
+        "optimum of the table",
+        "noise: 1 std between trainings",
     ]
-
-
-def test_every_seed_is_a_dot_and_bars_end_at_the_mean(runs):
-    axes = figure5.draw(figure5.data(runs)).axes[0]
-    ends = {round(patch.get_x() + patch.get_width(), 2) for patch in axes.patches}
-    assert {93.5, 94.10, 94.37} <= ends
-    points = sorted(float(x) for dots in axes.collections for x, _ in getattr(dots, "get_offsets", list)())
-    assert {93.0, 94.0} <= set(points)
-
-
-def test_many_seeds_are_drawn_as_a_distribution() -> None:
-    runs = [make_run({"cifar10": 90 + s / 10}, seed=s) for s in range(figure5.DOT_LIMIT + 1)]
-    runs += [make_run({"cifar10": 93.0}, seed=s, overrides={"lr": 0.1}) for s in range(figure5.DOT_LIMIT + 1)]
-    figure = figure5.draw(figure5.data(runs))
     axes = figure.axes[0]
-    violin = next(shape.get_datalim(axes.transData) for shape in axes.collections if len(shape.get_paths()[0]) > 50)
-    assert (violin.x0, violin.x1) == pytest.approx((90.0, 93.0))
+    assert {93.0, 94.0} <= {float(x) for line in axes.lines for x in line.get_xdata()}
+    # The optimum, and the noise of the table below it.
+    assert [94.37, 94.37] in [list(line.get_xdata()) for line in axes.lines]
+    band = axes.patches[0].get_bbox()
+    assert (band.x0, band.x1) == pytest.approx((94.37 - 0.25, 94.37))
+    # DARTS lies far below the axis: an arrow, and its value.
+    assert axes.get_xlabel() == f"test accuracy (%), from {axes.get_xlim()[0]:.0f}"
+    assert "54.30" in [each.get_text() for each in axes.texts]
+    assert "<" in [line.get_marker() for line in axes.lines]
+
+
+def test_bars_begin_at_zero_and_end_at_the_mean(runs):
+    figure = figure5.draw(figure5.data(runs, View(bars=True)))
+    axes = figure.axes[0]
+    assert axes.get_xlim()[0] == 0
+    bars = {round(patch.get_x() + patch.get_width(), 2): patch.get_x() for patch in axes.patches[1:]}
+    assert {93.5, 80.5, 94.10, 54.30} <= set(bars)
+    assert set(bars.values()) == {0}
+
+
+def test_many_seeds_are_the_middle_of_their_distribution() -> None:
+    n = figure5.DOT_LIMIT + 1
+    frame = figure5.data([make_run({"cifar10": 90 + s / 10}, seed=s) for s in range(n)])
+    row = frame[frame["source"] == "measured"].iloc[0]
+    assert (row["p10"], row["p90"]) == pytest.approx((90.3, 92.7))
+    figure = figure5.draw(frame)
+    spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in figure.axes[0].patches]
+    assert any(span == pytest.approx((90.3, 92.7)) for span in spans)
     names = [handle.get_label() for handle in figure.legends[0].legend_handles]
-    assert "distribution over seeds" in names
+    assert "middle 80 % of seeds" in names
     assert "one seed" not in names
 
 
-def test_labels_stay_on_the_page_and_clear_of_the_bars():
+def test_only_the_methods_asked_for_have_published_rows(runs):
+    frame = figure5.data(runs, View(methods=["gdas", "gaea_darts"]))
+    assert set(frame["label"]) == {"GDAS", "GDAS [reduced: small]", "GAEA DARTS (ERM)", "optimum"}
+
+
+@pytest.mark.parametrize("bars", [False, True])
+def test_nothing_overlaps_and_all_stays_on_the_page(bars):
     settings = {"architecture_learning_rate": 0.0125, "track_running_stats": True, "exclude_none": False}
-    figure = figure5.draw(figure5.data([make_run({"cifar10": 93.0}, overrides=settings)]))
-    figure.draw_without_rendering()
-    first = figure.axes[0].get_window_extent()
-    for text in figure.axes[0].texts:
-        box = text.get_window_extent()
-        assert box.x0 >= 0
-        assert box.x1 <= figure.bbox.x1
-        assert box.x1 <= first.x0 or box.x0 >= first.x1, text.get_text()
+    runs = [make_run({"cifar10": 93.0 + s, "digits": 95.0}, overrides=settings, seed=s) for s in range(12)]
+    runs.append(make_run({"cifar10": 90.0}, **SMALL))
+    readable(figure5, figure5.data(runs, View(bars=bars)))
 
 
 def test_one_data_set_makes_one_panel():
     runs = [make_run({"digits": 95.0 + s}, search="digits", seed=s, table=None) for s in (0, 1)]
     figure = figure5.draw(figure5.data(runs))
     assert [axes.get_title("left") for axes in figure.axes] == ["digits"]
-    assert "published" not in words(figure)
+    assert "Published" not in words(figure)
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,16 @@ import pytest
 from analysis_runs import make_run
 from click.testing import CliRunner
 
-from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, draw_figure
+from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, View, draw_figure
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.runs.rank_scores import COLUMNS, RankScores, rank_file, sample, write_scores
 from nasbench_eval.runs.store import write_run
-from runners.cli.analysis import plot
+from runners.cli.plot import plot
 
 
 def test_equal_results_make_equal_files(tmp_path, runs):
     for folder in ("a", "b"):
-        draw_figure("figure5", runs, tmp_path / folder, ["png", "pdf"], datasets=["cifar10"])
+        draw_figure("figure5", runs, tmp_path / folder, ["png", "pdf"], View(["cifar10"]))
     for name in ("figure5.png", "figure5.pdf", "figure5.csv"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     # Type 3 fonts are what fonttype 42 avoids: journals refuse them.
@@ -54,6 +54,28 @@ def test_the_command_draws_the_published_numbers_without_results(tmp_path, monke
     assert result.stdout.splitlines() == ["plots/figure5.svg", "plots/figure5.csv"]
     assert isinstance(invoke("curves").exception, NbevalError)
     assert "no results folder nowhere" in str(invoke("--results", "nowhere").exception)
+
+
+def test_the_command_shows_the_methods_asked_for(tmp_path, runs):
+    other = make_run({"cifar10": 70.0}, method="enas", title="ENAS")
+    for run in [*runs, other]:
+        write_run(tmp_path / "runs", run)
+    arguments = ["figure5", "--results", str(tmp_path), "--plots", str(tmp_path / "plots"), "--format", "svg"]
+    for method, titles in (("enas", {"ENAS", "optimum"}), ("all", {"ENAS", "GDAS", "REA"})):
+        assert invoke(*arguments, "--method", method).exit_code == 0
+        shown = set(pd.read_csv(tmp_path / "plots" / "figure5.csv")["title"])
+        assert titles == shown if method == "enas" else titles < shown
+    assert "unknown method 'ensa': did you mean 'enas'" in str(invoke(*arguments, "--method", "ensa").exception)
+
+
+def test_many_variants_are_left_out_only_with_a_word(tmp_path):
+    for i in range(13):
+        write_run(tmp_path / "runs", make_run({"cifar10": 90.0}, method=f"m{i}", title=f"Method {i}"))
+    write_run(tmp_path / "runs", make_run({"cifar10": 90.0}))
+    arguments = ["figure5", "--results", str(tmp_path), "--plots", str(tmp_path / "plots"), "--format", "svg"]
+    result = invoke(*arguments)
+    assert "nbeval: not shown: Method 0, Method 1" in result.stderr
+    assert "--method all shows all" in result.stderr
 
 
 def test_unknown_names_are_usage_errors():

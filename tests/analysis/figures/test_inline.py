@@ -5,7 +5,7 @@ import re
 import pytest
 from analysis_runs import SMALL, make_run
 
-from nasbench_eval.analysis.figures import NothingToDraw
+from nasbench_eval.analysis.figures import NothingToDraw, View
 from nasbench_eval.analysis.figures.inline import InlineFigure, inline_figure
 
 RUNS = [make_run({"cifar10": 93.0 + s}, seed=s, title="A < B & <script>", **SMALL) for s in (0, 1)]
@@ -13,7 +13,7 @@ RUNS = [make_run({"cifar10": 93.0 + s}, seed=s, title="A < B & <script>", **SMAL
 
 @pytest.fixture(scope="module")
 def entropy() -> InlineFigure:
-    return inline_figure("entropy", RUNS, notes=["1 of 3 runs diverged"])
+    return inline_figure("entropy", RUNS, View(notes=["1 of 3 runs diverged"]))
 
 
 def test_the_caption_is_text_below_the_drawing(entropy):
@@ -46,7 +46,7 @@ def test_titles_of_runs_are_escaped(entropy):
 
 
 def test_the_same_runs_give_the_same_text(entropy):
-    assert inline_figure("entropy", RUNS, notes=["1 of 3 runs diverged"]).svg == entropy.svg
+    assert inline_figure("entropy", RUNS, View(notes=["1 of 3 runs diverged"])).svg == entropy.svg
 
 
 def test_a_figure_without_data_is_an_error():

@@ -1,0 +1,46 @@
+"""Which methods figures show: those that are named, or else those of one question. Pure functions on runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nasbench_eval.analysis.published import post_methods
+from nasbench_eval.errors import unknown
+from nasbench_eval.runs.store import Run
+
+MANY = 12
+"""Up to this many variants are all shown; of more, only those of the post's comparison and of methods of your own."""
+
+ALL = "all"
+
+
+def check_methods(methods: Sequence[str], runs: Sequence[Run]) -> None:
+    """Check that there are runs of the named methods, or published values.
+
+    Raises:
+        UsageError: If a name is neither; the message suggests the nearest one.
+    """
+    there = list(dict.fromkeys(run.record.method for run in runs))
+    known = [*there, *(name for name in post_methods() if name not in there)]
+    for name in methods:
+        if name != ALL and name not in known:
+            raise unknown("method", name, known)
+
+
+def selected(runs: Sequence[Run], methods: Sequence[str] = ()) -> tuple[list[Run], list[str]]:
+    """Return the runs to show, and the titles of the methods that are left out although nobody asked for it.
+
+    Args:
+        runs: Runs, at most one per variant and seed.
+        methods: Names of methods, or ``all``; empty for all if there are up to ``MANY`` variants, and otherwise for
+            those of GAEA's Table 2 and of classes of your own (``module:Class``).
+    """
+    if methods:
+        return [run for run in runs if ALL in methods or run.record.method in methods], []
+    if len({run.record.variant_id for run in runs}) <= MANY:
+        return list(runs), []
+    question = post_methods()
+    asked = {name for name in (run.record.method for run in runs) if name in question or ":" in name}
+    kept = [run for run in runs if run.record.method in asked]
+    left_out = dict.fromkeys(run.record.title for run in runs if run.record.method not in asked)
+    return (kept, list(left_out)) if kept else (list(runs), [])
