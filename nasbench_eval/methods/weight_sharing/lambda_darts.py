@@ -23,13 +23,6 @@ TINY = 1e-12
 """Added to nothing but a norm of zero, which would divide zero by zero."""
 
 
-def alignment(gradients: Tensor) -> Tensor:
-    """Return Lambda, the mean cosine between two cells' gradients, (cells, 6, 5); between -1 and 1."""
-    u = _directions(gradients)
-    cells = len(u)
-    return (u.sum(0).square().sum() - u.square().sum()) / (cells * (cells - 1))
-
-
 def alignment_gradient(
     gradients: Tensor, values: Tensor, loss: Callable[[Tensor], Tensor], weights: Sequence[Tensor]
 ) -> list[Tensor]:

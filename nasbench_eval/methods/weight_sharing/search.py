@@ -154,10 +154,8 @@ class WeightSharing(SearchMethod):
 
     @property
     def budget(self) -> Budget:
-        """The number of epochs: those of the search, and of DARTS-PT after it; those so far after an early stop."""
-        s = self.settings
-        after = darts_pt.tuning_epochs(s.projection_interval) if s.selection == "perturbation" else 0
-        return Budget(steps=self.epoch if self.selection.stopped else s.epochs + after)
+        """The number of epochs: those of the settings, or those so far after an early stop."""
+        return Budget(steps=self.epoch if self.selection.stopped else self.settings.steps)
 
     @property
     def _after(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nasbench_eval.cell import N_OPS
 from nasbench_eval.methods.weight_sharing.contradictions import check
+from nasbench_eval.methods.weight_sharing.darts_pt import tuning_epochs
 from nasbench_eval.methods.weight_sharing.parts import (
     EVOLVING,
     MIXTURES,
@@ -401,3 +402,9 @@ class WeightSharingSettings:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def steps(self) -> int:
+        """The number of epochs: those of the search, and those after it in which DARTS-PT decides the edges."""
+        after = tuning_epochs(self.projection_interval) if self.selection == "perturbation" else 0
+        return self.epochs + after

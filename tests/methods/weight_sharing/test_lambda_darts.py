@@ -12,15 +12,7 @@ from weight_sharing import make, shown
 
 from nasbench_eval.methods.weight_sharing.base import EdgeWeights
 from nasbench_eval.methods.weight_sharing.gradients import add_alignment, of_each_cell
-from nasbench_eval.methods.weight_sharing.lambda_darts import alignment
 from nasbench_eval.networks.supernet import ALL_OPS
-
-
-def test_lambda_is_the_mean_cosine_of_two_cells() -> None:
-    gradients = torch.randn(4, 6, 5, generator=GEN.torch("gradients"))
-    cosines = [F.cosine_similarity(a.flatten(), b.flatten(), dim=0) for a, b in itertools.combinations(gradients, 2)]
-    assert torch.allclose(alignment(gradients), torch.stack(cosines).mean(), atol=1e-6)
-    assert torch.allclose(alignment(gradients[:1].expand(3, 6, 5)), torch.ones(()))
 
 
 def test_the_weights_gradients_equal_those_of_the_loss_minus_lambda_in_the_plain_supernet() -> None:
