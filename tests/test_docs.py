@@ -28,6 +28,7 @@ from nasbench_eval.images import DATASETS
 from runners.cli import cli
 from runners.presets import load_preset
 from runners.spec import RunSpec, parse_overrides, parse_seeds
+from runners.study import load_study
 
 PAGES = [page for folder in (".", "docs", "docs/reference", "plots", "results") for page in ROOT.glob(f"{folder}/*.md")]
 RUN = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
@@ -89,6 +90,9 @@ def parse(words: list[str]) -> None:
         for method in methods:
             for dataset in datasets:
                 assert RunSpec(method, dataset, 0, options.get("scale", "full"), changes).values
+    if command.name in ("run", "reproduce"):
+        study = options.get("study", options.get("name"))
+        assert not isinstance(study, str) or study == "my_study.toml" or load_study(study).claims
     if command.name == "plot":
         figures = options["figures"]  # not a tuple where none is given
         assert not isinstance(figures, tuple) or set(figures) <= set(FIGURES)
@@ -137,6 +141,8 @@ def smaller(words: list[str]) -> list[str]:
             return ["--seeds", "2"]
         assert all(trains), "one command is made small either as a tabular or as a weight-sharing search"
         return ["--seeds", "1", "--workers", "1", "--device", "cpu", "--epochs", "1", *TINY]
+    if words[1] == "reproduce":  # tests/runners/test_reproduce.py runs a whole study
+        return ["--dry-run", "--seeds", "1", "--workers", "1", "--device", "cpu", "--epochs", "1", *TINY]
     if words[1] == "rank":
         return ["--cells", "10", "--device", "cpu", "--format", "svg"]
     if words[1] == "plot":
@@ -161,6 +167,13 @@ def test_the_commands_of_the_first_pages_run(page: Path, home: Path, capsys: pyt
     for code in blocks(page, "python"):
         exec(compile(code, name(page), "exec"), names)
     assert 0 < names["result"].test_acc["digits"] < 100
+
+
+def test_the_study_shown_is_one(tmp_path: Path) -> None:
+    for number, text in enumerate(blocks(ROOT / "docs" / "studies.md", "toml")):
+        path = tmp_path / f"study{number}.toml"
+        path.write_text(text)
+        assert load_study(str(path)).specs
 
 
 def test_the_update_of_gaea_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from nasbench_eval.utils.signals import Stopped, stoppable
 
 COMMANDS = {
     "run": "runners.cli.run:run",
+    "reproduce": "runners.cli.reproduce:reproduce",
     "compare": "runners.cli.analysis:compare",
     "plot": "runners.cli.plot:plot",
     "report": "runners.cli.report:report",

@@ -30,7 +30,7 @@ def run(study: str | None, methods: str | None, datasets: str | None, **given: A
     method, data set and seed is a run. Any number of commands can share a results folder: what one of them is at work
     on, the others leave to it (and exit with code 75) or wait for (--wait).
 
-    STUDY, in place of --method, is a study file or the name of an included one: it says
+    STUDY, in place of --method, is a study file or the name of an included one (`nbeval reproduce --list`): it says
     what to run, and its claims are judged. Options change what it says; --dataset keeps the searches on some data sets.
 
     \b
@@ -58,7 +58,7 @@ def _run_methods(methods: str | None, datasets: str | None, options: RunOptions)
     if methods is None or datasets is None:
         raise UsageError(
             f"--{'method' if methods is None else 'dataset'} is missing: say what to run with --method and --dataset, "
-            "or name a study"
+            "or name a study (`nbeval reproduce --list`)"
         )
     what = (methods, datasets, parse_seeds(options.seeds or "1"), options.changes)
     inputs, executor, reporter = options.inputs(), options.executor(), options.reporter()
@@ -74,7 +74,7 @@ def _run_methods(methods: str | None, datasets: str | None, options: RunOptions)
 
 
 def _run_study(name: str, datasets: str | None, options: RunOptions) -> None:
-    from runners.cli.studies import echo_findings, fetch_for, run_and_score
+    from runners.cli.studies import fetch_for, findings_text, run_and_score
     from runners.reproduce import findings
 
     study = options.study(name, datasets)
@@ -84,7 +84,7 @@ def _run_study(name: str, datasets: str | None, options: RunOptions) -> None:
     outcome = run_and_score(study, inputs, reporter, wait=options.wait, executor=executor)
     if not options.as_json:
         _print(outcome)
-        echo_findings(findings(study, outcome.runs, outcome.failures))
+        click.echo(findings_text(findings(study, outcome.runs, outcome.failures)))
     _require_results(outcome, options, len(study.specs))
 
 

@@ -59,11 +59,10 @@ def require_complete(outcome: Outcome, total: int) -> None:
         )
 
 
-def echo_findings(found: Findings) -> None:
-    """Print the verdicts and the agreement with published numbers."""
+def findings_text(found: Findings) -> str:
+    """Return the verdicts and the agreement with published numbers as text."""
     from nasbench_eval.analysis.verdict_text import agreement_text, verdict_text
 
-    if found.verdicts:
-        click.echo(f"\n{verdict_text(found.verdicts)}")
-    if not found.agreement.empty:
-        click.echo(f"\n{agreement_text(found.agreement)}")
+    parts = [verdict_text(found.verdicts)] if found.verdicts else []
+    parts += [] if found.agreement.empty else [agreement_text(found.agreement)]
+    return "".join(f"\n{part}\n" for part in parts).rstrip("\n")

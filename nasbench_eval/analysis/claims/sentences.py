@@ -32,7 +32,7 @@ def sentence(claim: Claim, rows: Rows, scale: str, reduced: bool) -> str:
     if seeds:
         parts.append(_needed(max(seeds), claim))
     if reduced and any(row["n"] > 0 and not row["missing"] for row in rows):
-        parts.append(f"reduced runs (scale {scale})")
+        parts.append("reduced runs" if scale == "full" else f"reduced runs (scale {scale})")
     return "; ".join(parts)
 
 
