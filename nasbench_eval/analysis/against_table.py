@@ -157,8 +157,9 @@ def _rows(frame: pd.DataFrame) -> list[str]:
     if (frame["table_hash"] != frame["table_hash_against"]).any():
         said.append("CAUTION: accuracies from different tables are compared; only rows of the same table mean anything")
     pairs = [
-        *zip(frame["label"][frame["reduced"].astype(bool)], frame["reductions"], strict=False),
-        *zip(frame["label_against"][frame["reduced_against"].astype(bool)], frame["reductions_against"], strict=False),
+        (row[f"label{side}"], row[f"reductions{side}"])
+        for side in ("", "_against")
+        for row in frame[frame[f"reduced{side}"].astype(bool)].to_dict("records")
     ]
     if pairs:
         words = reductions_text(pairs, [*frame["label"], *frame["label_against"]])

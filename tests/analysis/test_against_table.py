@@ -104,6 +104,18 @@ def test_what_is_wrong_with_the_runs_is_said():
     assert "Equivalent:" not in flat(quiet)
 
 
+def test_each_reduced_row_keeps_its_own_reductions():
+    runs = [
+        *(make_run({"cifar10": value}, seed=seed, method="rs", title="RS") for seed, value in enumerate(GAEA)),
+        *(make_run({"cifar10": value}, seed=seed, **SMALL) for seed, value in enumerate(WIDE)),
+        *(
+            make_run({"cifar10": value}, seed=seed, method="gaea_darts", title="GAEA")
+            for seed, value in enumerate(GAEA)
+        ),
+    ]
+    assert "setting: channels 16 -> 4; cells 5 -> 1." in flat(against_report(runs, "gaea_darts"))
+
+
 def test_each_group_is_compared_with_its_own_variant():
     def swept(method: str, shift: float) -> list[Run]:
         return [
