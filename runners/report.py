@@ -84,11 +84,12 @@ def _verdicts(study: Study, runs: Sequence[Run], failures: Sequence[Failure]) ->
 
 
 def _reference(runs: Sequence[Run], study: Study | None) -> str:
-    """Return the label of the method from which to give differences; empty if it has no run with unchanged settings."""
+    """Return the label of the variant from which to give differences, one with unchanged settings if there is one."""
     named = [method for claim in study.claims if claim.against for method in claim.method] if study else []
     names = labels(runs)
     for method in [*named, REFERENCE]:
-        plain = [run for run in runs if run.record.method == method and not run.record.overrides]
-        if plain:
-            return names[min(plain, key=run_order(names)).record.variant_id]
+        own = [run for run in runs if run.record.method == method]
+        if own:
+            chosen = min(own, key=lambda run: (bool(run.record.overrides), run_order(names)(run)))
+            return names[chosen.record.variant_id]
     return ""

@@ -21,7 +21,7 @@ SHORT = {
 MOST_CELLS = 6
 """Cells drawn per variant, the most frequent ones."""
 
-MOST_SEEDS = 8
+MOST_SEEDS = 4
 """Seeds of one cell that are named one by one."""
 
 WIDTH, HEIGHT, RADIUS = 330, 160, 11

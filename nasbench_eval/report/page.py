@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -14,6 +14,7 @@ import pandas as pd
 
 from nasbench_eval import __version__
 from nasbench_eval.analysis.against import against
+from nasbench_eval.analysis.against_table import notes as against_notes
 from nasbench_eval.analysis.agreement import agreement
 from nasbench_eval.analysis.claims import Verdict
 from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, View
@@ -30,7 +31,6 @@ from nasbench_eval.report.verdicts import (
     against_table,
     agreement_table,
     claim_verdicts,
-    reference_label,
     tally,
 )
 from nasbench_eval.runs.failures import Failure
@@ -75,6 +75,15 @@ class PageFigure:
 
 
 @dataclass(frozen=True)
+class Differences:
+    """Every variant's difference from one method: the label of this method, the table, and what it cannot show."""
+
+    reference: str
+    table: Table
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything that the page says.
 
@@ -84,8 +93,7 @@ class Page:
         verdict_tally: How many claims have which verdict.
         agreement: Published numbers beside measured ones; None if none was published.
         agreement_tally: How many published numbers have which verdict.
-        differences: Every variant's difference from one method; None if there is none.
-        reference: The label of this method.
+        differences: Every variant's difference from one method; None if there is nothing to compare.
         facts: The study in numbers: name and value.
         cautions: What the reader must know before any number.
         comparison: The table of results.
@@ -103,8 +111,7 @@ class Page:
     verdict_tally: tuple[tuple[str, int], ...]
     agreement: Table | None
     agreement_tally: tuple[tuple[str, int], ...]
-    differences: Table | None
-    reference: str
+    differences: Differences | None
     facts: tuple[tuple[str, str], ...]
     cautions: tuple[str, ...]
     comparison: Table
@@ -152,19 +159,17 @@ def build_page(
     kept.sort(key=lambda run: (run_order(names)(run), run.record.seed))
     diverged = divergence_notes(failures, kept)
     beside = agreement(kept, failures) if published is None else published
-    differences, whose = _differences(kept, reference, datasets)
     return Page(
         question=question or _default_question(kept),
         verdicts=claim_verdicts(verdicts),
         verdict_tally=tally(each.word for each in verdicts),
         agreement=None if beside.empty else agreement_table(beside),
         agreement_tally=tally(beside["word"]),
-        differences=differences,
-        reference=whose,
+        differences=_differences(kept, reference, datasets),
         facts=_facts(kept, failures),
         cautions=_cautions(kept, names, diverged),
         comparison=comparison_table(compared),
-        notes=tuple(note[0].upper() + note[1:] + "." for note in compared.notes),
+        notes=_sentences(compared.notes),
         figures=_figures(kept, datasets, diverged),
         variants=_variants(kept, names, provenance),
         runs=tuple(run_tables(kept)),
@@ -174,11 +179,18 @@ def build_page(
     )
 
 
-def _differences(runs: Sequence[Run], reference: str, datasets: Sequence[str]) -> tuple[Table | None, str]:
+def _differences(runs: Sequence[Run], reference: str, datasets: Sequence[str]) -> Differences | None:
     if not reference:
-        return None, ""
+        return None
     frame = against(runs, reference, datasets=datasets)
-    return (None, "") if frame.empty else (against_table(frame), reference_label(frame))
+    if frame.empty:
+        return None
+    label = " and ".join(dict.fromkeys(frame["label_against"]))
+    return Differences(label, against_table(frame), _sentences(against_notes(frame)))
+
+
+def _sentences(notes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{note[0].upper()}{note[1:]}." for note in notes)
 
 
 def _default_question(runs: Sequence[Run]) -> Question:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from nasbench_eval.analysis.against_table import verdict_text
 from nasbench_eval.analysis.claims import QUANTITIES, Verdict
 from nasbench_eval.report.results import labelled
 from nasbench_eval.report.table import WORDS, Column, Entry, Table, csv_uri, entries, folded, interval, number, word
@@ -144,6 +145,11 @@ def _runs(n: float) -> str:
     return "" if math.isnan(n) else f"{n:.0f} runs"
 
 
+def _improvement(row: Mapping[Any, Any]) -> Entry:
+    found = number(row["improvement"])
+    return Entry(found.text, found.key, interval(row["improvement_low"], row["improvement_high"]))
+
+
 def against_table(frame: pd.DataFrame) -> Table:
     """Return every variant's difference from one method, from ``against.against``."""
     rows = [
@@ -151,12 +157,11 @@ def against_table(frame: pd.DataFrame) -> Table:
             labelled(row["label"], row["variant_id"]),
             row["search_dataset"],
             row["dataset"],
-            word(row["word"]),
+            word(row["word"], verdict_text(row).removeprefix(row["word"]).strip()),
             _difference(row),
             number(row["p_holm"], 3),
-            number(row["improvement"]),
+            _improvement(row),
             Entry(f"{row['n']} and {row['n_against']}", row["n"]),
-            _seeds(row["seeds_needed"]),
         ]
         for row in frame.to_dict("records")
     ]
@@ -167,22 +172,8 @@ def against_table(frame: pd.DataFrame) -> Table:
         Column("verdict"),
         Column("difference", number=True),
         Column("p (Holm)", number=True),
-        Column("P(improvement)", number=True),
+        Column("P(better)", number=True),
         Column("seeds", number=True, fold=True),
-        Column("seeds to decide", number=True),
     ]
-    noise = {row["dataset"]: row["noise"] for row in frame.to_dict("records") if not math.isnan(row["noise"])}
-    within = ", ".join(f"± {value:.2f} on {name}" for name, value in noise.items())
-    caption = (
-        "Difference of the mean test accuracies in percentage points, below it Welch's 95 % interval. p is corrected "
-        "for the number of rows of a data set (Holm). P(improvement): share of pairs of seeds in which the method is "
-        "ahead. Seeds to decide: for each side, if means and deviations stay as they are."
-    )
-    if within:
-        caption += f" Equivalent: within the table's own noise ({within})."
+    caption = "Difference of the mean test accuracies in percentage points, below it Welch's 95 % interval."
     return folded(Table("against", caption, columns, entries(rows), csv=csv_uri(frame)))
-
-
-def reference_label(frame: pd.DataFrame) -> str:
-    """Return the label of what the rows of ``against.against`` are compared with."""
-    return " and ".join(dict.fromkeys(frame["label_against"]))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from runners.cli.analysis import load_results, names, results_option, with_results
+from runners.cli.analysis import datasets_option, load_results, names, results_option, with_results
+from runners.cli.options import where_option
 
 
 @click.command(short_help="Write one HTML page: verdicts, tables, figures, cells, settings, runs.")
@@ -23,13 +24,8 @@ from runners.cli.analysis import load_results, names, results_option, with_resul
     metavar="METHOD",
     help="Give every method's difference from this one.  [default: the method of the study's claims, or gaea_darts]",
 )
-@click.option(
-    "--dataset",
-    "datasets",
-    multiple=True,
-    metavar="NAME[,NAME]",
-    help="Show only the accuracies on these data sets.  [default: all]",
-)
+@datasets_option
+@where_option
 @click.option(
     "--output",
     metavar="FILE",
@@ -39,7 +35,12 @@ from runners.cli.analysis import load_results, names, results_option, with_resul
     help="The page to write.",
 )
 def report(
-    folders: tuple[Path, ...], study: str | None, reference: str | None, datasets: tuple[str, ...], output: Path
+    folders: tuple[Path, ...],
+    study: str | None,
+    reference: str | None,
+    datasets: tuple[str, ...],
+    conditions: tuple[str, ...],
+    output: Path,
 ) -> None:
     """Write one self-contained HTML page about the runs, for reviewers and co-authors.
 
@@ -49,7 +50,7 @@ def report(
         nbeval report --study figure5
         nbeval report --results results/reference/cifar10-small --study cifar10-small
     """  # noqa: D301 - click reads the control character: keep these lines as they are
-    runs, failures = load_results(folders)
+    runs, failures = load_results(folders, conditions)
     wanted = names(datasets)
     with_results(wanted, runs)
 
@@ -62,6 +63,7 @@ def report(
         ("--study", [study] if study else []),
         ("--against", [reference] if reference else []),
         ("--dataset", [",".join(wanted)] if wanted else []),
+        ("--where", conditions),
     ):
         words += [word for value in values for word in (name, str(value))]
     write_report(

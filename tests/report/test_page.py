@@ -147,7 +147,7 @@ def test_reductions_failures_and_what_differs_are_said(page):
     assert "channels 16 → 4; cells 5 → 1" in lead
     assert f"1 of 1 runs of {EVIL} on cifar10 diverged and are no results" in lead
     text = page.text(f"variant-{VARIANTS['GDAS']}")
-    assert "channels 4 differs 16 table 1 what it means" in text
+    assert "channels 4 16 table 1 what it means" in text
     assert "epochs 16 16 table 1" in text
     assert "Without effect here: tau." in text
 
@@ -170,7 +170,7 @@ def test_published_numbers_and_differences_have_a_word_each(page):
     shown = page.text("against")
     assert "Searched on: cifar10." in shown
     assert "▲ better" in shown
-    assert "± 0.25 on cifar10" in shown
+    assert "0.25 on cifar10 (valid)" in page.text("results")
     [link] = page.all("a", download="against.csv.gz")
     assert set(frame_behind(link)["label_against"]) == {"REA"}
 

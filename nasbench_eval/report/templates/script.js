@@ -4,13 +4,13 @@
 
 function start() {
   themeSwitch();
+  openAll();
   document.querySelectorAll(".table").forEach(sortAndFilter);
   document.querySelectorAll("a.csv").forEach((link) => link.addEventListener("click", download));
   document.querySelectorAll("details.data").forEach((box) => box.addEventListener("toggle", showNumbers));
   document.querySelectorAll(".copy").forEach(copyButton);
   addEventListener("hashchange", openTarget);
   openTarget();
-  addEventListener("beforeprint", () => document.querySelectorAll("details:not(.data)").forEach((box) => { box.open = true; }));
 }
 
 function themeSwitch() {
@@ -25,6 +25,17 @@ function themeSwitch() {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", label);
   label();
+  button.hidden = false;
+}
+
+// For searching and printing: what is open is printed.
+function openAll() {
+  const button = document.getElementById("open-all");
+  button.addEventListener("click", () => {
+    const open = button.textContent === "Open all";
+    document.querySelectorAll("details:not(.data)").forEach((box) => { box.open = open; });
+    button.textContent = open ? "Close all" : "Open all";
+  });
   button.hidden = false;
 }
 
