@@ -159,7 +159,7 @@ def _search_work(
 
 
 def _epochs(spec: RunSpec) -> int:
-    return int(spec.values.get("epochs", 1))
+    return int(getattr(spec.settings, "steps", spec.values.get("epochs", 1)))
 
 
 def _cells_left(spec: RunSpec, context: RunContext, wanted: int) -> int:

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights
-from nasbench_eval.methods.weight_sharing.darts import Loss, unrolled_gradient
+from nasbench_eval.methods.weight_sharing.batches import Batch
+from nasbench_eval.methods.weight_sharing.darts import unrolled_gradient
 from nasbench_eval.methods.weight_sharing.idarts import implicit_gradient
 from nasbench_eval.methods.weight_sharing.lambda_darts import alignment_gradient
 from nasbench_eval.methods.weight_sharing.parts import PENALTIES
@@ -26,33 +27,50 @@ def backward(
     supernet: Supernet,
     optimizer: torch.optim.Optimizer,
     settings: WeightSharingSettings,
-    *,
-    train_loss: Loss,
-    valid_loss: Loss,
+    batch: Batch,
+    train_batch: Batch,
 ) -> None:
-    """Leave the gradient of the valid loss in the parameters of the architecture.
+    """Leave the gradient of the loss on ``batch`` in the parameters of the architecture.
 
     Args:
         architecture: The architecture, with gradients of zero.
         supernet: The network.
         optimizer: The optimiser of the weights.
         settings: The settings of the search.
-        train_loss: Computes the loss on the batch of the weights step.
-        valid_loss: Computes the loss on the batch of the architecture step.
+        batch: The batch of the architecture step.
+        train_batch: The batch of the weights step, which second orders also need.
     """
-    parameters, weights = list(architecture.parameters()), list(supernet.parameters())
-    if settings.unrolled:
-        gradients = unrolled_gradient(train_loss, valid_loss, weights, parameters, optimizer)
-    elif settings.neumann_terms is not None:
-        rate = optimizer.param_groups[0]["lr"]
-        gradients = implicit_gradient(train_loss, valid_loss, weights, parameters, rate, settings.neumann_terms)
+    if settings.neumann_terms is not None:
+        # Narrow differences need double precision.
+        network, twin = copy.deepcopy(supernet).double(), copy.deepcopy(architecture).double()
+        train, valid = ((images.double(), labels) for images, labels in (train_batch, batch))
+        gradients = implicit_gradient(
+            lambda: _loss(network, train, twin.sample()),
+            lambda: _loss(network, valid, twin.architecture_sample()),
+            list(network.parameters()),
+            list(twin.parameters()),
+            optimizer.param_groups[0]["lr"],
+            settings.neumann_terms,
+        )
+    elif settings.unrolled:
+        gradients = unrolled_gradient(
+            lambda: _loss(supernet, train_batch, architecture.sample()),
+            lambda: _loss(supernet, batch, architecture.architecture_sample()),
+            list(supernet.parameters()),
+            list(architecture.parameters()),
+            optimizer,
+        )
     else:
         supernet.requires_grad_(False)
-        valid_loss().backward()  # type: ignore[no-untyped-call]
+        _loss(supernet, batch, architecture.architecture_sample()).backward()  # type: ignore[no-untyped-call]
         supernet.requires_grad_(True)
-        gradients = []
-    for parameter, gradient in zip(parameters, gradients, strict=False):
-        parameter.grad = gradient
+        return
+    for parameter, gradient in zip(architecture.parameters(), gradients, strict=True):
+        parameter.grad = gradient.to(parameter.dtype)
+
+
+def _loss(supernet: Supernet, batch: Batch, weights: EdgeWeights) -> Tensor:
+    return F.cross_entropy(supernet(batch[0], *weights), batch[1])
 
 
 def add_penalties(architecture: ArchParameters, settings: WeightSharingSettings, progress: float) -> None:
@@ -82,7 +100,7 @@ def of_each_cell(weights: EdgeWeights, cells: int) -> EdgeWeights:
     return weights._replace(values=values)
 
 
-def add_alignment(supernet: Supernet, weights: EdgeWeights, batch: tuple[Tensor, Tensor], strength: float) -> None:
+def add_alignment(supernet: Supernet, weights: EdgeWeights, batch: Batch, strength: float) -> None:
     """Add ``strength`` times the derivative of -Lambda (Lambda-DARTS) to the gradients of the supernet's weights.
 
     Args:
@@ -91,36 +109,35 @@ def add_alignment(supernet: Supernet, weights: EdgeWeights, batch: tuple[Tensor,
         batch: The batch of that loss.
         strength: The weight of Lambda.
     """
-    images, labels = batch
     assert weights.values.grad is not None
-
-    def loss(values: Tensor) -> Tensor:
-        return F.cross_entropy(supernet(images, *weights._replace(values=values)), labels)
-
     parameters = list(supernet.parameters())
-    found = alignment_gradient(weights.values.grad, weights.values.detach(), loss, parameters)
+    found = alignment_gradient(
+        weights.values.grad,
+        weights.values.detach(),
+        lambda values: _loss(supernet, batch, weights._replace(values=values)),
+        parameters,
+    )
     for parameter, gradient in zip(parameters, found, strict=True):
         assert parameter.grad is not None
         parameter.grad.add_(gradient, alpha=strength)
 
 
 def eigenvalue(
-    architecture: ArchParameters, supernet: Supernet, settings: WeightSharingSettings, batch: tuple[Tensor, Tensor]
+    architecture: ArchParameters, supernet: Supernet, settings: WeightSharingSettings, batch: Batch
 ) -> float:
     """Return the largest eigenvalue of the loss's Hessian in the architecture (RobustDARTS), weight decay included.
 
     It is taken with BatchNorm's statistics of the batch, on copies of double precision: narrow differences need it, and
     the running statistics of the network itself stay as they are.
     """
-    images, labels = batch[0].double(), batch[1]
+    doubled = batch[0].double(), batch[1]
     network = copy.deepcopy(supernet).double().train().requires_grad_(False)
     twin = copy.deepcopy(architecture).double()
     parameters = list(twin.parameters())
     decay = settings.arch_weight_decay if settings.arch_optimizer == "adam" else 0.0
 
     def gradient() -> list[Tensor]:
-        loss = F.cross_entropy(network(images, *twin.architecture_sample()), labels)
-        found = torch.autograd.grad(loss, parameters)
+        found = torch.autograd.grad(_loss(network, doubled, twin.architecture_sample()), parameters)
         return [g + decay * p.detach() for g, p in zip(found, parameters, strict=True)]
 
     return largest_eigenvalue(gradient, parameters)

@@ -280,14 +280,7 @@ class WeightSharing(SearchMethod):
     def _architecture_step(self, batch: Batch, train_batch: Batch) -> None:
         """Do one step of the architecture optimiser on ``batch``; second orders also need the weights' batch."""
         self.architecture.zero_grad()
-        backward(
-            self.architecture,
-            self.supernet,
-            self.optimizer,
-            self.settings,
-            train_loss=lambda: self._loss(train_batch, self.architecture.sample()),
-            valid_loss=lambda: self._loss(batch, self.architecture.architecture_sample()),
-        )
+        backward(self.architecture, self.supernet, self.optimizer, self.settings, batch, train_batch)
         self._move_architecture()
 
     def _move_architecture(self) -> None:
@@ -301,14 +294,11 @@ class WeightSharing(SearchMethod):
         """The part of the search that is over, from 0 in the first epoch to 1."""
         return min(self.epoch / self.settings.epochs, 1.0)
 
-    def _loss(self, batch: Batch, weights: EdgeWeights) -> Tensor:
-        return F.cross_entropy(self.supernet(batch[0], *weights), batch[1])
-
     def _loss_in_evaluation(self, batch: Batch, weights: EdgeWeights) -> Tensor:
         """Return a loss as a function of the edge weights alone, with BatchNorm in evaluation mode."""
         self.supernet.eval().requires_grad_(False)
         try:
-            return self._loss(batch, weights)
+            return F.cross_entropy(self.supernet(batch[0], *weights), batch[1])
         finally:
             self.supernet.train().requires_grad_(True)
 
@@ -331,10 +321,8 @@ class WeightSharing(SearchMethod):
         if self._after >= 0:
             self.selection.decide(self._after)
         evaluation = math.ceil(len(self.valid) / self.settings.valid_batch_size)
-        # One sample for the weights step and one for the architecture step of each batch; second orders take more.
-        terms = self.settings.neumann_terms
-        of_each = 5 if self.settings.unrolled else 2 if terms is None else 2 + 2 * (terms + 1)
-        samples = self._batches_per_epoch * of_each + evaluation
+        # One sample for the weights step and one for the architecture step of each batch; the second order takes four.
+        samples = self._batches_per_epoch * (5 if self.settings.unrolled else 2) + evaluation
         generator = self.streams.torch("architecture samples", self.epoch)
         self.architecture.begin_epoch(self.epoch, samples, generator, self.device)
 

@@ -10,7 +10,6 @@ from plain_copy import both, pairs
 from weight_sharing import make
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.methods.weight_sharing import idarts
 from nasbench_eval.methods.weight_sharing.idarts import implicit_gradient
 
 
@@ -28,8 +27,7 @@ def test_implicit_gradient_in_closed_form(terms: int) -> None:
     assert w.item() == 2.0
 
 
-def test_the_gradient_equals_exact_products_with_the_plain_supernet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idarts, "WIDTH", 1e-6)  # in double precision, a difference this narrow is nearly exact
+def test_the_gradient_equals_exact_products_with_the_plain_supernet() -> None:
     fused, plain = both(channels=2, cells=1)
     (images, labels), (valid_images, valid_labels) = batch(8), batch(5)
     logits = torch.randn(6, 5, generator=GEN.torch("logits")).double()
@@ -52,7 +50,7 @@ def test_the_gradient_equals_exact_products_with_the_plain_supernet(monkeypatch:
         total = [a + b for a, b in zip(total, v, strict=True)]
     [mixed] = torch.autograd.grad(gradients, theirs, total)
     assert difference(lr * mixed, direct) > 1e-3, "the second term must matter for the test to mean anything"
-    assert difference(found - direct, -lr * mixed) < 1e-3
+    assert difference(found - direct, -lr * mixed) < 1e-6
     for where, a, b, rows in pairs(fused, plain):
         if where.endswith(("weight", "bias")):
             assert torch.equal(a if rows is None else a[rows], b), where
@@ -62,6 +60,10 @@ def test_the_architecture_takes_one_step_for_several_of_the_weights() -> None:
     method = make("idarts", train_images=96, arch_interval=2)
     pairs_of_batches = list(method._batch_pairs())
     assert [arch is not None for _, arch in pairs_of_batches] == [False, True] * 3
-    for changes in ({"unrolled": True}, {"neumann_terms": 1, "arch_optimizer": "none", "parametrisation": "uniform"}):
-        with pytest.raises(UsageError, match=r"set only one|needs an architecture step"):
+    for changes in (
+        {"unrolled": True},
+        {"neumann_terms": 1, "arch_optimizer": "none", "parametrisation": "uniform"},
+        {"parametrisation": "gumbel"},
+    ):
+        with pytest.raises(UsageError, match=r"set only one|needs an architecture step|not drawn at random"):
             make("idarts", **changes)
