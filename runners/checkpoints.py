@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import pickle
 import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.utils.files import atomic_write, in_one_line
+from nasbench_eval.utils.files import atomic_write, in_one_line, reading
 
 ADVICE = "delete it to start that run again"
 """What to do with a checkpoint that cannot be used."""
@@ -21,6 +24,63 @@ ADVICE = "delete it to start that run again"
 def checkpoint_file(results_dir: Path, run_id: str) -> Path:
     """Return the path of a run's checkpoint, which exists while the run is unfinished."""
     return results_dir / "checkpoints" / f"{run_id}.pt"
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far an unfinished run is; beside its checkpoint, so that nobody has to read that to know it.
+
+    Attributes:
+        run_id: The run's id.
+        method: The preset's name.
+        search_dataset: What it trains on.
+        seed: The seed.
+        scale: ``full``, or a named reduction.
+        step: How many steps are finished.
+        steps: How many it takes; None if its budget is in seconds.
+        seconds: What the finished steps cost.
+        cell: The architecture string of the cell after the last of them.
+    """
+
+    run_id: str
+    method: str
+    search_dataset: str
+    seed: int
+    scale: str
+    step: int
+    steps: int | None
+    seconds: float
+    cell: str
+
+
+def position_file(results_dir: Path, run_id: str) -> Path:
+    """Return the path of what tells how far a run is."""
+    return checkpoint_file(results_dir, run_id).with_suffix(".json")
+
+
+def write_position(results_dir: Path, position: Position) -> None:
+    """Write how far a run is."""
+    with atomic_write(position_file(results_dir, position.run_id)) as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(position)), encoding="utf-8")
+
+
+def read_position(path: Path) -> Position | None:
+    """Read how far a run is; None if the run has been finished meanwhile.
+
+    Raises:
+        NbevalError: If the file cannot be read.
+    """
+    with reading(path, "file of a run's progress", "delete it"):
+        try:
+            return Position(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+
+
+def remove_checkpoint(results_dir: Path, run_id: str) -> None:
+    """Remove the checkpoint of a run that has ended."""
+    position_file(results_dir, run_id).unlink(missing_ok=True)
+    checkpoint_file(results_dir, run_id).unlink(missing_ok=True)
 
 
 def artifact_file(results_dir: Path, run_id: str) -> Path:

@@ -215,6 +215,20 @@ class LockLost(NbevalError):
     """Another process took over a lock that this one had."""
 
 
+def owners(home: Path) -> dict[str, tuple[Owner, float]]:
+    """Return who has which lock in a folder, by its name, and the seconds since the owner's last sign of life.
+
+    Only looks. The seconds are those between two clocks, and an owner may be dead: they are for people to read.
+    """
+    found = {}
+    for name, generations in _generations(home / FOLDER).items():
+        read = _read(home / FOLDER / f"{name}.{max(generations)}.lock")
+        if read is not None:
+            owner, beat = read
+            found[name] = owner, max(time.time() - beat / 1e9, 0.0)
+    return found
+
+
 def _generations(folder: Path) -> dict[str, list[int]]:
     """Return the generations of every lock in a folder, by name."""
     try:

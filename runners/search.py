@@ -18,7 +18,16 @@ from nasbench_eval.runs.failures import Failure, failure_file, read_failure, wri
 from nasbench_eval.runs.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.utils.rng import Streams
 from nasbench_eval.utils.signals import step_by_step, stop_if_asked
-from runners.checkpoints import artifact_file, checkpoint_file, load_checkpoint, save_checkpoint, using
+from runners.checkpoints import (
+    Position,
+    artifact_file,
+    checkpoint_file,
+    load_checkpoint,
+    remove_checkpoint,
+    save_checkpoint,
+    using,
+    write_position,
+)
 from runners.context import RunContext
 from runners.device import make_deterministic, now
 from runners.locks import Lock, LockLost
@@ -106,7 +115,7 @@ def run_or_fail(
             except Diverged as error:
                 failure = make_failure(spec, error)
                 write_failure(context.results_dir, failure)
-                checkpoint_file(context.results_dir, spec.run_id).unlink(missing_ok=True)
+                remove_checkpoint(context.results_dir, spec.run_id)
                 return failure
     except LockLost:
         return run_or_fail(spec, context, progress)
@@ -156,6 +165,7 @@ def run_search(
             state["threads"] = threads()
             require_held()
             save_checkpoint(checkpoint, state)
+            write_position(context.results_dir, _position(spec, method, row))
             log(row)
             progress(len(rows), row)
             stop_if_asked()
@@ -169,7 +179,7 @@ def run_search(
     if artifact is not None:
         save_checkpoint(artifact_file(context.results_dir, spec.run_id), artifact)
     write_run(context.runs_dir, run)  # last: a finished run has everything that belongs to it
-    checkpoint.unlink(missing_ok=True)
+    remove_checkpoint(context.results_dir, spec.run_id)
     return run
 
 
@@ -180,6 +190,20 @@ def _row(step: int, cell: Cell, info: StepInfo, total: float, table: TableLookup
         row["selection_seconds"] = info.selection_seconds
     row |= {f"n_{name}": count for name, count in cell.counts().items()}
     return row if table is None else row | table.look_up(cell)
+
+
+def _position(spec: RunSpec, method: SearchMethod, row: Mapping[str, Any]) -> Position:
+    return Position(
+        run_id=spec.run_id,
+        method=spec.method,
+        search_dataset=spec.search_dataset,
+        seed=spec.seed,
+        scale=spec.scale,
+        step=row["step"] + 1,
+        steps=method.budget.steps,
+        seconds=row["total_seconds"],
+        cell=row["cell"],
+    )
 
 
 def _check_rows(rows: Any, started: Any) -> None:

@@ -22,6 +22,8 @@ COMMANDS = {
     "report": "runners.cli.report:report",
     "export": "runners.cli.export:export",
     "rank": "runners.cli.rank:rank",
+    "status": "runners.cli.status:status",
+    "clean": "runners.cli.status:clean",
     "methods": "runners.cli.methods:methods",
     "table": "runners.cli.table:table",
     "data": "runners.cli.data:data",

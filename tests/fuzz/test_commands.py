@@ -53,7 +53,8 @@ GOOD = {
     "results": ("results", "made.csv"),
     "results_dir": ("results",),
     "folders": ("results", "made.csv"),
-    "folder": ("plots",),
+    "folder": ("plots", "results"),
+    "what": ("results", "digits", "made.csv"),
     "formats": ("svg", "svg,gif"),
     "figures": ("curves", "curve"),
     "cell": ("5", "15624", "15625", "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|", "|none~0|"),
@@ -76,8 +77,8 @@ GOOD = {
 }
 """Values that an option may take, by its name."""
 
-LEFT_OUT = {"workers", "trials", "fetch"}
-"""Options that start processes, days of training or downloads."""
+LEFT_OUT = {"workers", "trials", "fetch", "watch"}
+"""Options that start processes, days of training or downloads, or run without end."""
 NEEDED = {
     # Keeps every search short; a study would run what it says.
     ("run",): ["--method", "rs", "--dataset", "digits", "--truth", "table", "--set", "budget_seconds=900"],

@@ -1,0 +1,103 @@
+"""Find and remove what nobody needs in a results folder; nothing that a live process works with is touched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runners import locks
+from runners.checkpoints import artifact_file, checkpoint_file
+from runners.locks import Lock
+from runners.status import Folder
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file that can go.
+
+    Attributes:
+        path: The file.
+        why: Why nobody needs it.
+        lock: The name of the lock whose owner may need the file; empty if there is none.
+    """
+
+    path: Path
+    why: str
+    lock: str
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes; 0 if it is gone."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+
+def leftovers(folder: Path, *, failed: bool = False) -> list[Leftover]:
+    """Return the files in a results folder that nobody needs.
+
+    Args:
+        folder: The results folder.
+        failed: Whether the records of failed runs are among them; the same command then runs them again.
+
+    Raises:
+        NbevalError: If there is no such folder, or a file in it cannot be read.
+    """
+    there = Folder(folder)
+    found = [*_checkpoints(there), *_temporary(there), *_artifacts(there)]
+    if failed:
+        found += [
+            Leftover(path, "record of a failed run", failure.run_id) for path, failure in there.failure_files.items()
+        ]
+    found += [
+        Leftover(path, f"lock of {owner.words}, which seems to be dead", name)
+        for name, (owner, _) in there.owners.items()
+        for path in sorted((folder / locks.FOLDER).glob(f"{name}.*.lock"))
+    ]
+    return [each for each in found if not there.is_live(each.lock)]
+
+
+def remove(folder: Path, found: list[Leftover]) -> list[Leftover]:
+    """Remove files, and return those that a live process turned out to need."""
+    kept = []
+    for each in found:
+        if each.path.parent.name == locks.FOLDER:
+            lock = Lock(folder, each.lock, "")
+            while lock.look() is not None and lock.is_undecided:
+                time.sleep(locks.POLL)  # on another host: whether its heartbeat has stopped has to be seen
+            removed = not each.path.exists()
+        elif not each.lock:
+            each.path.unlink(missing_ok=True)
+            removed = True
+        else:
+            with Lock(folder, each.lock, "removing what is left of it") as lock:
+                if removed := lock.take() is None:
+                    each.path.unlink(missing_ok=True)
+        kept += [] if removed else [each]
+    return kept
+
+
+def _checkpoints(there: Folder) -> Iterator[Leftover]:
+    for path in sorted(checkpoint_file(there.path, "").parent.glob("*.*")):
+        if path.suffix not in (".pt", ".json") or path.name.startswith("."):
+            continue
+        if path.stem in there.done:
+            yield Leftover(path, "checkpoint of a complete run", path.stem)
+        elif path.stem in there.failed:
+            yield Leftover(path, "checkpoint of a failed run", path.stem)
+        elif path.suffix == ".json" and path.stem not in there.checkpoints:
+            yield Leftover(path, "belongs to a checkpoint that is gone", path.stem)
+
+
+def _temporary(there: Folder) -> Iterator[Leftover]:
+    """Yield the temporary files of writers that were killed; whoever writes without a lock needs less than a minute."""
+    for path in sorted(there.path.glob("*/.*.tmp")):
+        [name, *_] = [*(name for name in there.owners if name.removesuffix("-rank") in path.name), ""]
+        if name or time.time() - path.stat().st_mtime > locks.STALE:
+            yield Leftover(path, "half-written file of a killed process", name)
+
+
+def _artifacts(there: Folder) -> Iterator[Leftover]:
+    for path in sorted(artifact_file(there.path, "").parent.glob("*.pt")):
+        if path.stem not in there.done and path.stem not in there.checkpoints and not path.name.startswith("."):
+            yield Leftover(path, "shared weights of a run that is gone", path.stem)

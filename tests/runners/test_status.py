@@ -1,0 +1,215 @@
+"""``nbeval status`` and ``nbeval clean``: every state is told from small files, and nothing in use is removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from analysis_runs import make_run
+from command import call
+
+from nasbench_eval.cell import Cell
+from nasbench_eval.errors import Diverged
+from nasbench_eval.runs.failures import write_failure
+from nasbench_eval.runs.store import Run, write_bundle, write_run
+from runners import locks
+from runners.checkpoints import Position, checkpoint_file, write_position
+from runners.cli import status as command
+from runners.locks import Lock
+from runners.record import make_failure
+from runners.spec import RunSpec
+
+RESULTS = Path("results")
+STUDY = """
+title = "A study"
+question = "Which?"
+dataset = "digits"
+seeds = 2
+[[run]]
+method = ["darts", "rs_ws", "gdas"]
+set = {epochs = 10}
+[[run]]
+method = "rs"
+seeds = 3
+"""
+
+
+def spec_of(method: str, seed: int = 0, **changes: Any) -> RunSpec:
+    return RunSpec(method, "digits", seed, overrides={"epochs": 10} | changes)
+
+
+def begin(spec: RunSpec, step: int) -> Lock:
+    """Leave a checkpoint, as after so many epochs of two seconds, and return the run's lock."""
+    cell = str(Cell.from_index(7))
+    position = Position(spec.run_id, spec.method, "digits", spec.seed, spec.scale, step, 10, 2.0 * step, cell)
+    write_position(RESULTS, position)
+    checkpoint_file(RESULTS, spec.run_id).write_bytes(b"tensors")
+    return spec.lock(RESULTS)
+
+
+def done_run(run_id: str) -> Run:
+    run = make_run({}, search="digits")
+    return replace(run, record=replace(run.record, run_id=run_id))
+
+
+def states(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert call("status", *arguments, "--json") == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def dead_pid() -> int:
+    with subprocess.Popen([sys.executable, "-S", "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def leave_by(name: str, **owner: object) -> None:
+    """Leave a lock of another owner."""
+    lock = Lock(RESULTS, name, "work")
+    assert lock.take() is None
+    assert lock._mine is not None
+    path = lock._mine[0]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"token": "other"} | owner))
+
+
+@pytest.fixture
+def folder(home: Path) -> Path:
+    """A folder with a run in every state."""
+    (home / "study.toml").write_text(STUDY)
+    running = begin(spec_of("darts", 0), 4)
+    assert running.take() is None
+    begin(spec_of("darts", 1), 5)
+    leave_by(spec_of("darts", 1).run_id, pid=dead_pid())
+    write_failure(RESULTS, make_failure(spec_of("rs_ws", 0), Diverged(2, "train_loss is nan")))
+    assert spec_of("rs_ws", 1).lock(RESULTS).take() is None
+    return home
+
+
+def test_every_state_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = spec_of("gdas", 0)
+    write_run(RESULTS / "runs", done_run(done.run_id))
+    found = {(run["method"], run["seed"]): run for run in states(capsys, "study.toml")}
+    assert {key: run["state"] for key, run in found.items()} == {
+        ("darts", 0): "running", ("darts", 1): "interrupted", ("rs_ws", 0): "failed", ("rs_ws", 1): "running",
+        ("gdas", 0): "done", ("gdas", 1): "waiting", ("rs", 0): "waiting", ("rs", 1): "waiting", ("rs", 2): "waiting",
+    }  # fmt: skip
+    running = found["darts", 0]
+    assert (running["step"], running["steps"], running["cell"], running["seconds"]) == (4, 10, 7, 8.0)
+    assert running["pid"] == os.getpid()
+    assert running["seconds_left"] == pytest.approx(6 * 2.0)
+    interrupted = found["darts", 1]
+    assert (interrupted["pid"], interrupted["host"], interrupted["seconds_left"]) == (0, "", pytest.approx(10.0))
+    assert found["rs_ws", 0]["cause"] == "train_loss is nan"
+    assert found["rs_ws", 1]["pid"] == os.getpid()
+    # At the speed of the other seed, whose three epochs took 60 seconds; that of rs has not been measured.
+    assert found["gdas", 1]["seconds_left"] == pytest.approx(10 * 20.0)
+    assert found["rs", 0]["seconds_left"] is None
+    capsys.readouterr()
+    assert call("status", "study.toml") == 0
+    out = capsys.readouterr().out
+    assert "waiting      rs digits" in out
+    assert "3 seeds" in out
+    assert "4/10" in out
+    assert out.endswith(
+        "9 runs: 2 running, 1 interrupted, 1 failed, 4 waiting, 1 done; what is left takes 3.7 min in one process, "
+        "at the speed so far for the 3 of them whose speed has been measured\n"
+    )
+
+
+def test_a_folder_shows_what_has_begun(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tabular = RunSpec("rs", "digits", 0)
+    runs = [make_run({}, seed=seed, method="rs", search="digits") for seed in range(40)]
+    write_bundle(RESULTS / "runs", runs)
+    assert tabular.lock(RESULTS).take() is None
+    checkpoint_file(RESULTS, "0ld").write_bytes(b"tensors")
+    found = states(capsys)
+    assert sorted((run["state"], run["method"]) for run in found if run["state"] != "done") == [
+        ("failed", "rs_ws"), ("interrupted", ""), ("interrupted", "darts"), ("running", "darts"),
+        ("running", "rs digits"), ("running", "rs_ws digits seed 1"),
+    ]  # fmt: skip
+    assert sum(run["state"] == "done" for run in found) == 40
+
+
+def test_an_owner_on_another_host_is_silent_before_it_is_dead(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = spec_of("darts")
+    begin(spec, 3)
+    leave_by(spec.run_id, machine="another", host="node7", pid=12)
+    assert [run["state"] for run in states(capsys)] == ["running"]
+    [path] = (RESULTS / "locks").iterdir()
+    os.utime(path, (0, path.stat().st_mtime - locks.STALE - 10))
+    [run] = states(capsys)
+    assert (run["state"], run["host"], run["pid"]) == ("interrupted", "node7", 12)
+    assert call("status") == 0
+    assert "node7, process 12, silent for 7" in capsys.readouterr().out
+
+
+def test_watch_goes_on_until_ctrl_c(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RESULTS.mkdir()
+    left = [None, None]
+
+    def sleep(seconds: float) -> None:
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+
+    monkeypatch.setattr(command.time, "sleep", sleep)
+    assert call("status", "--watch") == 0
+    assert capsys.readouterr().out.count("no run has begun") == 3
+
+
+def test_what_is_neither_a_folder_nor_a_study_is_one_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("status", "figure") == 2
+    assert "figure is neither a results folder nor a study" in capsys.readouterr().err
+    assert call("status") == 1
+    assert "there is no results folder results" in capsys.readouterr().err
+    assert call("clean") == 1
+
+
+def test_clean_removes_what_nobody_needs_and_nothing_else(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = spec_of("gdas", 0)
+    write_run(RESULTS / "runs", done_run(done.run_id))
+    begin(done, 10)
+    (RESULTS / "supernets").mkdir()
+    for name in (done.run_id, spec_of("darts", 1).run_id, "gone"):
+        (RESULTS / "supernets" / f"{name}.pt").write_bytes(b"tensors")
+    old = RESULTS / "runs" / ".half.parquet.x.tmp"
+    new = RESULTS / "runs" / ".new.parquet.x.tmp"
+    live = RESULTS / "checkpoints" / f".{spec_of('darts', 0).run_id}.pt.x.tmp"
+    for path in (old, new, live):
+        path.touch()
+    for path in (old, live):
+        os.utime(path, (0, 0))
+    os.utime(new, (4e9, 4e9))
+    leave_by("lost", machine="another", pid=3)
+    [lost] = (RESULTS / "locks").glob("lost.*")
+    os.utime(lost, (0, 0))
+    before = set(RESULTS.rglob("*"))
+    assert call("clean") == 0
+    out = capsys.readouterr().out
+    assert "--yes removes them" in out
+    assert set(RESULTS.rglob("*")) == before
+    monkeypatch.setattr(locks, "STALE", 0.02)
+    monkeypatch.setattr(locks, "POLL", 0.01)
+    assert call("clean", "--yes") == 0
+    [dead] = [path for path in before if path.name.startswith(spec_of("darts", 1).run_id) and path.suffix == ".lock"]
+    gone = {old, lost, dead, RESULTS / "supernets" / "gone.pt"}
+    gone |= {checkpoint_file(RESULTS, done.run_id).with_suffix(suffix) for suffix in (".pt", ".json")}
+    assert before - set(RESULTS.rglob("*")) == gone
+    for path in gone:
+        assert str(path) in out
+    assert call("clean", "--yes", "--failed") == 0
+    assert not list((RESULTS / "failed").iterdir())
+    capsys.readouterr()
+    assert call("clean") == 0
+    assert capsys.readouterr().out == "nothing to remove in results\n"
