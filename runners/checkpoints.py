@@ -7,7 +7,8 @@ import io
 import json
 import pickle
 import struct
-import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,11 +116,12 @@ def load_checkpoint(path: Path, what: str = "checkpoint", advice: str = ADVICE) 
     if not path.is_file():
         return None
     try:
-        with warnings.catch_warnings():
-            # A file of another pickle protocol is not ours: the error below says what to do, torch's warning does not.
-            warnings.filterwarnings("ignore", "Detected pickle protocol")
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (*_NOT_A_STATE, OSError, EOFError, MemoryError, pickle.UnpicklingError, struct.error) as error:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch itself does not look at the checksums, and would take other weights
+        if damaged is not None:
+            raise ValueError(f"{damaged} in it is damaged")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (*_NOT_A_STATE, *_NOT_A_FILE) as error:
         raise NbevalError(f"cannot read the {what} {path} ({in_one_line(error)}): {advice}") from None
     if not isinstance(state, dict):
         raise NbevalError(f"{path} is not a {what} of a run: {advice}")
@@ -146,3 +148,8 @@ def using(path: Path, what: str = "checkpoint", advice: str = ADVICE) -> Iterato
 
 # What torch and a method's load_state_dict raise for content of the wrong structure.
 _NOT_A_STATE = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError, OverflowError)
+
+# What reading a damaged file raises besides.
+_NOT_A_FILE = (
+    OSError, EOFError, MemoryError, pickle.UnpicklingError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip

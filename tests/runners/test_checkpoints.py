@@ -17,7 +17,7 @@ import torch
 from command import TINY, runs, search, untimed
 
 from nasbench_eval.errors import NbevalError
-from runners.checkpoints import load_checkpoint
+from runners.checkpoints import load_checkpoint, save_checkpoint
 from runners.spec import RunSpec, parse_overrides
 from runners.steps import take_steps
 
@@ -114,4 +114,17 @@ def test_a_pickle_of_another_protocol_is_named_without_a_warning_of_torch(tmp_pa
     file = tmp_path / "a.pt"
     file.write_bytes(b"\x80\x04N.")
     with pytest.raises(NbevalError, match=r"a\.pt.*: delete it"):
+        load_checkpoint(file)
+
+
+def test_a_flipped_bit_in_a_tensor_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    save_checkpoint(file, {"weights": torch.arange(1000.0)})
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert torch.load(file)["weights"].shape == (1000,)  # torch does not mind
+    with pytest.raises(
+        NbevalError, match=r"cannot read the checkpoint .*a\.pt \(archive/data/0 in it is damaged\): delete"
+    ):
         load_checkpoint(file)

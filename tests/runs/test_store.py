@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -72,3 +73,22 @@ def test_files_with_the_same_name_in_two_folders_are_both_read(tmp_path):
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(NbevalError, match=r"no results folder .*nowhere"):
         load_runs([tmp_path / "nowhere"])
+
+
+def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
+    run = make_run({"cifar10": 93.0})
+    path = write_run(tmp_path, run)
+    content = path.read_bytes()
+    found = 0
+    for place in range(0, len(content), 97):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            again = read_run(path)
+        except NbevalError:
+            found += 1
+        else:
+            assert again.record == run.record, place
+            pd.testing.assert_frame_equal(again.steps, run.steps)
+    assert found > 30
