@@ -139,7 +139,7 @@ def test_a_command_line_ends_in_a_result_or_in_one_clear_line(place: Path) -> No
     @given(line=lines())
     def check(line: list[str]) -> None:
         judge(line, place)
-        for output in ("out.txt", "out.csv", "out.parquet", "plots"):
+        for output in ("out.txt", "out.csv", "out.parquet", "plots", "results/report.html"):
             target = place / output
             if target.is_dir():
                 shutil.rmtree(target)
