@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Where this is set, every test process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: install test test-browser fuzz demo docs lint format clean
+.PHONY: install test test-browser fuzz faults demo docs lint format clean
 
 install: $(VENV)/installed
 
@@ -27,6 +27,10 @@ $(VENV)/browser-installed: $(VENV)/installed
 # Minutes of random command lines and damaged files; the normal tests try a few hundred, always the same.
 fuzz: install
 	NBEVAL_FUZZ=20 $(BIN)/pytest tests/fuzz
+
+# Minutes of searches that are killed, stopped and broken at random points; the normal tests try a handful.
+faults: install
+	$(BIN)/python tests/faults/campaign.py --cases 120
 
 demo: install
 	$(BIN)/nbeval run --method gaea_darts,darts --dataset digits --seeds 2 --scale small --workers 2

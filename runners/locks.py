@@ -103,9 +103,13 @@ class Lock:
 
     def look(self) -> Owner | None:
         """Return the owner, or None if nobody has the lock; a dead owner's lock is removed."""
+        path, _ = self._highest()
+        if path is None or (found := _read(path)) is None:
+            return None
+        if not self._is_dead(*found):
+            return found[0]
         owner = self._try()
-        if owner is None:
-            self.release()
+        self.release()
         return owner
 
     def take(self, *, patient: bool = True, wait: bool = False) -> Owner | None:
@@ -190,16 +194,18 @@ class Lock:
         mine = Owner(
             self._what, platform.node(), os.getpid(), now(), _machine(), _started(os.getpid()), secrets.token_hex(8)
         )
+        self._mine, self._stop = (path, mine), threading.Event()  # first, so that `release` clears up whatever happens
         if not _write(path, mine):
+            self._mine = None
             return False
         highest, _ = self._highest()
         is_first = below is None or ((found := _read(below)) is not None and found[0] == dead)
         if highest != path or not is_first:
+            self._mine = None
             path.unlink(missing_ok=True)
             return False
         if below is not None:
             below.unlink(missing_ok=True)
-        self._mine, self._stop = (path, mine), threading.Event()
         threading.Thread(target=_beat, args=(path, mine, self._stop), daemon=True).start()
         return True
 

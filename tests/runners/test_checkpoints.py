@@ -1,48 +1,21 @@
-"""What a kill leaves behind, and checkpoints that are damaged or belong to something else."""
+"""Checkpoints that are damaged or belong to something else."""
 
 from __future__ import annotations
 
 import itertools
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from command import TINY, runs, search, untimed
+from command import TINY, search
 
 from nasbench_eval.errors import NbevalError
 from runners.checkpoints import load_checkpoint, save_checkpoint
 from runners.spec import RunSpec, parse_overrides
 from runners.steps import take_steps
-
-
-def test_killed_in_mid_run_it_goes_on_to_the_same_result(home: Path, table_file: Path) -> None:
-    arguments = ["--method", "gdas", "--table", str(table_file)]
-    assert search(*arguments, "--results", "whole", epochs=6) == 0
-    command = [
-        sys.executable, "-c", "from runners.cli import main; main()",
-        "run", "--dataset", "digits", "--epochs", "6", "--device", "cpu", *TINY, *arguments,
-    ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list(Path().glob("results/checkpoints/*.pt")):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not list(Path("results").glob("runs/*.parquet")), "a run file exists before the run is complete"
-    assert search(*arguments, epochs=6) == 0
-    whole, resumed = runs(Path("whole/runs"))["gdas 0"], runs()["gdas 0"]
-    assert untimed(resumed.steps).equals(untimed(whole.steps))
-    assert len(resumed.steps) == 6
-    assert not list(Path("results/checkpoints").glob("*.pt"))
 
 
 def test_a_damaged_checkpoint_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from command import TINY, runs, search
+import torch
+from command import TINY, call, runs, search
 
+from runners.locks import Lock
 from runners.spec import RunSpec, parse_overrides
+from runners.steps import take_steps
 
 
 def spec_of(method: str, seed: int = 0, *, epochs: int = 1) -> RunSpec:
@@ -31,3 +37,90 @@ def test_a_run_that_somebody_else_is_at_work_on_is_left_to_them(
     assert sorted(runs()) == ["darts 0", "darts 1"]
     assert sorted(path.name for path in Path("results").iterdir()) == ["checkpoints", "runs", "supernets"]
     assert not list(Path("results/checkpoints").iterdir())
+
+
+def test_waiting_means_not_to_train_what_the_other_one_completes(
+    home: Path, table_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--method", "rs_ws", "--table", str(table_file)]
+    assert search(*arguments, epochs=1) == 0
+    [done] = Path("results/runs").iterdir()
+    done.rename(home / "done")
+    other = spec_of("rs_ws").lock(Path("results"))
+    assert other.take() is None
+
+    def complete(seconds: float) -> None:
+        done.parent.mkdir(exist_ok=True)
+        (home / "done").rename(done)
+        other.release()
+
+    monkeypatch.setattr("runners.locks.time.sleep", complete)
+    monkeypatch.setattr("runners.search.take_steps", None)  # it would be called to train
+    capsys.readouterr()
+    assert search(*arguments, "--wait", epochs=1) == 0
+    assert "RS-WS" in capsys.readouterr().out
+    assert list(runs()) == ["rs_ws 0"]
+
+
+def test_waiting_means_to_take_over_when_the_other_one_gives_up(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = RunSpec("rs", "digits", 0).lock(Path("results"))
+    assert other.take() is None
+    monkeypatch.setattr("runners.locks.time.sleep", lambda seconds: other.release())
+    arguments = ["run", "--method", "rs", "--dataset", "digits", "--seeds", "3"]
+    assert call(*arguments) == 75
+    assert not Path("results/runs").exists()
+    assert call(*arguments, "--wait") == 0
+    assert len(runs()) == 3
+
+
+def test_what_is_complete_is_shown_also_while_others_run_more_seeds(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", "--method", "rs", "--dataset", "digits", "--seeds"]
+    assert call(*arguments, "2") == 0
+    with RunSpec("rs", "digits", 0).lock(Path("results")) as other:
+        assert other.take() is None
+        assert call(*arguments, "2") == 0
+        capsys.readouterr()
+        assert call(*arguments, "5") == 75
+    said = capsys.readouterr()
+    assert "3 of 5 runs are left out" in said.err
+    assert "Truth: nbeval digits table" in said.out
+
+
+def test_a_search_that_lost_its_lock_leaves_the_run_to_the_new_owner(
+    home: Path, table_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was suspended, and another process took over: what it knows is not written over the other's checkpoint."""
+    arguments = ["--method", "rs_ws", "--table", str(table_file)]
+    lock = Path("results/locks") / f"{spec_of('rs_ws', epochs=3).run_id}.1.lock"
+
+    def take(method: Any, **options: Any) -> Iterator[Any]:
+        for number, step in enumerate(take_steps(method, **options)):
+            if number == 1:
+                lock.write_text(json.dumps(json.loads(lock.read_text()) | {"token": "another", "what": "rs_ws"}))
+            yield step
+
+    monkeypatch.setattr("runners.search.take_steps", take)
+    assert search(*arguments, epochs=3) == 75
+    assert "is at work on rs_ws digits seed 0" in capsys.readouterr().err
+    [checkpoint] = Path("results/checkpoints").glob("*.pt")
+    assert len(torch.load(checkpoint)["rows"]) == 1
+    assert lock.exists()
+
+
+def test_cells_that_somebody_else_trains_or_scores_are_left_to_them(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Lock(Path(), "digits-table.records.jsonl", "cells for digits-table.records.jsonl") as other:
+        assert other.take() is None
+        assert call("table", "train", "--cells", "1", "--trials", "1") == 75
+        assert "is training cells for digits-table.records.jsonl: wait for it, or give" in capsys.readouterr().err
+    assert search("--method", "rs_ws", "--table", str(table_file), epochs=1) == 0
+    run_id = runs()["rs_ws 0"].record.run_id
+    with Lock(Path("results"), f"{run_id}-rank", "") as other:
+        assert other.take() is None
+        assert call("rank", "--run", run_id, "--cells", "10", "--table", str(table_file)) == 75
+    assert "1 of 1 runs are left out" in capsys.readouterr().err
+    assert not Path("results/ranks").exists()
+    assert not list(home.glob("digits-table*"))
