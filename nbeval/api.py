@@ -154,6 +154,9 @@ def search_seeds(
     results: str | Path | None = None,
     wait: bool = False,
     workers: int = 1,
+    threads: int | None = None,
+    executor: str = "local",
+    executor_options: Mapping[str, Any] | None = None,
     progress: bool = False,
     on_step: OnStep | None = None,
 ) -> list[Result]:
@@ -174,9 +177,13 @@ def search_seeds(
         wait: Whether to wait for runs that other processes are at work on in the same results folder.
         workers: How many searches run in parallel, each in its own process; a method of your own has to be in a module
             that the processes can import.
+        threads: CPU threads of each search; None: the cores that this process may use, divided among the workers.
+        executor: Where searches that train run: ``local``, ``slurm`` or ``ray``. The latter two need a results folder
+            that all machines share.
+        executor_options: Options of the executor, as ``--executor-option`` takes them.
         progress: Whether to draw progress bars.
-        on_step: Called after each epoch; with several workers only the worker processes see the epochs, and it must be
-            None.
+        on_step: Called after each epoch; with several workers or on a cluster only the worker processes see the epochs,
+            and it must be None.
 
     Raises:
         UsageError: If the call is wrong: an unknown name, a value that does not fit.
@@ -185,6 +192,7 @@ def search_seeds(
     """
     from runners.context import Inputs
     from runners.execute import run_all
+    from runners.executors import make_executor
     from runners.inputs import split_hash
     from runners.outcome import in_use_words
     from runners.progress.views import make_reporter
@@ -194,11 +202,19 @@ def search_seeds(
     workers = whole_number(workers, "workers", at_least=1)
     if on_step is not None and not callable(on_step):
         raise UsageError(f"on_step is a function of the epochs done and a row; got {shown(on_step)}")
-    if on_step is not None and workers > 1:
-        raise UsageError("on_step is called in this process: give workers=1, or progress=True instead")
+    elsewhere = workers > 1 or executor != "local"
+    if on_step is not None and elsewhere:
+        raise UsageError("on_step is called in this process: give workers=1 and no executor, or progress=True instead")
+    threads = None if threads is None else whole_number(threads, "threads", at_least=1)
+    options = mapping(executor_options, "executor_options")
+    if options.get("detach"):
+        raise UsageError("detach would leave no result to return: use `nbeval run --detach`")
+    runs_there = make_executor(executor, options)
+    if results is None and executor != "local":
+        raise UsageError(f"executor={executor!r} needs a results folder that all machines share: give results")
     opened = table if isinstance(table, Table) else optional_path(table, "table")
-    if isinstance(opened, Table) and opened.path is not None and workers > 1:
-        opened = opened.path  # every worker process opens it
+    if isinstance(opened, Table) and opened.path is not None and elsewhere:
+        opened = opened.path  # every process opens it
     split, images, folder = (
         optional_path(value, what) for value, what in ((split_file, "split_file"), (data, "data"), (results, "results"))
     )
@@ -217,9 +233,10 @@ def search_seeds(
             split_file=split,
             scale=scale,
             workers=workers,
+            threads=threads,
         )
         reporter = make_reporter("auto" if progress else "none", on_step=on_step)
-        runs, failures, in_use, _ = run_all(specs, inputs, reporter, wait=wait)
+        runs, failures, in_use, _ = run_all(specs, inputs, reporter, wait=wait, executor=runs_there)
     if failures:
         raise NbevalError("; ".join(failure.words for failure in failures))
     if in_use:

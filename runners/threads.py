@@ -5,10 +5,10 @@ so does the trajectory. The number therefore follows from what was asked for and
 use (its affinity and its container's quota), never from how busy they are at the moment; it is in the record of a run
 and in its checkpoints, and a resumed search goes on with the threads it began with.
 
-**How they wait** changes no number. By default the threads of OpenMP spin while they wait. If another process needs one
-of the cores, each spins away the time in which the other thread could have finished: on two cores, one of them busy, an
-epoch with two threads took 20 times as long as with one. Threads that sleep while they wait took 1.5 to 2 times as long
-(``python benchmarks/threads.py``). So they sleep here, unless the user has set ``OMP_WAIT_POLICY``.
+**How they wait** changes no number. By default the threads of OpenMP spin while they wait. If other processes need the
+cores, each spins away the time in which the other thread could have finished: on two cores shared with much other work,
+an epoch with two threads took 50 times as long as with one. Threads that sleep while they wait took 2.5 times as long
+and found the same losses (``python benchmarks/threads.py``). So they sleep here, unless ``OMP_WAIT_POLICY`` is set.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 logger = logging.getLogger("nbeval")
@@ -84,11 +85,14 @@ def share(workers: int, asked: int | None = None, *, cores: int | None = None) -
 
     if asked is not None:
         return asked
-    cores = usable_cores() if cores is None else cores
-    everything = torch.get_num_threads()
+    return max(_allowed(torch.get_num_threads(), usable_cores() if cores is None else cores) // workers, 1)
+
+
+@cache  # so that it is said once
+def _allowed(everything: int, cores: int) -> int:
     if everything > cores:
         logger.warning("%d threads instead of torch's %d: this process may use %d cores", cores, everything, cores)
-    return max(min(everything, cores) // workers, 1)
+    return min(everything, cores)
 
 
 def usable_cores() -> int:
@@ -101,18 +105,19 @@ def usable_cores() -> int:
         return affinity
 
 
-def warn_if_busy(wanted: int) -> None:
-    """Log a warning if other work leaves fewer cores than threads are about to compute, several of them together.
+def warn_if_busy(each: int, searches: int) -> None:
+    """Log a warning if several threads of a search are about to compute together on cores that are not all free.
 
     Args:
-        wanted: The threads of all searches in parallel.
+        each: The threads of each search.
+        searches: How many run in parallel.
     """
     cores = usable_cores()
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    if busy + wanted > cores + 0.5:
+    if each > 1 and busy + each * searches > cores + 0.5:
         logger.warning(
-            "other work keeps %.1f of %d cores busy: the seconds that this search measures will not be its own, and "
-            "threads wait for each other; --threads 1 (and --workers N) waits least",
+            "other work keeps %.1f of %d cores busy, and the threads of a search wait for each other: --threads 1 "
+            "(with --workers N) waits least; another number of threads is another trajectory",
             min(busy, cores),
             cores,
         )

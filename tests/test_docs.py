@@ -33,7 +33,7 @@ from runners.study import load_study
 PAGES = [page for folder in (".", "docs", "docs/reference", "plots", "results") for page in ROOT.glob(f"{folder}/*.md")]
 RUN = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
 """The pages whose commands are run."""
-SHELL = {".venv/bin/pre-commit", "eval", "pip", "python3", "source", "tensorboard"}
+SHELL = {".venv/bin/pre-commit", "eval", "pip", "python3", "ray", "source", "tensorboard"}
 """Other programs that a line may start with; they are not checked."""
 
 

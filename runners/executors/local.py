@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.settings import setting
 from nasbench_eval.utils.processes import mp_context, run_jobs
+from runners.device import resolve_device
 from runners.executors.base import Done, Executor, Job, plain, search_here
 from runners.executors.gpus import parse_gpus, share_gpus
+from runners.threads import share, warn_if_busy
 
 if TYPE_CHECKING:
     from runners.context import Inputs
@@ -46,6 +48,8 @@ class Local(Executor):
 
     def run(self, jobs: Sequence[Job], inputs: Inputs, reporter: Reporter) -> Iterator[Done]:  # noqa: D102 - as above
         inputs = replace(inputs, workers=min(inputs.workers, len(jobs)))
+        if not resolve_device(inputs.device).startswith("cuda"):
+            warn_if_busy(share(inputs.workers, inputs.threads), inputs.workers)
         if inputs.workers > 1:
             yield from self._in_processes(jobs, inputs, reporter)
             return
@@ -75,7 +79,7 @@ class Local(Executor):
 
     def _devices(self, inputs: Inputs) -> list[str]:
         """Return the device of each worker."""
-        from runners.device import free_memory, resolve_device
+        from runners.device import free_memory
 
         if resolve_device(inputs.device) != "cuda":
             return [inputs.device] * inputs.workers

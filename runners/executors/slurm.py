@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.settings import setting
+from nasbench_eval.utils.signals import Stopped, ask
 from runners.executors.base import Done, Executor, Job, plain
 from runners.executors.remote import POLL, Work, new_folder, raise_all, remove_folder
 
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     _Submitted = tuple[submitit.Job[Any], Sequence[Job]]
 
 logger = logging.getLogger("nbeval")
+
+SPARE = 60
+"""Seconds before the end of a job at which a step that has not ended is given up: its epoch is run again."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,9 @@ class SlurmOptions:
     setup: str = setting("A shell command before the job, such as 'module load cuda'.", default="")
     searches: int = setting("Searches of a job.", default=1, at_least=1)
     at_once: int = setting("Jobs of the array that may run at once.", default=256, at_least=1)
-    notice: int = setting("Seconds before its time limit at which a job is told to stop.", default=300, at_least=1)
+    notice: int = setting(
+        "Seconds before its time limit at which a job is told to end after its epoch.", default=300, at_least=1
+    )
     requeues: int = setting("How often a job that reached its time limit is queued again.", default=20, at_least=0)
     detach: bool = setting("Whether the command only submits the jobs; --detach does the same.", default=False)
 
@@ -114,7 +123,7 @@ class Slurm(Executor):
             Work(plain(group), inputs, Path.cwd(), folder / f"{number}.jsonl") for number, group in enumerate(groups)
         ]
         try:
-            submitted = executor.map_array(_Task(), works)
+            submitted = executor.map_array(_Task(options.notice), works)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             raise NbevalError(f"sbatch refused the jobs: {' '.join(str(error).split())}") from None
         return list(zip(submitted, groups, strict=True))
@@ -149,16 +158,65 @@ def _sbatch_options(text: str) -> dict[str, str]:
 
 
 class _Task:
-    """What a job calls. When Slurm tells it to stop, the same is queued again: searches resume from checkpoints."""
+    """What a job calls. When Slurm tells it to stop, the same is queued again: searches resume from checkpoints.
+
+    Args:
+        notice: Seconds between Slurm's signal and the end of the job.
+    """
+
+    def __init__(self, notice: int) -> None:
+        self.notice = notice
 
     def __call__(self, work: Work) -> list[InUse | None] | NbevalError:
-        return work.run()
+        with _finishing_the_step(self.notice):
+            return work.run()
 
     def checkpoint(self, work: Work) -> DelayedSubmission:
         """Return what the job does when it runs again (submitit's protocol)."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, work)
+
+
+@contextmanager
+def _finishing_the_step(notice: int) -> Iterator[None]:
+    """At a signal of Slurm finish the step at hand and write its checkpoint; then do what submitit does at once.
+
+    SIGUSR2 announces a time limit or, on clusters that send it, a preemption: submitit queues the job again. SIGTERM
+    comes first at a preemption, and from ``scancel``: whether the job is queued again is then Slurm's decision, so the
+    process only waits for what follows.
+
+    Args:
+        notice: Seconds between SIGUSR2 and the end of the job; a step that takes longer is given up.
+    """
+    requeue = signal.getsignal(signal.SIGUSR2)
+    if not callable(requeue):  # cluster=debug: this is the user's own process
+        yield
+        return
+    is_told = False
+
+    def give_up(number: int, frame: Any) -> None:
+        requeue(signal.SIGUSR2, frame)
+
+    def on_sigusr2(number: int, frame: Any) -> None:
+        nonlocal is_told
+        is_told = True
+        signal.alarm(max(notice - SPARE, 1))
+        ask()
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.signal(signal.SIGUSR2, on_sigusr2)
+    signal.signal(signal.SIGTERM, lambda number, frame: ask())
+    try:
+        yield
+    except Stopped:
+        signal.signal(signal.SIGUSR2, give_up)
+        if not is_told:
+            time.sleep(notice)
+            sys.exit(128 + signal.SIGTERM)
+        give_up(signal.SIGUSR2, None)
+    finally:
+        signal.alarm(0)
 
 
 def _wait(submitted: Sequence[_Submitted]) -> Iterator[list[Done]]:

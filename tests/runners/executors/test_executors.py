@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from command import call
+from paths import ROOT
 
 from nasbench_eval.errors import NbevalError, UsageError
 from runners.executors import EXECUTORS, local, make_executor, ray, slurm
@@ -56,6 +58,13 @@ def test_the_command_offers_every_executor() -> None:
 
     [option] = [each for each in run.params if each.name == "executor_name"]
     assert list(option.type.choices) == list(EXECUTORS)  # type: ignore[attr-defined]
+
+
+def test_the_documentation_lists_every_option_as_it_is() -> None:
+    page = (ROOT / "docs" / "clusters.md").read_text()
+    for options in (SlurmOptions, RayOptions, local.LocalOptions):
+        for field in fields(options):
+            assert re.search(rf"^\| `{field.name}` \| .*\| {re.escape(field.metadata['help'])} \|$", page, re.MULTILINE)
 
 
 def test_options_reach_sbatch_under_its_names() -> None:

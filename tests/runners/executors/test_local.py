@@ -11,6 +11,7 @@ from command import TINY, assert_same_runs, call
 
 from runners import device
 from runners.context import Inputs
+from runners.executors import local
 from runners.executors.local import Local, LocalOptions
 
 RUN = ["run", "--method", "darts,rs_ws", "--dataset", "digits", "--epochs", "1", "--device", "cpu", *TINY]
@@ -33,7 +34,7 @@ def test_searches_in_parallel_find_the_same(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_workers_share_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "resolve_device", lambda name: "cuda" if name == "auto" else name)
+    monkeypatch.setattr(local, "resolve_device", lambda name: "cuda" if name == "auto" else name)
     monkeypatch.setattr(device, "free_memory", lambda: {0: 12.0, 1: 30.0})
     inputs = Inputs(Path("results"), workers=3)
     assert Local(LocalOptions())._devices(inputs) == ["cuda:1", "cuda:0", "cuda:1"]
