@@ -27,20 +27,21 @@ def check_methods(methods: Sequence[str], runs: Sequence[Run]) -> None:
             raise unknown("method", name, known)
 
 
-def selected(runs: Sequence[Run], methods: Sequence[str] = ()) -> tuple[list[Run], list[str]]:
+def selected(runs: Sequence[Run], methods: Sequence[str] = (), also: str = "") -> tuple[list[Run], list[str]]:
     """Return the runs to show, and the titles of the methods that are left out although nobody asked for it.
 
     Args:
         runs: Runs, at most one per variant and seed.
         methods: Names of methods, or ``all``; empty for all if there are up to ``MANY`` variants, and otherwise for
             those of GAEA's Table 2 and of classes of your own (``module:Class``).
+        also: A method to show in any case.
     """
     if methods:
-        return [run for run in runs if ALL in methods or run.record.method in methods], []
+        return [run for run in runs if ALL in methods or run.record.method in (*methods, also)], []
     if len({run.record.variant_id for run in runs}) <= MANY:
         return list(runs), []
     question = post_methods()
-    asked = {name for name in (run.record.method for run in runs) if name in question or ":" in name}
+    asked = {name for name in (run.record.method for run in runs) if name in (*question, also) or ":" in name}
     kept = [run for run in runs if run.record.method in asked]
     left_out = dict.fromkeys(run.record.title for run in runs if run.record.method not in asked)
     return (kept, list(left_out)) if kept else (list(runs), [])

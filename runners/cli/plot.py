@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +21,10 @@ from runners.cli.analysis import (
 )
 from runners.cli.options import where_option
 
+if TYPE_CHECKING:
+    from nasbench_eval.runs.store import Run
+    from nasbench_eval.table import Table
+
 
 @click.command(short_help="Draw the figures: png, pdf, and the numbers behind them as csv.")
 @click.argument("figures", nargs=-1, metavar="[FIGURE]...")
@@ -31,6 +37,12 @@ from runners.cli.options import where_option
     multiple=True,
     metavar="NAME[,NAME]",
     help="Show only these methods, or all.  [default: all; of more than 12 variants, the post's and your own]",
+)
+@click.option("--against", default="", metavar="METHOD", help="The method that the figure against compares with.")
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path),
+    help="The benchmark table, for the figure distribution [NBEVAL_TABLE].",
 )
 @click.option("--bars", is_flag=True, help="Draw figure5 with bars from zero, as in the post.")
 @click.option(
@@ -56,6 +68,8 @@ def plot(
     datasets: tuple[str, ...],
     conditions: tuple[str, ...],
     methods: tuple[str, ...],
+    against: str,
+    table: Path | None,
     bars: bool,
     folder: Path,
     formats: str,
@@ -63,14 +77,18 @@ def plot(
     """Draw FIGUREs, or all for which there are results, and print the paths written.
 
     \b
-    figure5     accuracies of all methods beside the published ones, and the optimum
-    curves      true test accuracy of the current cell over epochs
-    entropy     entropy of the operation weights over epochs, mean over the edges
-    gap         increase of the supernet's loss by discretisation to the derived cell, over epochs
-    hessian     curvature of the valid loss in the architecture, over epochs, where it was recorded
-    operations  number of edges of the current cell with each operation, over epochs
-    rank        what orders cells (shared weights, scores) against true accuracy, for what `nbeval rank` scored
-    anytime     true test accuracy of the incumbent of tabular searches over simulated seconds
+    figure5       accuracies of all methods beside the published ones, and the optimum
+    against       each method's difference to one, with its interval and the table's noise (--against METHOD)
+    distribution  all cells of the table by accuracy, and where the final cells are among them
+    cost          accuracy against the cost of the search, measured or simulated
+    cells         the final cells as graphs, and how many seeds ended on each
+    curves        true test accuracy of the current cell over epochs
+    entropy       entropy of the operation weights over epochs, mean over the edges
+    gap           increase of the supernet's loss by discretisation to the derived cell, over epochs
+    hessian       curvature of the valid loss in the architecture, over epochs, where it was recorded
+    operations    number of edges of the current cell with each operation, over epochs
+    rank          what orders cells (shared weights, scores) against true accuracy, for what `nbeval rank` scored
+    anytime       true test accuracy of the incumbent of tabular searches over simulated seconds
     """  # noqa: D301 - click reads the control character: keep these lines as they are
     wanted = picture_formats(formats)
 
@@ -96,14 +114,16 @@ def plot(
     shown, asked = names(datasets), names(methods)
     with_results(shown, runs)
     check_methods(asked, runs)
-    runs, left_out = selected(runs, asked)
+    runs, left_out = selected(runs, asked, against)
     if left_out:
         notes.append(f"not shown: {', '.join(left_out)}; --method all shows all")
     for note in notes:
         click.echo(f"nbeval: {note}", err=True)
-    view = View(shown, [] if ALL in asked else asked, diverged, bars)
+    wanted_figures = figures or tuple(FIGURES)
+    opened = _table(table, runs) if "distribution" in wanted_figures else None
+    view = View(shown, [] if ALL in asked else asked, diverged, bars, against, opened)
     drawn = False
-    for name in figures or FIGURES:
+    for name in wanted_figures:
         try:
             for path in draw_figure(name, runs, folder, wanted, view):
                 click.echo(str(path))
@@ -114,3 +134,18 @@ def plot(
             click.echo(f"nbeval: no figure {name}: {error}", err=True)
     if not drawn:
         raise NbevalError("there is nothing to draw: no figure was written")
+
+
+def _table(path: Path | None, runs: Sequence[Run]) -> Table | None:
+    """Open the table that is given, or the one that a run would use; None if there is none."""
+    from nasbench_eval.analysis.order import dataset_order
+    from nasbench_eval.table import Table, find_table
+
+    datasets = dataset_order(run.record.search_dataset for run in runs)
+    try:
+        found = find_table(path, datasets[0] if datasets else None)
+    except NbevalError:
+        if path is not None:
+            raise
+        return None
+    return Table.open(found)

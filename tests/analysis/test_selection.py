@@ -37,6 +37,7 @@ def test_methods_are_shown_as_asked() -> None:
     runs = runs_of("gdas", *(f"m{i}" for i in range(MANY)))
     assert shown(selected(runs, ["m3", "gdas"])[0]) == ["gdas", "m3"]
     assert selected(runs, ["all"]) == (runs, [])
+    assert shown(selected(runs, also="m3")[0]) == ["gdas", "m3"]
 
 
 def test_a_name_without_runs_or_published_values_is_an_error() -> None:

@@ -30,7 +30,7 @@ def readable(module: Any, frame: pd.DataFrame) -> Figure:
     labels: list[tuple[str, Any]] = []
     for axes in figure.axes:
         inside: list[Text] = [*axes.texts, axes.xaxis.label, axes.yaxis.label]
-        for axis in (axes.xaxis, axes.yaxis):
+        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
             low, high = sorted(axis.get_view_interval())
             ticks = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=False)  # labels may be hidden
             inside += [label for place, label in ticks if low <= place <= high]

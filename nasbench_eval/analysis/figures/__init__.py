@@ -12,11 +12,24 @@ from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
-from nasbench_eval.analysis.figures import _style, anytime, curves, entropy, figure5, gap, hessian, operations, rank
+from nasbench_eval.analysis.figures import (
+    _style,
+    against,
+    anytime,
+    cells,
+    cost,
+    curves,
+    distribution,
+    entropy,
+    figure5,
+    gap,
+    hessian,
+    operations,
+    rank,
+)
 from nasbench_eval.analysis.figures._save import save
-from nasbench_eval.analysis.figures._view import EVERYTHING, View
+from nasbench_eval.analysis.figures._view import EVERYTHING, NothingToDraw, View
 from nasbench_eval.analysis.layout import to_csv, write_text
-from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
@@ -41,12 +54,12 @@ class FigureModule(Protocol):
         """Draw the frame of ``data``."""
 
 
-class NothingToDraw(NbevalError):
-    """The runs do not have what the figure shows."""
-
-
 FIGURES: dict[str, FigureModule] = {
     "figure5": figure5,
+    "against": against,
+    "distribution": distribution,
+    "cost": cost,
+    "cells": cells,
     "curves": curves,
     "entropy": entropy,
     "gap": gap,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.figures import _style as style
@@ -32,6 +33,76 @@ _LEGEND_COLUMN = 1.85
 _LEGEND_ROW = 0.17
 _X_LABELS = 0.45
 _HEAD = 0.25
+
+
+DOT_LIMIT = 30
+"""Up to this many seeds are drawn as dots; of more, a bar shows the middle 80 %."""
+
+
+def percentiles(values: Iterable[Sequence[float]]) -> tuple[list[float], list[float]]:
+    """Return the 10th and the 90th percentile of each sequence of values; NaN if it is empty."""
+    pairs = [np.percentile(each, [10, 90]) if len(each) else (np.nan, np.nan) for each in values]
+    return [float(low) for low, _ in pairs], [float(high) for _, high in pairs]
+
+
+def draw_seeds(axes: Axes, y: float, row: Mapping[Any, Any], colour: str) -> None:
+    """Draw one dot per seed, or of many seeds the middle 80 %.
+
+    Args:
+        axes: The panel.
+        y: The height.
+        row: With ``values``, one per seed, and their percentiles ``p10`` and ``p90``.
+        colour: The colour of the method.
+    """
+    values = np.asarray(row["values"], dtype=float)
+    if len(values) > DOT_LIMIT:
+        axes.barh(y, row["p90"] - row["p10"], 0.5 * ROW, left=row["p10"], color=style.tint(colour, 0.6), zorder=1.8)
+    else:
+        spread = y + ROW * (np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1))
+        axes.plot(values, spread, **_SEED)
+
+
+def seed_handles(values: pd.Series[Any]) -> list[Any]:
+    """Return legend entries for what :func:`draw_seeds` draws of each row's values."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    seeds = values.map(len)
+    handles: list[Any] = []
+    if (seeds <= DOT_LIMIT).any():
+        handles.append(Line2D([], [], label="one seed", **_SEED))
+    if (seeds > DOT_LIMIT).any():
+        pale = style.tint(style.BLOCK_COLOURS["weight sharing"], 0.6)
+        handles.append(Patch(color=pale, label="middle 80 % of seeds"))
+    return handles
+
+
+def mean_marker(colour: str, reduced: bool) -> dict[str, Any]:
+    """Return the look of a measured mean, which is pale for reduced runs."""
+    face = style.tint(colour, 0.62) if reduced else colour
+    edge = {"markeredgecolor": colour, "markeredgewidth": 0.9, "markerfacecolor": face}
+    return {"linestyle": "", "marker": "o", "markersize": 4.6, "zorder": 4, **edge}
+
+
+_SEED: dict[str, Any] = {
+    **{"linestyle": "", "marker": "o", "markersize": 1.8, "color": style.INK, "markeredgewidth": 0, "zorder": 4.5}
+}
+
+
+def draw_optimum(axes: Axes, optimum: float, noise: float) -> None:
+    """Draw the table's optimum as a line, and below it one standard deviation between trainings of a cell."""
+    if not pd.isna(noise):
+        axes.axvspan(optimum - noise, optimum, color=style.NOISE, linewidth=0, zorder=0.5)
+    axes.axvline(optimum, color=style.OPTIMUM, linewidth=0.9, zorder=1.5)
+
+
+def optimum_handles(noise: bool) -> list[Any]:
+    """Return legend entries for what :func:`draw_optimum` draws."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    line = Line2D([], [], color=style.OPTIMUM, linewidth=0.9, label="optimum of the table")
+    return [line, Patch(color=style.NOISE, label="noise: 1 std between trainings")] if noise else [line]
 
 
 def with_sections(frame: pd.DataFrame, titles: Sequence[str]) -> pd.DataFrame:

@@ -22,7 +22,8 @@ OPTIMUM = "#000000"
 OTHER = "#8c8c8c"
 INK = "#222222"
 FAINT = "#b8b8b8"
-GRID = "#e4e4e4"
+GRID = "#e8e8e8"
+NOISE = "#cfcfcf"
 
 GAEA_LINES = ("#6a2c91", "#cc79a7")
 OTHER_LINES = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#56b4e9", "#000000")

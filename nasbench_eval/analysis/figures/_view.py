@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nasbench_eval.errors import NbevalError
+
 if TYPE_CHECKING:
     from nasbench_eval.table import Table
+
+
+class NothingToDraw(NbevalError):
+    """The runs do not have what the figure shows."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,17 @@ import pandas as pd
 
 from nasbench_eval.analysis.comparison import COLUMNS, comparison, references, table_names
 from nasbench_eval.analysis.figures import _style as style
-from nasbench_eval.analysis.figures._rows import ROW, draw_rows, with_sections
+from nasbench_eval.analysis.figures._rows import (
+    ROW,
+    draw_optimum,
+    draw_rows,
+    draw_seeds,
+    mean_marker,
+    optimum_handles,
+    percentiles,
+    seed_handles,
+    with_sections,
+)
 from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import caption_notes
 from nasbench_eval.analysis.order import DATASETS, dataset_order, sort_rows
@@ -25,9 +35,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     Row = dict[Any, Any]
-
-DOT_LIMIT = 30
-"""Up to this many seeds are drawn as dots; of more, a bar shows the middle 80 %."""
 
 _SHIFT = 0.15
 """How far a published value is below a measured one of the same row, as a share of the row."""
@@ -69,7 +76,7 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
 
 def _with_intervals(frame: pd.DataFrame) -> pd.DataFrame:
     """Add the percentiles over seeds, and the intervals of published means beside measured ones or instead of them."""
-    percentiles = [np.percentile(v, [10, 90]) if len(v) else (np.nan, np.nan) for v in frame["values"]]
+    p10, p90 = percentiles(frame["values"])
     instead = frame["source"] == "published"
     theirs = {
         name: frame[f"published_{name}"].where(~instead, frame[own]).astype(float)
@@ -80,8 +87,8 @@ def _with_intervals(frame: pd.DataFrame) -> pd.DataFrame:
     mean, std, n, ddof = (np.asarray(theirs[name], dtype=np.float64) for name in ("mean", "std", "runs", "ddof"))
     low, high = interval_of_mean(mean, std, n, ddof)
     return frame.assign(
-        p10=[low for low, _ in percentiles],
-        p90=[high for _, high in percentiles],
+        p10=p10,
+        p90=p90,
         published_mean=mean,
         published_low=low,
         published_high=high,
@@ -132,7 +139,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     )
     optima = frame[frame["method"] == "optimal"]
     draw_panel = partial(_panel, optima=optima, bars=bars)
-    return draw_rows(rows, draw_panel, text=_caption(frame, bars), handles=_legend_handles(rows, optima, bars))
+    return draw_rows(rows, draw_panel, text=_caption(frame, bars), handles=_legend_handles(rows, optima))
 
 
 def _panel(axes: Axes, dataset: str, rows: pd.DataFrame, *, optima: pd.DataFrame, bars: bool) -> None:
@@ -144,46 +151,26 @@ def _panel(axes: Axes, dataset: str, rows: pd.DataFrame, *, optima: pd.DataFrame
     axes.set_xlabel("test accuracy (%)" + (f", from {floor:.0f}" if floor else ""), size=style.SMALL_SIZE)
     axes.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
     for optimum, noise in zip(best["mean"], best["noise"], strict=True):
-        if not pd.isna(noise):
-            axes.axvspan(optimum - noise, optimum, color=style.GRID, linewidth=0, zorder=0.5)
-        axes.axvline(optimum, color=style.OPTIMUM, linewidth=0.9, zorder=1.5)
+        draw_optimum(axes, optimum, noise)
     for row in rows.to_dict("records"):
         _row(axes, row, floor, bars)
 
 
 def _row(axes: Axes, row: Row, floor: float, bars: bool) -> None:
-    colour, fill = _colours(row)
+    colour = style.block_colour(row["block"])
     measured = row["source"] == "measured"
     beside = measured and not pd.isna(row["published_mean"])
     y = row["y"] - (_SHIFT * ROW if beside and not bars else 0)
     if bars:
         axes.barh(y, row["mean"], 0.7 * ROW, zorder=1, **_bar_look(row))
     if measured:
-        _seeds(axes, y, row, colour)
+        draw_seeds(axes, y, row, colour)
         axes.plot([row["ci95_low"], row["ci95_high"]], [y, y], color=style.INK if bars else colour, linewidth=1.3)
-        _mark(axes, row["mean"], y, floor, _mean_marker(colour, fill))
+        _mark(axes, row["mean"], y, floor, mean_marker(colour, row["reduced"]))
     if beside or not measured:
         y = row["y"] + (_SHIFT * ROW if beside and not bars else 0)
         axes.plot([row["published_low"], row["published_high"]], [y, y], color=colour, linewidth=0.7, zorder=2)
         _mark(axes, row["published_mean"], y, floor, _published_marker(colour))
-
-
-def _colours(row: Row) -> tuple[str, Any]:
-    """Return the colour of a row's block, and what its marks are filled with: white if published, pale if reduced."""
-    colour = style.block_colour(row["block"])
-    if row["source"] == "published":
-        return colour, "white"
-    return colour, style.tint(colour, 0.62) if row["reduced"] else colour
-
-
-def _seeds(axes: Axes, y: float, row: Row, colour: str) -> None:
-    """Draw one dot per seed, or of many seeds the middle 80 %."""
-    values = np.asarray(row["values"], dtype=float)
-    if len(values) > DOT_LIMIT:
-        axes.barh(y, row["p90"] - row["p10"], 0.5 * ROW, left=row["p10"], color=style.tint(colour, 0.6), zorder=1.8)
-    else:
-        spread = y + ROW * (np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1))
-        axes.plot(values, spread, **_seed_marker())
 
 
 def _mark(axes: Axes, value: float, y: float, floor: float, look: dict[str, Any]) -> None:
@@ -193,54 +180,35 @@ def _mark(axes: Axes, value: float, y: float, floor: float, look: dict[str, Any]
     axes.plot([max(value, floor)], [y], **look)
 
 
-def _mean_marker(colour: str, fill: Any) -> dict[str, Any]:
-    edge = {"markeredgecolor": colour, "markeredgewidth": 0.9, "markerfacecolor": fill}
-    return {"linestyle": "", "marker": "o", "markersize": 4.6, "zorder": 4, **edge}
-
-
 def _published_marker(colour: str) -> dict[str, Any]:
     edge = {"markeredgecolor": colour, "markeredgewidth": 0.9, "markerfacecolor": "white"}
     return {"linestyle": "", "marker": "D", "markersize": 3.8, "zorder": 3.5, **edge}
 
 
-def _seed_marker() -> dict[str, Any]:
-    return {"linestyle": "", "marker": "o", "markersize": 1.8, "color": style.INK, "markeredgewidth": 0, "zorder": 4.5}
-
-
 def _bar_look(row: Row) -> dict[str, Any]:
     """Return the fill of a bar: solid if measured, pale if reduced, hatched if published."""
-    colour, fill = _colours(row)
-    hatch = {"hatch": "/////"} if row["source"] == "published" else {}
-    return {"facecolor": fill, "edgecolor": colour, "linewidth": 0.8, **hatch}
+    colour = style.block_colour(row["block"])
+    if row["source"] == "published":
+        return {"facecolor": "white", "edgecolor": colour, "linewidth": 0.8, "hatch": "/////"}
+    face = style.tint(colour, 0.62) if row["reduced"] else colour
+    return {"facecolor": face, "edgecolor": colour, "linewidth": 0.8}
 
 
-def _legend_handles(rows: pd.DataFrame, optima: pd.DataFrame, bars: bool) -> list[Any]:
+def _legend_handles(rows: pd.DataFrame, optima: pd.DataFrame) -> list[Any]:
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
     purple = style.BLOCK_COLOURS["weight sharing"]
     measured = rows[rows["source"] == "measured"]
     handles: list[Any] = []
-    for word, part, shade in (
-        ("measured mean", measured[~measured["reduced"].astype(bool)], 0.0),
-        ("mean of reduced runs", measured[measured["reduced"].astype(bool)], 0.62),
-    ):
-        if not part.empty:
-            handles.append(Line2D([], [], label=word, **_mean_marker(purple, style.tint(purple, shade))))
+    for word, reduced in (("measured mean", False), ("mean of reduced runs", True)):
+        if (measured["reduced"].astype(bool) == reduced).any():
+            handles.append(Line2D([], [], label=word, **mean_marker(purple, reduced)))
     if measured["ci95_low"].notna().any():
         handles.append(Line2D([], [], color=purple, linewidth=1.3, label="95 % t interval of it"))
-    seeds = measured["values"].map(len)
-    if (seeds <= DOT_LIMIT).any():
-        handles.append(Line2D([], [], label="one seed", **_seed_marker()))
-    if (seeds > DOT_LIMIT).any():
-        handles.append(Patch(color=style.tint(purple, 0.6), label="middle 80 % of seeds"))
+    handles += seed_handles(measured["values"])
     if rows["published_mean"].notna().any():
         handles.append(Line2D([], [], label="published mean", **_published_marker(purple)))
-    if not optima.empty:
-        handles.append(Line2D([], [], color=style.OPTIMUM, linewidth=0.9, label="optimum of the table"))
-    if optima["noise"].notna().any():
-        handles.append(Patch(color=style.GRID, label="noise: 1 std between trainings"))
-    return handles
+    return handles + (optimum_handles(bool(optima["noise"].notna().any())) if not optima.empty else [])
 
 
 def _caption(frame: pd.DataFrame, bars: bool) -> str:

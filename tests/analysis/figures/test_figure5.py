@@ -6,6 +6,7 @@ from analysis_runs import SMALL, make_run
 from pictures import readable, words
 
 from nasbench_eval.analysis.figures import View, draw_figure, figure5
+from nasbench_eval.analysis.figures._rows import DOT_LIMIT
 
 
 def test_published_rows_are_added_only_where_no_full_run_was_measured():
@@ -111,7 +112,7 @@ def test_bars_begin_at_zero_and_end_at_the_mean(runs):
 
 
 def test_many_seeds_are_the_middle_of_their_distribution() -> None:
-    n = figure5.DOT_LIMIT + 1
+    n = DOT_LIMIT + 1
     frame = figure5.data([make_run({"cifar10": 90 + s / 10}, seed=s) for s in range(n)])
     row = frame[frame["source"] == "measured"].iloc[0]
     assert (row["p10"], row["p90"]) == pytest.approx((90.3, 92.7))

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from analysis_runs import make_run
 from click.testing import CliRunner
 
 from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, View, draw_figure
+from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.runs.rank_scores import COLUMNS, RankScores, rank_file, sample, write_scores
 from nasbench_eval.runs.store import write_run
+from nasbench_eval.table import Key, Table
 from runners.cli.plot import plot
 
 
@@ -40,7 +43,10 @@ def test_the_command_draws_all_figures_and_prints_their_paths(tmp_path, runs):
         rank_file(tmp_path, runs[0].record.run_id),
         RankScores(runs[0].record.run_id, "", "9 valid images", "mean", "", cells),
     )
-    result = invoke("--results", str(tmp_path), "--plots", str(tmp_path / "plots"), "--format", "svg")
+    columns = {Key("cifar10", 200, "test", "accuracy"): np.linspace(10.0, 94.0, N_CELLS)}
+    Table.build(columns, name="made up", source={}).save(tmp_path / "table")
+    options = ["--plots", str(tmp_path / "plots"), "--against", "rs", "--table", str(tmp_path / "table")]
+    result = invoke("--results", str(tmp_path), *options, "--format", "svg")
     assert result.exit_code == 0, result.output
     expected = [str(tmp_path / "plots" / f"{name}.{suffix}") for name in FIGURES for suffix in ("svg", "csv")]
     assert result.output.splitlines() == expected
@@ -76,6 +82,17 @@ def test_many_variants_are_left_out_only_with_a_word(tmp_path):
     result = invoke(*arguments)
     assert "nbeval: not shown: Method 0, Method 1" in result.stderr
     assert "--method all shows all" in result.stderr
+
+
+def test_figures_that_need_an_option_say_so(tmp_path, runs, monkeypatch):
+    monkeypatch.setenv("NBEVAL_TABLE", str(tmp_path / "none"))
+    for run in runs:
+        write_run(tmp_path / "runs", run)
+    arguments = ["--results", str(tmp_path), "--plots", str(tmp_path / "plots"), "--format", "svg"]
+    assert "--against METHOD" in str(invoke("against", *arguments).exception)
+    assert "no run of 'gdsa'" in str(invoke("against", "--against", "gdsa", *arguments).exception)
+    assert "give it with --table" in str(invoke("distribution", *arguments).exception)
+    assert "no benchmark table at nowhere" in str(invoke("distribution", "--table", "nowhere", *arguments).exception)
 
 
 def test_unknown_names_are_usage_errors():

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from analysis_runs import make_run
+from pictures import readable, words
+
+from nasbench_eval.analysis.figures import NothingToDraw, View, distribution
+from nasbench_eval.cell import N_CELLS
+from nasbench_eval.runs.store import Run
+from nasbench_eval.table import Key, Table
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    """Cells with 50.00 to 99.99 percent, equally spaced, and two trials that differ by 0.2 points."""
+    accuracies = np.linspace(50, 99.99, N_CELLS)
+    columns = {
+        Key("cifar10", 200, "test", "accuracy", seed): accuracies + d for seed, d in (("777", 0.1), ("888", -0.1))
+    }
+    return Table.build(columns, name="made up", source={})
+
+
+@pytest.fixture
+def runs() -> list[Run]:
+    few = [make_run({"cifar10": 90.0 + s}, seed=s) for s in range(3)]
+    return few + [make_run({"cifar10": 95.0}, seed=s, method="rs", title="RS") for s in range(40)]
+
+
+def test_the_share_of_better_cells_and_the_histogram(table, runs):
+    frame = distribution.data(runs, View(table=table))
+    variants = frame[frame["row"] == "variant"].set_index("label")
+    # 91 percent is 41 of 49.99 points above the worst.
+    assert variants.loc["GDAS", "better"] == pytest.approx(100 * (1 - 41 / 49.99), abs=0.02)
+    assert variants.loc["GDAS", "optimum"] == pytest.approx(99.99)
+    assert variants.loc["GDAS", "noise"] == pytest.approx(0.2 / 2**0.5)
+    bins = frame[frame["row"] == "bin"]
+    assert len(bins) == distribution.BINS
+    # All but the lowest twentieth of the cells.
+    assert bins["cells"].sum() == pytest.approx(0.95 * N_CELLS, abs=1)
+    assert bins["low"].min() == pytest.approx(52.5, abs=0.01)
+
+
+def test_nothing_overlaps_and_a_row_says_its_rank(table, runs):
+    figure = readable(distribution, distribution.data(runs, View(table=table)))
+    rows, histogram = figure.axes
+    assert rows.get_xlim() == histogram.get_xlim()
+    assert [text.get_text() for text in rows.texts] == ["top 10 %", "top 18 %"]
+    assert "CAUTION: the accuracies of some runs come from another table" in words(figure)
+
+
+def test_it_needs_a_table_with_the_data_set(table, runs):
+    with pytest.raises(NothingToDraw, match="give it with --table"):
+        distribution.data(runs)
+    assert distribution.data([make_run({"cifar100": 70.0})], View(table=table)).empty
