@@ -43,6 +43,7 @@ def test_the_difference_is_welchs_from_summaries() -> None:
         ([94.0, 94.2, 94.1], (94.10, 0.29, 4, 0), "agrees"),
         ([91.0, 91.2, 91.1], (94.10, 0.29, 4, 0), "differs"),
         ([54.30, 54.30, 54.30], (54.30, 0.0, 4, 0), "agrees"),  # one cell everywhere: only the rounding is left
+        ([54.304, 54.304, 54.304], (54.30, 0.0, 4, 0), "agrees"),
         ([54.33, 54.33, 54.33], (54.30, 0.0, 4, 0), "differs"),
         ([54.30], (54.30, NAN, NAN, NAN), "undecided"),
         ([93.9], (94.10, 0.29, 4, 0), "agrees"),  # one value is given the published deviation

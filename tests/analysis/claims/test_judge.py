@@ -85,6 +85,15 @@ def test_a_claim_against_several_needs_all_of_them_corrected_for_their_number() 
     assert "SETN 92.47 (undecided)" in found.sentence
     lost = verdict(claim, *groups[:3], group("enas", [94.0, 94.1, 94.05]))
     assert lost.word == "fails", "one comparison against the claim is enough"
+    assert verdict(claim, HIGH, group("gdas", [94.0, 94.1, 94.05])).word == "fails", "whatever the missing runs give"
+
+
+def test_what_one_comparison_could_decide_two_need_not() -> None:
+    groups = [HIGH, group("gdas", [91.8, 92.6, 92.3]), group("setn", [92.2, 92.8, 92.5])]
+    assert verdict(CLAIM, *groups).word == "holds"
+    found = verdict(replace(CLAIM, against=("gdas", "setn")), *groups)
+    assert (found.rows["p"] < 0.05).all()
+    assert found.word == "undecided"
 
 
 def test_a_side_without_runs_is_not_run_and_named() -> None:
