@@ -10,8 +10,12 @@ import pytest
 import torch
 from weight_sharing import WEIGHT_SHARING, digits, make, shown, trajectory
 
+from nasbench_eval.errors import UsageError
+from nasbench_eval.methods import SearchContext
+from nasbench_eval.methods.weight_sharing import ArchParameters, Logits, Mixture, WeightSharing
 from nasbench_eval.methods.weight_sharing.gaea import ExponentiatedGradient, Simplex
 from nasbench_eval.methods.weight_sharing.parts import PARAMETRISATIONS, SOFTMAX
+from nasbench_eval.utils.rng import Streams
 from runners.presets import load_preset
 
 SOFTMAXES = [
@@ -112,7 +116,8 @@ def test_erm_trains_on_the_whole_training_set_of_cifar10_only() -> None:
 
 @pytest.mark.parametrize("name", SOFTMAXES)
 def test_gaea_applies_to_every_method_with_a_softmax(name: str) -> None:
-    method = make(name, arch_optimizer="eg", arch_lr=0.1)
+    # Without the eigenvalue, which takes as long as many epochs.
+    method = make(name, arch_optimizer="eg", arch_lr=0.1, hessian=False, stop_factor="none")
     assert isinstance(method.architecture.distribution, Simplex)
     [(_, metrics)] = trajectory(method, 1)
     theta = method.architecture.distribution.theta
@@ -127,3 +132,13 @@ def test_gaea_applies_to_every_method_with_a_softmax(name: str) -> None:
 def test_a_softmax_on_the_simplex_is_the_search_that_gaea_publishes(name: str, form: str) -> None:
     gaea = {"arch_optimizer": "eg", "arch_lr": 0.1}
     assert shown(name, 1, **gaea) == shown(name, 1, **gaea, parametrisation=form)
+
+
+def test_probabilities_are_not_looked_for_in_the_logits_of_a_custom_search() -> None:
+    class OnLogits(WeightSharing):
+        def new_architecture(self, ops: tuple[int, ...], generator: torch.Generator) -> ArchParameters:
+            return Mixture(Logits(ops, generator))
+
+    settings = make("gaea_darts_bilevel").settings
+    with pytest.raises(UsageError, match="eg moves probabilities"):
+        OnLogits(settings, SearchContext("digits", Streams(0), digits()))
