@@ -12,7 +12,7 @@ from analysis_runs import SMALL, make_run
 
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs import store
-from nasbench_eval.runs.store import load_runs, read_run, write_run
+from nasbench_eval.runs.store import load_runs, read_records, read_run, write_run
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path):
@@ -90,5 +90,6 @@ def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
             found += 1
         else:
             assert again.record == run.record, place
+            assert read_records(path) == [run.record], place
             pd.testing.assert_frame_equal(again.steps, run.steps)
     assert found > 30
