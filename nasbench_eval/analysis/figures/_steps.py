@@ -24,6 +24,9 @@ MARKER_LIMIT = 3
 TOGETHER = 6
 """Up to this many variants share a panel; more have a row of panels per group of methods."""
 
+LONGER = 3
+"""Variants do not share a panel either if one has more than this many times the epochs of another."""
+
 SEED_LIMIT = 6
 """Up to this many seeds are drawn as thin lines; of more, a band goes from the lowest to the highest."""
 
@@ -46,7 +49,8 @@ def draw_steps(frame: pd.DataFrame, ylabel: str, text: str, *, symlog: bool = Fa
 
 def _groups(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Return title and rows of each group and search data set; few variants are shown together."""
-    together = frame["label"].nunique() <= TOGETHER
+    lengths = frame.groupby("label")["step"].max()
+    together = len(lengths) <= TOGETHER and lengths.max() <= LONGER * lengths.min()
     groups = frame["method"].map(lambda method: "" if together else group(method))
     # A quantity of the search itself has one panel per search data set, in one row.
     own = bool((frame["search_dataset"] == frame["dataset"]).all())

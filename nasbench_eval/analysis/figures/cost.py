@@ -13,7 +13,7 @@ from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, lines_height, place, text_width, wrap
 from nasbench_eval.analysis.figures._rows import mean_marker
 from nasbench_eval.analysis.figures._view import EVERYTHING, View
-from nasbench_eval.analysis.labels import caption_notes, panel_titles
+from nasbench_eval.analysis.labels import brief, caption_notes
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.runs.store import Run
 
@@ -59,7 +59,7 @@ def draw(frame: pd.DataFrame) -> Figure:
 
     datasets = dataset_order(frame["dataset"])
     kinds = [kind for kind in KINDS if kind in set(frame["cost_kind"])]
-    names = panel_titles(frame)
+    names = brief(dict.fromkeys(frame["label"]))  # pale marks are reduced
     numbers = {label: str(number) for number, label in enumerate(dict.fromkeys(frame["label"]), 1)}
     key = 2 * MARGIN + _KEY_NUMBER + max(text_width(names[label], style.SMALL_SIZE) for label in numbers)
     width = MARGIN + _LEFT + len(kinds) * _PANEL[0] + (len(kinds) - 1) * _GAP + key

@@ -86,6 +86,14 @@ def test_many_methods_have_a_row_of_panels_per_group() -> None:
         assert [name for name in text if name in METHODS] == list(METHODS)
 
 
+def test_few_methods_share_a_panel_unless_one_searches_much_longer() -> None:
+    short, long = (make_run({"cifar10": 90.0}, method=name, title=name) for name in ("darts", "gdas"))
+    assert len(curves.draw(curves.data([short, long])).axes) == 1
+    four = pd.concat([long.steps] * (_steps.LONGER + 1), ignore_index=True)
+    four["step"] = range(len(four))
+    assert len(curves.draw(curves.data([short, Run(long.record, four)])).axes) == 2
+
+
 def test_lines_of_gaea_are_purple_and_all_differ() -> None:
     names = [name for names in METHODS.values() for name in names]
     frame = curves.data([make_run({"cifar10": 90.0}, method=name, title=name) for name in names])
