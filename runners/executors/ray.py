@@ -77,7 +77,7 @@ class OnRay(Executor):
 
         address = self.options.address
         try:
-            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise NbevalError(f"--executor ray: cannot connect to {address}: {' '.join(str(error).split())}") from None
 

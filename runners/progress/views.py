@@ -17,15 +17,18 @@ if TYPE_CHECKING:
 
     from runners.search import Progress
 
-PROGRESS = ("auto", "bars", "plain", "none")
-"""What ``--progress`` takes; auto is bars on a terminal, else plain."""
-
 LINE_EVERY = 30.0
 """Seconds between two plain lines about one search: a log file is to be readable."""
 
 
 def make_reporter(progress: str = "auto", *, as_json: bool = False, on_step: Progress | None = None) -> Reporter:
-    """Return the reporter for a choice of ``PROGRESS``, or the one that prints JSON on stdout."""
+    """Return what shows events.
+
+    Args:
+        progress: ``bars``, ``plain``, ``none``, or ``auto``: bars on a terminal, else plain lines.
+        as_json: Whether to print JSON on stdout instead.
+        on_step: Called after each step of a search, too.
+    """
     if as_json:
         return JsonLines(sys.stdout, on_step)
     if progress == "auto":
