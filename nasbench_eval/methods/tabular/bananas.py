@@ -1,6 +1,6 @@
 """BANANAS: Bayesian optimisation with an ensemble of networks on paths (White, Neiswanger & Savani, AAAI 2021).
 
-The algorithm (section 5 of the paper), and the code:
+The algorithm, and the code:
 
 1. Query random cells, then repeat: train the predictor, mutate the best cells, query the most promising mutations:
    ``predictor.PredictorSearch``.

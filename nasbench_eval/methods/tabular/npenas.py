@@ -1,6 +1,6 @@
 """NPENAS-NP: evolution guided by a neural predictor (Wei et al., IEEE TNNLS 2022).
 
-The algorithm (section III of the paper), and the code:
+The algorithm, and the code:
 
 1. Query random cells, then repeat: train the predictor, mutate the best cells many times each, query the mutations with
    the best predictions: ``predictor.PredictorSearch``.

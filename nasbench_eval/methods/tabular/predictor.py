@@ -28,7 +28,7 @@ PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 
 
 def path_encoding(cell: Cell, longest: int) -> np.ndarray:
-    """Return which sequences of operations lead from the first node to the last (White et al., AAAI 2021, section 4).
+    """Return which sequences of operations lead from the first node to the last (White et al., AAAI 2021).
 
     Args:
         cell: The cell.

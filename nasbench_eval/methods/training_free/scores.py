@@ -29,7 +29,7 @@ _EIGENVALUE_SHIFT = 1e-5  # k in the released code of the Jacobian covariance
 def naswot(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Return log|K|, where K counts for each two images the ReLUs that are on for both or off for both.
 
-    Source: Mellor et al., section 3, equation 2; ``score_networks.py`` (``hook_logdet``).
+    Source: Mellor et al., section 3; ``score_networks.py`` (``hook_logdet``).
     """
     codes = _ReluCodes(len(images), images.device)
     with torch.no_grad(), codes:
@@ -73,7 +73,7 @@ def jacob_cov(network: nn.Module, images: Tensor, labels: Tensor) -> float:
 def grad_norm(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Return the sum of the Euclidean norms of the loss's gradients, one per weight of a layer.
 
-    Source: Abdelfattah et al., section 3.2; ``grad_norm.py``.
+    Source: Abdelfattah et al., section 3; ``grad_norm.py``.
     """
     gradients = _gradients(F.cross_entropy(network(images), labels), _weights(network))
     return float(sum(gradient.norm() for gradient in gradients))
@@ -82,7 +82,7 @@ def grad_norm(network: nn.Module, images: Tensor, labels: Tensor) -> float:
 def snip(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Return the sum of |weight * gradient of the loss|: how much the loss depends on each connection.
 
-    Source: Lee et al., "SNIP", ICLR 2019, equation 5, as the sum that Abdelfattah et al. take; ``snip.py``.
+    Source: Lee et al., "SNIP", ICLR 2019, as the sum that Abdelfattah et al. take; ``snip.py``.
     """
     weights = _weights(network)
     return _saliency(weights, _gradients(F.cross_entropy(network(images), labels), weights))
@@ -92,7 +92,7 @@ def synflow(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Return the sum of |weight * gradient of R|, R being the sum of the logits for an image of ones.
 
     All parameters are made positive and BatchNorm is removed; only the size of the images matters. Source: Tanaka et
-    al., NeurIPS 2020, section 5, as the sum that Abdelfattah et al. take; ``synflow.py``, which keeps BatchNorm between
+    al., NeurIPS 2020, as the sum that Abdelfattah et al. take; ``synflow.py``, which keeps BatchNorm between
     the stages and has biases in the cells.
     """
     for parent in list(network.modules()):
