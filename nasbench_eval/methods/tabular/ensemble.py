@@ -1,7 +1,6 @@
 """An ensemble of small networks that predict a number, trained side by side in numpy.
 
-scikit-learn's ``MLPRegressor`` trains one network at a time and has no absolute error; ten layers of width 20, five
-times, take nine times as long there.
+scikit-learn's ``MLPRegressor`` trains one network at a time and has no absolute error.
 """
 
 from __future__ import annotations
