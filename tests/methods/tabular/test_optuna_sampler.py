@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from typing import Any
+from pathlib import Path
 
 import optuna
 import pytest
@@ -73,7 +73,7 @@ def test_options_and_version_are_part_of_the_identity() -> None:
     assert RunSpec("tpe", "digits", 0).source == plain.source
 
 
-def test_a_run_is_silent_and_its_file_names_the_sampler(home: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_silent_and_its_file_names_the_sampler(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     optuna.logging.set_verbosity(optuna.logging.INFO)
     changes = ["--set", "n_startup_trials=4", "--seeds", "2"]
     assert call("run", "--method", "optuna:TPESampler", "--dataset", "digits", *changes) == 0
@@ -98,7 +98,7 @@ def test_a_run_is_silent_and_its_file_names_the_sampler(home: Any, capfd: pytest
     ],
 )
 def test_a_wrong_sampler_or_option_is_one_clear_line(
-    arguments: list[str], words: str, home: Any, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], words: str, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("run", "--dataset", "digits", "--method", *arguments) == 2
     err = capsys.readouterr().err
