@@ -155,5 +155,5 @@ SCORES: dict[str, Score] = {
 }
 """The scores by the value of the setting ``score``."""
 
-SEES = {"synflow": "an image of ones", "params": "no image", "flops": "no image"}
+SEES = {"synflow": "an image of ones at the cell's initial weights", "params": "no image", "flops": "no image"}
 """What a score uses in place of the batch, for those that do not use it."""

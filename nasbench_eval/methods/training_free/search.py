@@ -78,8 +78,8 @@ class TrainingFree(SearchMethod):
     @property
     def facts(self) -> dict[str, str]:
         """The images, and what orders cells for ``nbeval rank``."""
-        batch = f"{len(self.images)} {self.settings.images} train images"
-        seen = f"{SEES.get(self.settings.score, batch)}, at the cell's initial weights"
+        batch = f"{len(self.images)} {self.settings.images} train images at the cell's initial weights"
+        seen = SEES.get(self.settings.score, batch)
         return {
             "split": f"nothing is trained; scored on {seen}; {self.data.split}",
             "scored_on": seen,

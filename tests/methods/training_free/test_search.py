@@ -80,7 +80,7 @@ def test_from_a_search_to_rank(
     assert call("rank", "--method", "all", *where, "--cells", "20", "--format", "svg") == 0
     out = capsys.readouterr().out
     assert "the best 2 by score" in out
-    assert "16 augmented train images, at the cell's initial weights" in " ".join(out.split())
+    assert "16 augmented train images at the cell's initial weights" in " ".join(out.split())
     assert "BatchNorm" not in out
     assert "rank by untrained score" in (home / "plots" / "rank.svg").read_text()
     frame = pd.read_csv("plots/rank.csv")
