@@ -11,11 +11,11 @@ multiplications of a network against its accuracy. The authors released trained 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, final
+from typing import final
 
 import torch
 
-from nasbench_eval.cell import N_EDGES
+from nasbench_eval.cell import N_EDGES, Cell
 from nasbench_eval.methods.weight_sharing.base import EdgeLoss, EdgeWeights
 from nasbench_eval.methods.weight_sharing.rs_ws import Uniform
 from nasbench_eval.networks.supernet import active_of, one_hot
@@ -27,16 +27,19 @@ class Fair(Uniform):
 
     def __init__(self, ops: tuple[int, ...]) -> None:
         super().__init__(ops)
-        self._orders: Iterator[Any] = iter(())
+        self._steps: Iterator[list[Cell]] = iter(())
         self._device = torch.device("cpu")
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
         """Draw the permutations of the epoch, and the cells on which the supernet is evaluated."""
         super().begin_epoch(epoch, samples, generator, device)
-        orders = torch.rand(samples, N_EDGES, len(self.ops), generator=generator).argsort(-1)
-        self._orders, self._device = iter(orders.mT.tolist()), device
+        self._steps, self._device = iter(self._draw(samples, generator)), device
+
+    def _draw(self, steps: int, generator: torch.Generator) -> list[list[Cell]]:
+        """Return the cells of each step."""
+        orders = torch.rand(steps, N_EDGES, len(self.ops), generator=generator).argsort(-1)
+        return [[Cell(tuple(self.ops[i] for i in row)) for row in step] for step in orders.mT.tolist()]
 
     def weights_samples(self, loss: EdgeLoss) -> list[EdgeWeights]:
         """Return the one-hot weights of cells that between them have every operation on every edge once."""
-        cells = [self._cell_of(torch.tensor(choice)) for choice in next(self._orders)]
-        return [EdgeWeights(one_hot(cell, device=self._device), active_of(cell)) for cell in cells]
+        return [EdgeWeights(one_hot(cell, device=self._device), active_of(cell)) for cell in next(self._steps)]
