@@ -157,8 +157,11 @@ def build_page(
     kept, _ = distinct_runs(runs)
     names = labels(kept)
     kept.sort(key=lambda run: (run_order(names)(run), run.record.seed))
-    diverged = divergence_notes(failures, kept)
-    beside = agreement(kept, failures) if published is None else published
+    complete = {(run.record.variant_id, run.record.seed) for run in kept}
+    lost = [each for each in failures if (each.variant_id, each.seed) not in complete]
+    diverged = divergence_notes(lost, kept)
+    beside = agreement(kept, lost) if published is None else published
+    beside = beside[beside["dataset"].isin(list(datasets))] if datasets else beside
     return Page(
         question=question or _default_question(kept),
         verdicts=claim_verdicts(verdicts),
@@ -166,14 +169,14 @@ def build_page(
         agreement=None if beside.empty else agreement_table(beside),
         agreement_tally=tally(beside["word"]),
         differences=_differences(kept, reference, datasets),
-        facts=_facts(kept, failures),
+        facts=_facts(kept, lost),
         cautions=_cautions(kept, names, diverged),
         comparison=comparison_table(compared),
         notes=_sentences(compared.notes),
-        figures=_figures(kept, datasets, diverged),
+        figures=_figures(kept, View(datasets, notes=diverged, against=reference)),
         variants=_variants(kept, names, provenance),
         runs=tuple(run_tables(kept)),
-        failures=failure_table(failures),
+        failures=failure_table(lost),
         environment=_environment(kept),
         command=command,
     )
@@ -240,11 +243,11 @@ def _cautions(runs: Sequence[Run], names: Mapping[str, str], diverged: Sequence[
     return (*said, *(f"{note}." for note in diverged))
 
 
-def _figures(runs: Sequence[Run], datasets: Sequence[str], notes: Sequence[str]) -> tuple[PageFigure, ...]:
+def _figures(runs: Sequence[Run], view: View) -> tuple[PageFigure, ...]:
     made = []
     for name in FIGURES:
         try:
-            drawn = inline_figure(name, runs, View(datasets, notes=notes))
+            drawn = inline_figure(name, runs, view)
         except NothingToDraw:
             continue
         made.append(PageFigure(drawn, csv_uri(drawn.frame), len(drawn.frame)))

@@ -176,4 +176,4 @@ def against_table(frame: pd.DataFrame) -> Table:
         Column("seeds", number=True, fold=True),
     ]
     caption = "Difference of the mean test accuracies in percentage points, below it Welch's 95 % interval."
-    return folded(Table("against", caption, columns, entries(rows), csv=csv_uri(frame)))
+    return folded(Table("differences", caption, columns, entries(rows), csv=csv_uri(frame)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from analysis_runs import SMALL, make_run
 
 from nasbench_eval.analysis.claims import judge, read_claims
@@ -38,7 +40,7 @@ def page_text() -> str:
     settings = tuple(SettingRow(name, value, "16", "table 1", "what it means", used) for name, value, used in rows)
     page = build_page(
         RUNS,
-        [FAILURE],
+        [FAILURE, replace(FAILURE, variant_id=VARIANTS["GDAS"], seed=1, cause="an earlier try")],
         {VARIANTS["GDAS"]: Provenance(EVIL, "Paper <i>A</i>", settings, f"nbeval run {EVIL}", f"Note {EVIL}")},
         question=Question(f"A study {EVIL}", f"Who wins {EVIL}?", (f"Runs of `gdas` {EVIL}",)),
         verdicts=judge(read_claims(tables), RUNS, scales=["full"]),

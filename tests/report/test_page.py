@@ -145,6 +145,7 @@ def test_reductions_failures_and_what_differs_are_said(page):
     lead = page.text("main")
     assert "2 of 35 runs are reduced" in lead
     assert "channels 16 → 4; cells 5 → 1" in lead
+    assert "an earlier try" not in lead  # this run is complete now
     assert f"1 of 1 runs of {EVIL} on cifar10 diverged and are no results" in lead
     text = page.text(f"variant-{VARIANTS['GDAS']}")
     assert "channels 4 16 table 1 what it means" in text
@@ -167,11 +168,11 @@ def test_claims_come_first_each_with_its_word_its_numbers_and_comparisons(page):
 def test_published_numbers_and_differences_have_a_word_each(page):
     assert "published" in page.text("agreement")
     assert "reduced" not in page.text("agreement")
-    shown = page.text("against")
+    shown = page.text("differences")
     assert "Searched on: cifar10." in shown
     assert "▲ better" in shown
     assert "0.25 on cifar10 (valid)" in page.text("results")
-    [link] = page.all("a", download="against.csv.gz")
+    [link] = page.all("a", download="differences.csv.gz")
     assert set(frame_behind(link)["label_against"]) == {"REA"}
 
 
