@@ -131,7 +131,10 @@ def test_events_and_messages_of_another_process_are_passed_on(tmp_path: Path, ca
             more.write('{"event": "step", "unfinish')  # the process was killed here, and the next one goes on
             more.flush()
             read()
-            more.write('\n{"event": "start", "runs": 1}\n')
+            more.write('\n{"event": "start", "ru')  # this one is only half written yet
+            more.flush()
+            read()
+            more.write('ns": 1}\n')
     events = [json.loads(line) for line in file.getvalue().splitlines()]
     assert [event["event"] for event in events] == ["begin", "step", "log", "start"]
     assert (events[2]["level"], events[2]["message"]) == (logging.INFO, "resumed")
