@@ -246,6 +246,8 @@ def _cautions(runs: Sequence[Run], names: Mapping[str, str], diverged: Sequence[
 def _figures(runs: Sequence[Run], view: View) -> tuple[PageFigure, ...]:
     made = []
     for name in FIGURES:
+        if name == "cells":  # the page draws all cells itself, as drawings that say in words what they show
+            continue
         try:
             drawn = inline_figure(name, runs, view)
         except NothingToDraw:

@@ -127,6 +127,7 @@ def test_figures_and_cells_say_in_words_what_they_show(page):
     words = [each["aria-label"] for each in pictures if "aria-label" in each]
     index = Cell((0,) * 6).index
     assert f"Cell {index}: 0 to 1 none, 0 to 2 none, 1 to 2 none, 0 to 3 none, 1 to 3 none, 2 to 3 none" in words
+    assert not page.all("figure", id="figure-cells")
     for name in ("figure5", "curves", "entropy"):
         [link] = page.all("a", download=f"{name}.csv.gz")
         assert len(frame_behind(link)) > 1
