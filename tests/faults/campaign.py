@@ -15,6 +15,7 @@ import dataclasses
 import functools
 import itertools
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -34,7 +35,6 @@ import numpy as np
 import pandas as pd
 import torch._dynamo
 from command import TINY, call, untimed
-from disk import full_disk
 from fuzzing import OTHER_KINDS, flipped, truncated
 from tabulate import tabulate
 from tqdm import tqdm
@@ -67,6 +67,10 @@ class Command:
 
     pid: int
     output: int
+
+    def is_running(self) -> bool:
+        """Return whether it has not ended."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def wait(self) -> tuple[int, str]:
         """Return its exit code, or minus the signal that killed it, and what it said."""
@@ -220,12 +224,10 @@ def nan(case: Case) -> None:
 
 
 def disk_full(case: Case) -> None:
-    room = int(case.rng.integers(40_000))
+    room = int(case.rng.integers(60_000))
 
-    def before() -> None:
-        full_disk(room).__enter__()
-
-    code, said = case.run(before=before)
+    limit = resource.RLIMIT_FSIZE
+    code, said = case.run(before=lambda: resource.setrlimit(limit, (room, resource.RLIM_INFINITY)))
     assert code in (0, 1), said
     if code:
         assert said.strip().splitlines()[-1].startswith(f"nbeval: cannot write {case.folder}"), said
@@ -255,7 +257,9 @@ def named(case: Case, path: Path) -> None:
 
 def damaged_checkpoint(case: Case) -> None:
     process = case.start()
-    case.sleep()
+    while not list(case.folder.glob("checkpoints/*.pt")) and process.is_running():
+        time.sleep(0.001)
+    time.sleep(float(case.rng.uniform(0, 0.1)))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     for path in case.folder.glob("checkpoints/*.pt"):

@@ -171,6 +171,25 @@ def test_a_taker_that_is_overtaken_gives_way(tmp_path: Path, monkeypatch: pytest
     assert not list(tmp_path.iterdir())
 
 
+def test_who_comes_late_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saw no lock; before it creates one, another process has taken the lock and died, and a third has it now."""
+    first, second, late = lock(tmp_path), lock(tmp_path), lock(tmp_path)
+    write = locks._write
+
+    def overtaken(path: Path, owner: Owner) -> bool:
+        monkeypatch.setattr(locks, "_write", write)
+        assert first.take() is None
+        change(file_of(tmp_path), start="1")
+        assert second.take() is None
+        return write(path, owner)
+
+    monkeypatch.setattr(locks, "_write", overtaken)
+    assert late.take() is not None
+    second.require_held()
+    second.release()
+    assert not list(tmp_path.iterdir())
+
+
 def test_of_many_takers_of_a_dead_lock_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "POLL", 0.0001)
     holders: list[int] = []
