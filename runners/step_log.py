@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, unknown
-from nasbench_eval.runs.store import TEST_ACC
 
 if TYPE_CHECKING:
     from runners.context import RunContext
@@ -45,6 +44,8 @@ def scalars(row: Row) -> dict[str, float]:
     ``cell/index`` and ``cell/OPERATION`` (number of edges) describe the current cell, ``cost/...`` is in seconds,
     ``not_seen_by_the_search/test_acc.DATASET`` is its true accuracy, and ``search/...`` what the method observed.
     """
+    from nasbench_eval.runs.store import TEST_ACC  # with pandas, which the command line does without
+
     values: dict[str, float] = {"cell/index": Cell.parse(row["cell"]).index}
     for name, value in row.items():
         if name in ("step", "cell") or not math.isfinite(value):

@@ -40,9 +40,9 @@ def made():
 
 
 def run_variant(specs: list[RunSpec], context: RunContext, *on_run: Any) -> list[Run]:
-    runs, failures, _ = tabular.run_variant(specs, context, *on_run)
-    assert not failures
-    return runs
+    outcome = tabular.run_variant(specs, context, *on_run)
+    assert not outcome.failures
+    return outcome.runs
 
 
 def context_of(folder: Path, made: Mapping[Key, np.ndarray]) -> RunContext:
