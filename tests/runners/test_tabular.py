@@ -228,10 +228,10 @@ def test_runs_of_a_variant_are_one_file_and_come_back_as_they_were(made, tmp_pat
 def test_one_run_is_a_file_of_its_own_with_the_same_rows(made, tmp_path):
     many = run_variant(specs(3), context_of(tmp_path / "many", made))
     spec, folder = specs(3)[2], tmp_path / "one"
-    ([alone], _, _) = run_all([spec], Inputs(folder, table=table(made)))
+    (alone,) = run_all([spec], Inputs(folder, table=table(made))).runs
     assert [p.name for p in (folder / "runs").iterdir()] == [context_of(folder, made).run_file(spec).name]
     pd.testing.assert_frame_equal(alone.steps, many[2].steps)
-    ([stored], _, _) = run_all([spec], Inputs(folder, table=table(made)))
+    (stored,) = run_all([spec], Inputs(folder, table=table(made))).runs
     assert stored.record == alone.record
 
 
@@ -303,7 +303,7 @@ def test_the_command_prints_a_summary_and_says_what_was_there(made, tmp_path):
     assert "reduced means budget_seconds 12000.0 -> 1500.0" in text.lower().replace("\n  ", " ")
     code, text = command(*words, *places)
     assert code == 0
-    assert "3 were complete already" in text
+    assert "3 runs complete, 3 of them before" in text
 
 
 @pytest.mark.parametrize(
