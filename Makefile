@@ -28,7 +28,7 @@ $(VENV)/browser-installed: $(VENV)/installed
 fuzz: install
 	NBEVAL_FUZZ=20 $(BIN)/pytest tests/fuzz
 
-# Minutes of searches that are killed, stopped and broken at random points; the normal tests try a handful.
+# Minutes of searches that are killed, stopped and broken at random points; the normal tests try the first two.
 faults: install
 	$(BIN)/python tests/faults/campaign.py --cases 120
 	NBEVAL_FAULTS=1 $(BIN)/pytest tests/faults/test_jobs.py
