@@ -26,7 +26,7 @@ _EVAL_BATCH = 128
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainedCell:
     """The result of training one cell once; accuracies in percent, losses in nats.
 
     Attributes:
@@ -66,7 +66,9 @@ def distinct_cells() -> tuple[int, ...]:
     return tuple(sorted(set(representatives())))
 
 
-def train_group(cells: Sequence[Cell], data: ImageData, schedule: Schedule, trial: int) -> tuple[list[Outcome], float]:
+def train_group(
+    cells: Sequence[Cell], data: ImageData, schedule: Schedule, trial: int
+) -> tuple[list[TrainedCell], float]:
     """Train the networks of cells with the same live convolutions, on the CPU.
 
     The initial weights of a cell depend on (trial, cell), the order of the images only on the trial. The result of a
@@ -115,7 +117,7 @@ def train_group(cells: Sequence[Cell], data: ImageData, schedule: Schedule, tria
         valid.append(_evaluate(net, augment, data.valid))
     test = _evaluate(net, augment, data.test)
     outcomes = [
-        Outcome(
+        TrainedCell(
             train=(100 * float(hits[k]) / seen, float(losses[k]) / seen),
             valid=tuple(epoch[k] for epoch in valid),
             test=test[k],

@@ -80,7 +80,7 @@ def grad_norm(network: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 def snip(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the sum of |weight * gradient of the loss|: how much the loss depends on each connection.
+    """Return the sum of ``|weight * gradient of the loss|``: how much the loss depends on each connection.
 
     Source: Lee et al., "SNIP", ICLR 2019, as the sum that Abdelfattah et al. take; ``snip.py``.
     """
@@ -89,7 +89,7 @@ def snip(network: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 def synflow(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the sum of |weight * gradient of R|, R being the sum of the logits for an image of ones.
+    """Return the sum of ``|weight * gradient of R|``, R being the sum of the logits for an image of ones.
 
     All parameters are made positive and BatchNorm is removed; only the size of the images matters. Source: Tanaka et
     al., NeurIPS 2020, as the sum that Abdelfattah et al. take; ``synflow.py``, which keeps BatchNorm between
