@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Where this is set, every test process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: install test test-browser fuzz faults demo docs lint format clean
+.PHONY: install test test-browser test-cluster fuzz faults demo docs lint format clean
 
 install: $(VENV)/installed
 
@@ -19,6 +19,10 @@ test: install
 # The report in a real browser: Debian's chromium, where it is installed.
 test-browser: $(VENV)/browser-installed
 	$(BIN)/pytest -m browser tests/browser -rs
+
+# Searches on a Ray cluster that is started for them on this machine.
+test-cluster: install
+	$(BIN)/pytest -m cluster tests/runners/executors -rs
 
 $(VENV)/browser-installed: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[browser]'

@@ -19,6 +19,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
 RUN = ("run", "--dataset", "digits", "--device", "cpu", "--method", "gaea_darts,darts", "--epochs", "6", *TINY)
 
 
+@pytest.mark.cluster
 @pytest.mark.filterwarnings("ignore")  # Ray leaves sockets and subprocesses to the garbage collector
 def test_a_search_whose_process_was_killed_goes_on_in_another_and_finds_the_same(
     home: Path, capsys: pytest.CaptureFixture[str]
