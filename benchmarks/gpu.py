@@ -120,8 +120,9 @@ def iterations(options: argparse.Namespace, left: Callable[[], float]) -> Iterat
 def timed(name: str, form: str, options: argparse.Namespace, found: list[float]) -> str:
     """Measure the seconds of an iteration, append them to ``found``, and return them in words."""
     import torch
+    from search import nbeval
 
-    iterate = search(name, options, compiled=form == FORMS[2])
+    iterate = nbeval(name, options, compiled=form == FORMS[2])
     cast = torch.autocast(options.device.split(":")[0], torch.bfloat16) if form == FORMS[1] else nullcontext()
     with cast:
         iterate(3)
@@ -133,35 +134,6 @@ def timed(name: str, form: str, options: argparse.Namespace, found: list[float])
             times.append(time.perf_counter() - start)
     found.append(statistics.median(times))
     return f"{1e3 * found[0]:.1f} ms an iteration"
-
-
-def search(name: str, options: argparse.Namespace, *, compiled: bool = False) -> Callable[[int], None]:
-    """Return a function that does iterations of a search."""
-    import torch
-    from search import random_images
-
-    from nasbench_eval.images import ImageData
-    from nasbench_eval.methods import SearchContext
-    from nasbench_eval.methods.weight_sharing import WeightSharing
-    from nasbench_eval.utils.rng import Streams
-    from runners.spec import RunSpec
-
-    part = random_images(64)
-    data = ImageData("random", 10, part, part, part, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 4, True, "")
-    changes = {"channels": options.channels, "cells": options.cells}
-    settings = RunSpec(name, "cifar10", 0, overrides=changes).settings
-    method = WeightSharing(settings, SearchContext("random", Streams(0), data, device=options.device))
-    if compiled:
-        method.supernet = torch.compile(method.supernet)  # type: ignore[assignment]
-
-    def iterate(n: int) -> None:
-        for _ in range(n):
-            method.architecture.begin_epoch(0, 2, Streams(0).torch("benchmark"), method.device)
-            method.train_epoch()  # one batch of 64 is one epoch here
-        if method.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    return iterate
 
 
 def side_by_side(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[Row]:
@@ -185,7 +157,9 @@ def side_by_side(options: argparse.Namespace, left: Callable[[], float]) -> Iter
 
 def share(options: argparse.Namespace) -> float:
     """Return the iterations a second of one search among several, after a time in which all have started."""
-    iterate = search("gaea_darts", options)
+    from search import nbeval
+
+    iterate = nbeval("gaea_darts", options)
     iterate(2)
     time.sleep(max(0.0, 4 - time.process_time()))
     done, start = 0, time.perf_counter()

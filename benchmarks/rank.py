@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nasbench_eval.cell import Cell
@@ -32,26 +32,18 @@ def main() -> None:
     options = parser.parse_args()
 
     import torch
-    from search import random_images
+    from search import on_random_images
 
     from nasbench_eval.cell import Cell
-    from nasbench_eval.images import ImageData
-    from nasbench_eval.methods import SearchContext
-    from nasbench_eval.methods.weight_sharing import WeightSharing
     from nasbench_eval.runs.rank_scores import sample
-    from nasbench_eval.utils.rng import Streams
-    from runners.spec import RunSpec
 
     torch.set_num_threads(1)
-    part = random_images(options.images)
-    data = ImageData("random", 10, part, part, part, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 4, True, "")
+    options.device = "cpu"
     cells = [Cell.from_index(index) for index in sample(options.sample)]
     print(f"C={options.channels} N={options.cells}, {len(cells)} cells, {options.images} images, one thread")
     print(f"{'method':<14}{'alone ms':>10}{'together ms':>13}{'ratio':>8}")
     for name in options.methods.split(","):
-        changes: dict[str, Any] = {"channels": options.channels, "cells": options.cells}
-        spec = RunSpec(name, "cifar10", 0, overrides=changes)
-        scoring = WeightSharing(spec.settings, SearchContext("random", Streams(0), data)).scoring
+        scoring = on_random_images(name, options, options.images).scoring
         seconds: dict[str, list[float]] = {"alone": [], "together": []}
         forms: dict[str, Callable[[], object]] = {
             "alone": partial(_alone, scoring, cells),

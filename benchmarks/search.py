@@ -18,8 +18,12 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasbench_eval.methods.weight_sharing import WeightSharing
 
 METHODS = ("darts", "gaea_darts", "gdas", "rs_ws")
 
@@ -98,17 +102,27 @@ def random_images(n: int) -> Any:
     return Images(pixels, torch.randint(10, (n,), generator=generator))
 
 
-def nbeval(method: str, options: argparse.Namespace) -> Any:
-    import torch
-
+def on_random_images(method: str, options: argparse.Namespace, n: int = 64) -> WeightSharing:
+    """Return a search whose train, valid and test images are the same ``n`` random ones."""
     from nasbench_eval.images import ImageData
     from nasbench_eval.methods import SearchContext
     from nasbench_eval.methods.weight_sharing import WeightSharing
     from nasbench_eval.utils.rng import Streams
 
-    part = random_images(64)
+    part = random_images(n)
     data = ImageData("random", 10, part, part, part, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 4, True, "")
-    search = WeightSharing(settings(method, options), SearchContext("random", Streams(0), data, device=options.device))
+    return WeightSharing(settings(method, options), SearchContext("random", Streams(0), data, device=options.device))
+
+
+def nbeval(method: str, options: argparse.Namespace, *, compiled: bool = False) -> Callable[[int], None]:
+    """Return a function that does iterations of a search."""
+    import torch
+
+    from nasbench_eval.utils.rng import Streams
+
+    search = on_random_images(method, options)
+    if compiled:
+        search.supernet = torch.compile(search.supernet)  # type: ignore[assignment]
 
     def iterate(n: int) -> None:
         for _ in range(n):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
@@ -186,36 +186,28 @@ def _of_folder(there: Folder) -> list[RunStatus]:
 
 
 def _done(record: RunRecord) -> RunStatus:
-    return RunStatus("done", record.method, record.search_dataset, record.seed, record.scale, record.run_id)
+    return _of_run("done", record)
 
 
 def _failed(failure: Failure) -> RunStatus:
-    return RunStatus(
-        "failed",
-        failure.method,
-        failure.search_dataset,
-        failure.seed,
-        failure.scale,
-        failure.run_id,
-        step=failure.step,
-        cause=failure.cause,
-    )
+    return _of_run("failed", failure, step=failure.step, cause=failure.cause)
 
 
 def _at(position: Position) -> RunStatus:
-    return RunStatus(
+    return _of_run(
         "interrupted",
-        position.method,
-        position.search_dataset,
-        position.seed,
-        position.scale,
-        position.run_id,
+        position,
         step=position.step,
         steps=position.steps,
         cell=Cell.parse(position.cell).index,
         seconds=position.seconds,
         seconds_left=None if position.steps is None else (position.steps / position.step - 1) * position.seconds,
     )
+
+
+def _of_run(state: State, run: RunRecord | Failure | Position, **more: Any) -> RunStatus:
+    """Return the status of a run that left a file."""
+    return RunStatus(state, run.method, run.search_dataset, run.seed, run.scale, run.run_id, **more)
 
 
 def _owned(run: RunStatus, lock_name: str, there: Folder) -> RunStatus:
