@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.comparison import comparison
+from nasbench_eval.analysis.comparison_notes import protocol_rows
 from nasbench_eval.analysis.labels import labels
 from nasbench_eval.analysis.order import dataset_order
-from nasbench_eval.analysis.report import protocol_rows
 from nasbench_eval.analysis.statistics import (
     holm,
     permutation_p,

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from nasbench_eval.analysis.comparison import table_names
+from nasbench_eval.analysis.comparison_notes import NotedComparison
 from nasbench_eval.analysis.layout import Format, Layout, Section, to_csv, to_json
 from nasbench_eval.analysis.order import dataset_order
-from nasbench_eval.analysis.report import Report
 
 _ABSENT = "-"
 
@@ -41,8 +41,8 @@ def section_title(block: str, protocol: str, search_dataset: str) -> str:
     return f"{block}, direct" if protocol == "direct" else f"{block}, search on {search_dataset}"
 
 
-def _sections(report: Report, datasets: list[str], *, published_std: bool) -> list[Section]:
-    rows = report.frame.to_dict("records")
+def _sections(compared: NotedComparison, datasets: list[str], *, published_std: bool) -> list[Section]:
+    rows = compared.frame.to_dict("records")
 
     def section(row: dict[Any, Any]) -> str:
         group = f"{row['group']}: " if row["group"] else ""
@@ -56,10 +56,10 @@ def _sections(report: Report, datasets: list[str], *, published_std: bool) -> li
         sections.append(
             Section(title, [_line(label, found, datasets, published_std) for label, found in by_label.items()])
         )
-    if not report.tables.empty:
-        several = report.tables["table_hash"].nunique() > 1
+    if not compared.tables.empty:
+        several = compared.tables["table_hash"].nunique() > 1
         lines = []
-        for _, part in report.tables.groupby(["table", "table_hash"], sort=False):
+        for _, part in compared.tables.groupby(["table", "table_hash"], sort=False):
             here = {row["dataset"]: row for row in part.to_dict("records")}
             mark = f" of {table_names(part)[0]}" if several else ""
             optimum = [number_text(here[d]["optimum"], math.nan) if d in here else _ABSENT for d in datasets]
@@ -96,16 +96,16 @@ def _line(label: str, found: dict[str, dict[Any, Any]], datasets: list[str], pub
     return [label, "/".join(dict.fromkeys(counts)), *cells, cost + kind]
 
 
-def render(report: Report, form: Format) -> str:
+def render(compared: NotedComparison, form: Format) -> str:
     """Return a comparison as ``text``, ``markdown``, ``latex``, ``csv`` or ``json``, ending with a newline.
 
     ``csv`` and ``json`` have the complete frame, one row per (protocol, variant, data set), with all seeds and values.
     """
     if form == "csv":
-        return to_csv(report.frame)
+        return to_csv(compared.frame)
     if form == "json":
-        return to_json(rows=report.frame, tables=report.tables, notes=list(report.notes))
-    datasets = dataset_order([*report.frame["dataset"]])
-    sections = _sections(report, datasets, published_std=form != "text" or len(datasets) < 3)
+        return to_json(rows=compared.frame, tables=compared.tables, notes=list(compared.notes))
+    datasets = dataset_order([*compared.frame["dataset"]])
+    sections = _sections(compared, datasets, published_std=form != "text" or len(datasets) < 3)
     header = ["method", "n", *datasets, "cost"]
-    return Layout(header, f"lr{'l' * len(datasets)}r", sections, report.notes).render(form)
+    return Layout(header, f"lr{'l' * len(datasets)}r", sections, compared.notes).render(form)

@@ -17,11 +17,11 @@ from nasbench_eval.analysis.against import against
 from nasbench_eval.analysis.against_table import notes as against_notes
 from nasbench_eval.analysis.agreement import agreement
 from nasbench_eval.analysis.claims import Verdict
+from nasbench_eval.analysis.comparison_notes import noted_comparison
 from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, View
 from nasbench_eval.analysis.figures.inline import InlineFigure, inline_figure
 from nasbench_eval.analysis.labels import brief, distinct_runs, divergence_notes, is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, run_order
-from nasbench_eval.analysis.report import report
 from nasbench_eval.report import cells
 from nasbench_eval.report.provenance import Provenance
 from nasbench_eval.report.results import comparison_table, failure_table, run_tables, variant_link
@@ -153,7 +153,7 @@ def build_page(
     Raises:
         NbevalError: If the runs have no result on the data sets, or ``reference`` is none of them.
     """
-    compared = report(runs, failures=failures, datasets=datasets)
+    compared = noted_comparison(runs, failures=failures, datasets=datasets)
     kept, _ = distinct_runs(runs)
     names = labels(kept)
     kept.sort(key=lambda run: (run_order(names)(run), run.record.seed))

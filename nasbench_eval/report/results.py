@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.comparison import table_names
+from nasbench_eval.analysis.comparison_notes import NotedComparison
 from nasbench_eval.analysis.labels import labels
 from nasbench_eval.analysis.order import dataset_order, run_order
-from nasbench_eval.analysis.report import Report
 from nasbench_eval.analysis.tables import seconds_text, section_title
 from nasbench_eval.cell import Cell
 from nasbench_eval.report.table import Column, Entry, Table, csv_uri, entries, folded, number
@@ -36,9 +36,9 @@ def labelled(label: str, variant_id: str) -> Entry:
     return Entry(name, key=label, note=rest.removesuffix("]") if bracket else "", link=variant_link(variant_id))
 
 
-def comparison_table(report: Report) -> Table:
+def comparison_table(compared: NotedComparison) -> Table:
     """Return the comparison: one row per protocol, search data set and variant."""
-    frame = report.frame
+    frame = compared.frame
     datasets = dataset_order(frame["dataset"])
     lines: dict[tuple[str, str, str], dict[str, dict[Any, Any]]] = {}
     for row in frame.to_dict("records"):
@@ -57,7 +57,7 @@ def comparison_table(report: Report) -> Table:
         "Test accuracy of the final cell in percent: mean ± standard deviation over seeds; in brackets the 95 % t "
         "interval of the mean; then the published value."
     )
-    return folded(Table("comparison", caption, columns, rows, _references(report.tables, datasets), csv_uri(frame)))
+    return folded(Table("comparison", caption, columns, rows, _references(compared.tables, datasets), csv_uri(frame)))
 
 
 def _line(kind: str, label: str, found: Mapping[str, dict[Any, Any]], datasets: Sequence[str]) -> list[Entry]:

@@ -175,9 +175,9 @@ def compare(
     undecided, with the number of seeds that would decide.
     """
     from nasbench_eval.analysis import against_table, tables
+    from nasbench_eval.analysis.comparison_notes import noted_comparison
     from nasbench_eval.analysis.filters import check_key
     from nasbench_eval.analysis.layout import write_text
-    from nasbench_eval.analysis.report import report
     from nasbench_eval.table import Table, find_table
 
     if reference is not None and (table_path is not None or ddof == 0):
@@ -190,7 +190,7 @@ def compare(
     shown: Mapping[str, Any] = {"failures": failures, "datasets": wanted, "protocol": protocol, "group_by": group_by}
     if reference is None:
         table = None if table_path is None else Table.open(find_table(table_path))
-        text = tables.render(report(runs, ddof=ddof, table=table, **shown), form)
+        text = tables.render(noted_comparison(runs, ddof=ddof, table=table, **shown), form)
     else:
         text = against_table.render(against_table.against_report(runs, reference, **shown), form)
     if output is None:

@@ -90,7 +90,7 @@ def _run_study(name: str, datasets: str | None, options: RunOptions) -> None:
 
 def _print(outcome: Outcome) -> None:
     """Print the comparison of the runs, or their cells where no true accuracy is known."""
-    from nasbench_eval.analysis.report import report
+    from nasbench_eval.analysis.comparison_notes import noted_comparison
     from nasbench_eval.analysis.tables import render
 
     runs, failures = outcome.runs, outcome.failures
@@ -98,7 +98,7 @@ def _print(outcome: Outcome) -> None:
     if not runs:
         pass
     elif any(found.test_acc for found in runs):
-        click.echo(render(report(runs, failures=failures), "text"))
+        click.echo(render(noted_comparison(runs, failures=failures), "text"))
     else:
         click.echo("no true accuracy is known; the cells found:")
         for found in runs:

@@ -9,11 +9,9 @@ import pytest
 from analysis_runs import SMALL, make_run
 from click.testing import CliRunner
 
+from nasbench_eval.analysis.comparison_notes import noted_comparison
 from nasbench_eval.analysis.layout import WIDTH
-from nasbench_eval.analysis.report import report
 from nasbench_eval.analysis.tables import number_text, render, seconds_text
-from nasbench_eval.cell import Cell
-from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import TableFacts, write_run
 from runners.cli.analysis import compare
 
@@ -34,7 +32,7 @@ def row(text: str, label: str) -> str:
 
 
 def test_the_text_has_one_line_per_method_and_explains_itself(runs):
-    text = render(report(runs), "text")
+    text = render(noted_comparison(runs), "text")
     assert "93.50 ± 0.71 [93.61 ± 0.09]" in row(text, "GDAS")
     assert row(text, "GDAS").split()[1] == "2"
     assert row(text, "GDAS").endswith("60 s")
@@ -57,34 +55,16 @@ def test_the_text_has_one_line_per_method_and_explains_itself(runs):
         assert words in flat
 
 
-def test_each_reduction_is_listed_once_with_its_rows():
-    cut = {"scale": "small", "reductions": ("cells 5 -> 1", "epochs 50 -> 10")}
-    runs = [
-        make_run({"cifar10": 80.0}, **cut),
-        make_run({"cifar10": 81.0}, overrides={"lr": 0.1}, **cut),
-        make_run(
-            {"cifar10": 82.0},
-            method="rs_ws",
-            title="RS-WS",
-            **cut | {"reductions": ("cells 5 -> 1", "epochs 250 -> 50")},
-        ),
-    ]
-    assert (
-        "reduced: small means cells 5 -> 1; epochs 250 -> 50 (RS-WS); epochs 50 -> 10 (GDAS, GDAS [lr=0.1])"
-        in report(runs).notes
-    )
-
-
 def test_the_text_fits_a_terminal_with_three_data_sets_and_long_settings():
     settings = {"architecture_learning_rate": 0.0125, "track_running_stats": True, "exclude_none": False}
     final = {"cifar10": 93.0, "cifar100": 70.0, "imagenet16-120": 41.0}
-    text = render(report([make_run(final, seed=s, overrides=settings) for s in (0, 1)]), "text")
+    text = render(noted_comparison([make_run(final, seed=s, overrides=settings) for s in (0, 1)]), "text")
     assert max(map(len, text.splitlines())) <= WIDTH
     assert "[93.61]" in text
 
 
 def test_ddof_is_stated_and_used(runs):
-    text = render(report(runs, ddof=0), "text")
+    text = render(noted_comparison(runs, ddof=0), "text")
     assert "93.50 ± 0.50" in text
     assert "population std, ddof 0)" in text
 
@@ -93,44 +73,19 @@ def test_direct_shows_the_range_of_costs_and_explains_itself():
     runs = [make_run({d: 70.0}, search=d) for d in ("cifar10", "cifar100")]
     runs[1].steps["total_seconds"] *= 100
     runs.append(make_run({"cifar10": 93.0, "cifar100": 70.0}, method="darts", title="DARTS"))
-    text = render(report(runs), "text")
+    text = render(noted_comparison(runs), "text")
     assert row(text, "GDAS").endswith("60 s - 1.7 h")
     assert "direct: one search per data set" in " ".join(text.split())
-    only = render(report(runs, protocol="transfer"), "text")
+    only = render(noted_comparison(runs, protocol="transfer"), "text")
     assert "DARTS" in only
     assert "GDAS" not in only
 
 
-def test_a_note_says_how_the_cost_counts_choosing_among_candidates():
-    new, old = (
-        make_run({"cifar10": 90.0}, method=name, title=title) for name, title in (("enas", "ENAS"), ("rs_ws", "RS-WS"))
-    )
-    for run in (new, old):
-        run.steps["selected_acc"] = 50.0
-    new.steps["selection_seconds"] = 5.0
-    notes = report([new, old, make_run({"cifar10": 93.0})]).notes
-    once, always = "counted once in the cost, after the last epoch", "counted in the cost after every epoch"
-    assert f"choosing among candidates: {always} (RS-WS) | {once} (ENAS)" in notes
-    assert f"choosing among candidates: {once}" in report([new]).notes
-
-
-def test_a_note_names_the_cell_that_all_seeds_found():
-    def search(method: str, cells: list[int]):
-        made = [make_run({"cifar10": 90.0}, method=method, title=method, seed=seed) for seed in range(len(cells))]
-        for run, index in zip(made, cells, strict=True):
-            run.steps["cell"] = str(Cell.from_index(index))
-        return made
-
-    notes = report([*search("A", [9930, 9930]), *search("B", [1, 2]), *search("C", [5])]).notes
-    [note] = [note for note in notes if note.startswith("one cell in all seeds")]
-    assert note.endswith(": A (cell 9930)")
-
-
 def test_markdown_and_latex(runs):
-    markdown = render(report(runs), "markdown")
+    markdown = render(noted_comparison(runs), "markdown")
     assert "| **weight sharing, search on cifar10** |" in markdown
     assert "- Reduced: small means channels 16 -> 4; cells 5 -> 1." in markdown
-    latex = render(report(runs), "latex")
+    latex = render(noted_comparison(runs), "latex")
     assert r"93.50 $\pm$ 0.71 [93.61 $\pm$ 0.09]" in latex
     assert latex.count(r"\toprule") == latex.count(r"\midrule") == latex.count(r"\bottomrule") == 1
     assert "±" not in latex
@@ -138,26 +93,23 @@ def test_markdown_and_latex(runs):
 
 
 def test_latex_escapes_special_characters():
-    latex = render(report([make_run({"cifar10": 93.0}, overrides={"a_b": "50% & {x}"})]), "latex")
+    latex = render(noted_comparison([make_run({"cifar10": 93.0}, overrides={"a_b": "50% & {x}"})]), "latex")
     assert r"GDAS [a\_b=50\% \& \{x\}]" in latex
 
 
 def test_the_csv_has_every_seed(runs):
-    rows = list(csv.DictReader(io.StringIO(render(report(runs), "csv"))))
+    rows = list(csv.DictReader(io.StringIO(render(noted_comparison(runs), "csv"))))
     first = next(r for r in rows if r["label"] == "GDAS" and r["dataset"] == "cifar10")
     assert (first["seeds"], first["values"], first["published_mean"]) == ("0 1", "93.0 94.0", "93.61")
 
 
 def test_there_is_a_warning_if_rows_come_from_different_tables(runs):
     other = TableFacts("NAS-Bench-201", "ffff0000ffff", {"cifar10": 94.0})
-    text = render(report([*runs, make_run({"cifar10": 90.0}, method="darts", title="DARTS", table=other)]), "text")
+    text = render(
+        noted_comparison([*runs, make_run({"cifar10": 90.0}, method="darts", title="DARTS", table=other)]), "text"
+    )
     assert "CAUTION: the accuracies come from 2 different tables" in text
     assert "optimum of NAS-Bench-201 ffff0000" in " ".join(text.split())
-
-
-def test_the_error_for_an_unknown_data_set_names_the_known_ones(runs):
-    with pytest.raises(NbevalError, match="no result on svhn: these runs have cifar10, cifar100"):
-        report(runs, datasets=["svhn"])
 
 
 def test_numbers_and_durations():

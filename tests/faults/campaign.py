@@ -39,7 +39,7 @@ from fuzzing import OTHER_KINDS, flipped, truncated
 from tabulate import tabulate
 from tqdm import tqdm
 
-import nasbench_eval.analysis.report
+import nasbench_eval.analysis.comparison_notes
 import nasbench_eval.methods.weight_sharing
 from nasbench_eval.methods.tabular.base import TabularMethod
 from nasbench_eval.runs.store import Run, load_runs

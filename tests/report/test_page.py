@@ -10,7 +10,7 @@ import pytest
 from analysis_runs import make_run
 from report_content import CLAIMS, EVIL, RUNS, VARIANTS, page_text
 
-from nasbench_eval.analysis.report import report
+from nasbench_eval.analysis.comparison_notes import noted_comparison
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.report.page import build_page
@@ -78,13 +78,13 @@ def frame_behind(link: dict[str, str]) -> pd.DataFrame:
 
 def test_every_measured_number_of_the_comparison_is_on_the_page(page):
     shown = page.text("comparison")
-    for row in report(RUNS).frame.query("n > 0").to_dict("records"):
+    for row in noted_comparison(RUNS).frame.query("n > 0").to_dict("records"):
         assert f"{row['mean']:.2f}" in shown
         if row["n"] > 1:
             assert f"± {row['std']:.2f}" in shown
             assert f"[{row['ci95_low']:.2f}, {row['ci95_high']:.2f}]" in shown
     [link] = page.all("a", download="comparison.csv.gz")
-    assert frame_behind(link)["mean"].tolist() == report(RUNS).frame["mean"].tolist()
+    assert frame_behind(link)["mean"].tolist() == noted_comparison(RUNS).frame["mean"].tolist()
 
 
 def test_every_run_is_named_unless_a_variant_has_many_seeds(page):

@@ -1,4 +1,4 @@
-"""The content of a comparison table: its rows, and notes on what they mean and how they differ."""
+"""A comparison with notes on what its rows mean and how they differ."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from nasbench_eval.table import Table
 
 
 @dataclass(frozen=True)
-class Report:
-    """A comparison, ready to be rendered.
+class NotedComparison:
+    """A comparison with its notes, ready to be rendered.
 
     Attributes:
         frame: One row per (protocol, variant, data set), from ``comparison.comparison``.
@@ -33,7 +33,7 @@ class Report:
     notes: tuple[str, ...]
 
 
-def report(
+def noted_comparison(
     runs: Sequence[Run],
     *,
     failures: Sequence[Failure] = (),
@@ -42,8 +42,8 @@ def report(
     protocol: str | None = None,
     group_by: str = "",
     table: Table | None = None,
-) -> Report:
-    """Compare runs.
+) -> NotedComparison:
+    """Compare runs, and say what the rows mean and where they differ.
 
     Args:
         runs: Runs as they were read; if a variant and seed is found twice only one counts, and a note says so.
@@ -66,7 +66,7 @@ def report(
     tables = references(kept, datasets or dataset_order(frame["dataset"]))
     diverged = divergence_notes(failures, runs)
     said = [*_meaning(frame, tables, ddof), *_percentiles(frame), *_differences(kept, frame)]
-    return Report(frame, tables, (*said, *diverged, *dropped))
+    return NotedComparison(frame, tables, (*said, *diverged, *dropped))
 
 
 def protocol_rows(

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from analysis_runs import make_run
+
+from nasbench_eval.analysis.comparison_notes import noted_comparison
+from nasbench_eval.cell import Cell
+from nasbench_eval.errors import NbevalError
+
+
+def test_each_reduction_is_listed_once_with_its_rows() -> None:
+    cut = {"scale": "small", "reductions": ("cells 5 -> 1", "epochs 50 -> 10")}
+    runs = [
+        make_run({"cifar10": 80.0}, **cut),
+        make_run({"cifar10": 81.0}, overrides={"lr": 0.1}, **cut),
+        make_run(
+            {"cifar10": 82.0},
+            method="rs_ws",
+            title="RS-WS",
+            **cut | {"reductions": ("cells 5 -> 1", "epochs 250 -> 50")},
+        ),
+    ]
+    assert (
+        "reduced: small means cells 5 -> 1; epochs 250 -> 50 (RS-WS); epochs 50 -> 10 (GDAS, GDAS [lr=0.1])"
+        in noted_comparison(runs).notes
+    )
+
+
+def test_a_note_says_how_the_cost_counts_choosing_among_candidates() -> None:
+    new, old = (
+        make_run({"cifar10": 90.0}, method=name, title=title) for name, title in (("enas", "ENAS"), ("rs_ws", "RS-WS"))
+    )
+    for run in (new, old):
+        run.steps["selected_acc"] = 50.0
+    new.steps["selection_seconds"] = 5.0
+    notes = noted_comparison([new, old, make_run({"cifar10": 93.0})]).notes
+    once, always = "counted once in the cost, after the last epoch", "counted in the cost after every epoch"
+    assert f"choosing among candidates: {always} (RS-WS) | {once} (ENAS)" in notes
+    assert f"choosing among candidates: {once}" in noted_comparison([new]).notes
+
+
+def test_a_note_names_the_cell_that_all_seeds_found() -> None:
+    def search(method: str, cells: list[int]):
+        made = [make_run({"cifar10": 90.0}, method=method, title=method, seed=seed) for seed in range(len(cells))]
+        for run, index in zip(made, cells, strict=True):
+            run.steps["cell"] = str(Cell.from_index(index))
+        return made
+
+    notes = noted_comparison([*search("A", [9930, 9930]), *search("B", [1, 2]), *search("C", [5])]).notes
+    [note] = [note for note in notes if note.startswith("one cell in all seeds")]
+    assert note.endswith(": A (cell 9930)")
+
+
+def test_the_error_for_an_unknown_data_set_names_the_known_ones() -> None:
+    with pytest.raises(NbevalError, match="no result on svhn: these runs have cifar10, cifar100"):
+        noted_comparison([make_run({"cifar10": 93.0, "cifar100": 70.0})], datasets=["svhn"])
