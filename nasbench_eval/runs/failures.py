@@ -1,6 +1,7 @@
 """Runs that failed: what ran, at which step it diverged, and why. A failure is recorded beside results, never as one.
 
-A failure is a JSON file in ``failed/`` of the results folder, named like the run file that it takes the place of.
+A failure is a JSON file in ``failed/`` of the results folder, named like the run file that it takes the place of. Its
+``sha256`` is the checksum of all else in it; records made before December 2026 have none.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_eval.runs.store import run_file_name
-from nasbench_eval.utils.files import atomic_write, reading
+from nasbench_eval.utils.files import atomic_write, checksum, reading, verify_checksum
 
 FAILURE_SCHEMA = 1
 FOLDER = "failed"
@@ -66,9 +67,10 @@ def failure_file(results_dir: Path, method: str, search_dataset: str, seed: int,
 def write_failure(results_dir: Path, failure: Failure) -> Path:
     """Write a failure atomically and return its path."""
     path = failure_file(results_dir, failure.method, failure.search_dataset, failure.seed, failure.run_id)
-    text = json.dumps({"schema": FAILURE_SCHEMA, **dataclasses.asdict(failure)}, indent=1, sort_keys=True)
+    values = {"schema": FAILURE_SCHEMA, **dataclasses.asdict(failure)}
+    values["sha256"] = checksum(json.dumps(values, sort_keys=True))
     with atomic_write(path) as temporary:
-        temporary.write_text(f"{text}\n", encoding="utf-8")
+        temporary.write_text(f"{json.dumps(values, indent=1, sort_keys=True)}\n", encoding="utf-8")
     return path
 
 
@@ -80,6 +82,7 @@ def read_failure(path: Path) -> Failure:
     """
     with reading(path, "record of a failed run", "delete it"):
         values = json.loads(path.read_text(encoding="utf-8"))
+        verify_checksum(values.pop("sha256", None), json.dumps(values, sort_keys=True))
         if values.pop("schema") != FAILURE_SCHEMA:
             raise ValueError("written by another version of nbeval")
         return Failure(**values)

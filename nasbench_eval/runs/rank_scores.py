@@ -1,7 +1,8 @@
 """The csv files of ``nbeval rank``: a sample of cells with what orders them in a search, and their true accuracies.
 
-The first line is a comment with the origin of the numbers as JSON. The file is not Parquet, so that every Parquet file
-in a results folder is a run file. One row per cell, in the order of :func:`sample`:
+The first line is a comment with the origin of the numbers as JSON, and ``sha256``, the checksum of all else; files made
+before December 2026 have none. The file is not Parquet, so that every Parquet file in a results folder is a run file.
+One row per cell, in the order of :func:`sample`:
 
 ===============  =====================================================
 ``index``        official index of the cell
@@ -25,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.cell import N_CELLS
-from nasbench_eval.utils.files import atomic_write, reading
+from nasbench_eval.utils.files import atomic_write, checksum, reading, verify_checksum
 from nasbench_eval.utils.rng import Streams
 
 SCHEMA = 1
@@ -79,10 +80,11 @@ def rank_file(results: Path, run_id: str) -> Path:
 def write_scores(path: Path, scores: RankScores) -> None:
     """Write a run's scores atomically."""
     facts = {f.name: getattr(scores, f.name) for f in dataclasses.fields(scores) if f.name != "cells"}
-    head = _MARK + json.dumps({"schema": SCHEMA, **facts}, sort_keys=True)
+    head = {"schema": SCHEMA, **facts}
     text = scores.cells[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
+    head["sha256"] = checksum(json.dumps(head, sort_keys=True), text)
     with atomic_write(path) as temporary:
-        temporary.write_text(f"{head}\n{text}", encoding="utf-8")
+        temporary.write_text(f"{_MARK}{json.dumps(head, sort_keys=True)}\n{text}", encoding="utf-8")
 
 
 def read_scores(path: Path) -> RankScores | None:
@@ -98,6 +100,7 @@ def read_scores(path: Path) -> RankScores | None:
         if not head.startswith(_MARK):
             raise ValueError("unexpected first line")
         facts = json.loads(head.removeprefix(_MARK))
+        verify_checksum(facts.pop("sha256", None), json.dumps(facts, sort_keys=True), text)
         if facts.pop("schema") != SCHEMA:
             raise ValueError("written by another version of nbeval")
         # Read as text first: the conversion of the csv parser is not exact to the last bit.

@@ -39,7 +39,7 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.utils.files import atomic_write, reading
+from nasbench_eval.utils.files import atomic_write, checksum, reading, verify_checksum
 from nasbench_eval.utils.paths import files_under, is_dir
 
 RUN_SCHEMA = 1
@@ -208,17 +208,14 @@ def _write(path: Path, steps: pd.DataFrame, metadata: dict[str, Any]) -> None:
 
     table = pa.Table.from_pandas(steps, preserve_index=False)
     text = json.dumps({"schema": RUN_SCHEMA, **metadata}, sort_keys=True)
+    stored = {_META_KEY: text, _SUM_KEY: checksum(text, *table.column_names)}
     with atomic_write(path) as temporary:
         pq.write_table(
-            table.replace_schema_metadata({_META_KEY: text, _SUM_KEY: _sum(text, table.column_names)}),
+            table.replace_schema_metadata(stored),
             temporary,
             compression="zstd",
             write_page_checksum=True,
         )
-
-
-def _sum(text: str, columns: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps([text, *columns]).encode()).hexdigest()
 
 
 def read_run(path: Path) -> Run:
@@ -288,8 +285,8 @@ def _records(path: Path, schema: Any) -> list[RunRecord]:
     text = metadata.get(_META_KEY)
     if text is None:
         raise NbevalError(f"{path} is not an nbeval run file: move it out of the results folder")
-    if _SUM_KEY in metadata and metadata[_SUM_KEY].decode() != _sum(text.decode(), schema.names):
-        raise ValueError("its checksum is another")
+    stored = metadata.get(_SUM_KEY)
+    verify_checksum(None if stored is None else stored.decode(), text.decode(), *schema.names)
     values = json.loads(text)
     if values.pop("schema", None) != RUN_SCHEMA:
         raise NbevalError(f"{path} was written by another version of nbeval: run again, or use that version")

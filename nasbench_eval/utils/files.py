@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import struct
 import tempfile
@@ -111,6 +112,21 @@ def in_one_line(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it has no {text}"
     return f"{text[:160]}..." if len(text) > 160 else text or "it ends early"
+
+
+def checksum(*texts: str) -> str:
+    """Return the SHA-256 of texts in this order, in hexadecimal."""
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+
+def verify_checksum(stored: str | None, *texts: str) -> None:
+    """Compare texts with the checksum that was stored beside them; files of older versions have none.
+
+    Raises:
+        ValueError: If it is another.
+    """
+    if stored is not None and stored != checksum(*texts):
+        raise ValueError("its checksum is another")
 
 
 def sha256_of(path: Path) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,21 @@ def test_a_truncated_or_altered_file_is_named(tmp_path: Path) -> None:
         path.write_text(damaged)
         with pytest.raises(NbevalError, match="delete it and rank again"):
             read_scores(path)
+
+
+def test_no_flipped_bit_changes_what_is_read_and_older_files_have_no_checksum(tmp_path: Path) -> None:
+    path = rank_file(tmp_path, scored(tmp_path, make_run({}), TRUE, TRUE).record.run_id)
+    content = path.read_bytes()
+    for place in range(3, len(content), 41):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(NbevalError, match="delete it and rank again"):
+            read_scores(path)
+    head, _, rows = content.decode().removeprefix("# nbeval rank ").partition("\n")
+    facts = json.loads(head)
+    assert len(facts.pop("sha256")) == 64
+    path.write_text(f"# nbeval rank {json.dumps(facts)}\n{rows}")
+    scores = read_scores(path)
+    assert scores is not None
+    assert scores.cells["test_acc"].tolist() == TRUE
