@@ -174,6 +174,10 @@ class Cell:
         """The official index, 0..15624."""
         return _index_of_code()[self.code]
 
+    def with_ops(self, ops: Mapping[int, int]) -> Cell:
+        """Return the cell with other operations on some edges, given by edge."""
+        return Cell(tuple(ops.get(edge, op) for edge, op in enumerate(self.ops)))  # type: ignore[arg-type]
+
     def neighbours(self, ops: tuple[int, ...] = tuple(range(N_OPS))) -> list[Cell]:
         """Return the cells that differ from this one on exactly one edge, edge by edge (24 with all operations)."""
         return [

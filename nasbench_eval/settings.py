@@ -25,8 +25,9 @@ def setting(
     at_most: float | None = None,
     below: float | None = None,
     reduces: bool = False,
-    only_with: Mapping[str, tuple[str, ...]] | None = None,
+    only_with: Mapping[str, tuple[Any, ...]] | None = None,
     before: Any = dataclasses.MISSING,
+    afterwards: bool = False,
 ) -> Any:
     """Declare a field of a settings class; this is the only place that describes a setting.
 
@@ -42,6 +43,8 @@ def setting(
         only_with: Other settings, each with the values under which this setting has an effect.
         before: For a setting that was added when results already existed: the value that describes them. At this
             value, or without effect, it leaves the identity of a run unchanged.
+        afterwards: Whether it says what follows the steps of a search, so that a search with it begins as the one with
+            ``before`` in its place.
     """
     metadata = {
         "help": help,
@@ -50,13 +53,14 @@ def setting(
         "reduces": reduces,
         "only_with": only_with or {},
         "before": before,
+        "afterwards": afterwards,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def has_effect(field: dataclasses.Field[Any], values: Mapping[str, Any]) -> bool:
     """Return whether a setting has an effect, given the values of the others."""
-    needed: Mapping[str, tuple[str, ...]] = field.metadata.get("only_with", {})
+    needed: Mapping[str, tuple[Any, ...]] = field.metadata.get("only_with", {})
     return all(name not in values or values[name] in allowed for name, allowed in needed.items())
 
 
@@ -68,6 +72,11 @@ def identity(settings: Any) -> dict[str, Any]:
         for field in dataclasses.fields(settings)
         if not _was_added(field) or (values[field.name] != field.metadata["before"] and has_effect(field, values))
     }
+
+
+def nothing_afterwards(cls: type[Any]) -> dict[str, Any]:
+    """Return the values of the settings ``afterwards`` with which nothing follows the steps of a search."""
+    return {f.name: f.metadata["before"] for f in dataclasses.fields(cls) if f.metadata.get("afterwards")}
 
 
 def complete(cls: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:

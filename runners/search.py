@@ -18,6 +18,7 @@ from nasbench_eval.runs.failures import Failure, failure_file, read_failure, wri
 from nasbench_eval.runs.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.utils.rng import Streams
 from nasbench_eval.utils.signals import step_by_step, stop_if_asked
+from runners.beginning import continue_finished, rows_of
 from runners.checkpoints import (
     Position,
     artifact_file,
@@ -142,18 +143,21 @@ def run_search(
     method = new_method(spec, context, context.device)
     checkpoint = checkpoint_file(context.results_dir, spec.run_id)
     rows: list[dict[str, Any]] = []
-    started = now()
+    started, continues = now(), ""
     if (state := load_checkpoint(checkpoint)) is not None:
         with using(checkpoint):
             if state.get("run_id", spec.run_id) != spec.run_id:  # older checkpoints do not name their run
                 raise ValueError("it is of another run")
             resume_with(state.get("threads", threads()), spec.words)  # older checkpoints do not name their threads
             method.load_state_dict(state["method"])
-            rows, started = state["rows"], state["started"]
+            rows, started, continues = state["rows"], state["started"], state.get("continues", "")
             _check_rows(rows, started)
-        if table is not None:
-            rows = with_truth(rows, table)  # the interrupted command may have used another table, or none
         logger.info("%s resumes after epoch %d", spec.words, len(rows))
+    elif (earlier := continue_finished(spec, context, method)) is not None:
+        rows, started, continues = rows_of(earlier), earlier.record.started, earlier.record.run_id
+    if rows:
+        if table is not None:
+            rows = with_truth(rows, table)  # they may have been looked up in another table, or in none
         progress(len(rows), rows[-1])
     spent = rows[-1]["total_seconds"] - rows[-1].get("selection_seconds", 0.0) if rows else 0.0
     with step_log(spec, context, rows) as log, step_by_step():
@@ -162,7 +166,7 @@ def run_search(
             row = _row(len(rows), method.incumbent(), info, total, table)
             rows.append(row)
             state = {"run_id": spec.run_id, "method": method.state_dict(), "rows": rows, "started": started}
-            state["threads"] = threads()
+            state |= {"threads": threads(), "continues": continues}
             require_held()
             save_checkpoint(checkpoint, state)
             write_position(context.results_dir, _position(spec, method, row))
@@ -173,7 +177,7 @@ def run_search(
     if context.training is not None:
         note = _train_final_cell(spec, context, images, rows)
     record = make_record(spec, context, method, images, truth_note=note, started=started, finished=now())
-    run = Run(record, pd.DataFrame(rows))
+    run = Run(replace(record, continues=continues), pd.DataFrame(rows))
     artifact = method.artifact()
     require_held()
     if artifact is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from nasbench_eval.errors import UsageError
 from nasbench_eval.methods import METHODS, SearchMethod, load_method
 from nasbench_eval.methods.plugins import source_hash
-from nasbench_eval.settings import build_settings, has_effect, identity
+from nasbench_eval.settings import build_settings, has_effect, identity, nothing_afterwards
 from nasbench_eval.utils.checks import parse_whole_number, whole_number
 from runners.locks import Lock
 from runners.presets import Preset, load_preset, scaled
@@ -91,6 +91,13 @@ class RunSpec:
     def changed(self) -> dict[str, Any]:
         """The settings that the user changed; what the scale changed is not among them."""
         return {key: self.values[key] for key in self.overrides if self.values[key] != self._scaled[key]}
+
+    @property
+    def beginning(self) -> RunSpec | None:
+        """The search whose steps this one begins with, as something follows them here; None if nothing does."""
+        ends = nothing_afterwards(self.implementation.Settings)
+        other = dataclasses.replace(self, overrides={**self.overrides, **ends})
+        return None if other.run_id == self.run_id else other
 
     @property
     def is_tabular(self) -> bool:

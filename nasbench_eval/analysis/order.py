@@ -22,8 +22,10 @@ GROUPS = {
     "DARTS": ("darts", "darts_2nd", "darts_erm", "gaea_darts_bilevel", "gaea_darts"),
     "partial channels": ("pc_darts", "gaea_pc_darts"),
     "GDAS": ("gdas", "gaea_gdas"),
-    "sampled cells": ("rs_ws", "setn", "enas"),
-    "other distributions": ("drnas", "drnas_progressive", "xnas"),
+    "penalised or perturbed DARTS": ("beta_darts", "lambda_darts", "darts_minus", "sdarts_rs", "sdarts_adv"),
+    "other gradients and choices": ("idarts", "darts_es", "darts_pt"),
+    "sampled cells": ("rs_ws", "spos", "fair_nas", "few_shot", "setn", "enas"),
+    "other distributions": ("drnas", "drnas_progressive", "xnas", "snas", "fair_darts"),
 }
 """The included weight-sharing methods that share a panel: a method and those that modify it."""
 

@@ -143,6 +143,14 @@ class SearchMethod(abc.ABC):
         """
         return None
 
+    def continue_from(self, artifact: Mapping[str, Any]) -> None:
+        """Begin after the steps of a finished search; needed by methods with settings declared ``afterwards``.
+
+        Args:
+            artifact: What :meth:`artifact` returned in a run with the same other settings and the same seed.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has settings declared afterwards: it needs continue_from")
+
     def score_cells(self, artifact: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
         """Yield, for each cell in order, what ``nbeval rank`` orders it by, after a loss that may be NaN.
 

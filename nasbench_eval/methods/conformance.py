@@ -21,7 +21,7 @@ TINY = {
     "channels": 4, "cells": 1, "epochs": 3, "batch_size": 16, "train_images": 24, "valid_images": 20,
     "valid_batch_size": 8, "select_cells": 4, "lr_epochs": 4, "controller_steps": 2, "controller_samples": 3,
     "arch_warmup_epochs": 0, "predictor_epochs": 2, "arch_interval": 2, "perturbation_steps": 2,
-    "projection_interval": 1, "evolution_population": 4, "evolution_generations": 2, "candidates": 4,
+    "projection_interval": 1, "split_epochs": 1, "evolution_population": 4, "evolution_generations": 2, "candidates": 4,
 }  # fmt: skip
 """Sizes at which an epoch of a weight-sharing search takes a fraction of a second."""
 

@@ -112,6 +112,7 @@ class RunRecord:
         versions: Package versions.
         started: ISO 8601, UTC.
         finished: ISO 8601, UTC.
+        continues: The id of the finished run whose steps this one took over at its beginning; empty if none.
     """
 
     run_id: str
@@ -136,6 +137,7 @@ class RunRecord:
     versions: Mapping[str, str]
     started: str
     finished: str
+    continues: str = ""
 
     @property
     def file_name(self) -> str:

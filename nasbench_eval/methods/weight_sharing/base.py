@@ -8,7 +8,7 @@ lists the implementations.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -90,7 +90,7 @@ class ArchParameters(nn.Module, abc.ABC):
         self.ops = ops
         self.distribution = distribution
         self.decided: dict[int, int] = {}
-        """The operation of each edge that is discretised already (DARTS-PT), by edge."""
+        """The operation of each edge that a batch evaluates alone (DARTS-PT, few-shot NAS), by edge."""
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
         """Draw the random numbers for ``samples`` samples; a deterministic rule draws none."""
@@ -134,8 +134,7 @@ class ArchParameters(nn.Module, abc.ABC):
         p = self.probabilities()
         if p is None:
             raise TypeError("this search learns no distribution, so it has no most probable cell")
-        most_probable = self._cell_of(p.argmax(-1)).ops
-        return Cell(tuple(self.decided.get(edge, op) for edge, op in enumerate(most_probable)))  # type: ignore[arg-type]
+        return self._cell_of(p.argmax(-1)).with_ops(self.decided)
 
     def candidates(self, n: int, generator: torch.Generator) -> list[Cell] | None:
         """Return ``n`` cells to choose from by shared-weight accuracy; None to take the most probable cell."""
@@ -184,6 +183,26 @@ class SimplexOptimizer(torch.optim.Optimizer):
     @abc.abstractmethod
     def update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         """Update one parameter in place, given its gradient and the options of its group."""
+
+
+class Continuation(abc.ABC):
+    """What follows the epochs of a search with the same supernet; its own epochs count from 0."""
+
+    @abc.abstractmethod
+    def begin(self, epoch: int) -> bool:
+        """Prepare an epoch; return whether the optimiser of the weights starts anew."""
+
+    @abc.abstractmethod
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate of the weights in an epoch."""
+
+    @abc.abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return what resuming needs beside the search's own state."""
+
+    @abc.abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from the state of a search, which holds what :meth:`state_dict` returned."""
 
 
 @dataclass(frozen=True)

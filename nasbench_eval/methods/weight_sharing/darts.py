@@ -6,10 +6,10 @@ Algorithm 1 of the paper, and the code of each line:
   (equation 2). :class:`Logits` holds the logits; :class:`Mixture` hands their softmax to the supernet.
 - Until the last epoch, for every batch:
 
-  1. Update the logits by descending the valid loss: ``WeightSharing._architecture_step``, with Adam (:func:`adam`). The
+  1. Update the logits by descending the valid loss: ``Iteration.architecture_step``, with Adam (:func:`adam`). The
      first order takes the gradient at the current weights. The second order takes it after one step of the weights
      (equations 6 to 8): :func:`unrolled_gradient`.
-  2. Update the weights by descending the train loss: ``WeightSharing._weights_step``.
+  2. Update the weights by descending the train loss: ``Iteration.weights_step``.
 
 - Keep the most probable operation of every edge: ``ArchParameters.cell``.
 

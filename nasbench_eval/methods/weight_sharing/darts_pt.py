@@ -14,10 +14,19 @@ The weights of the operations that are left in are not changed, and BatchNorm us
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, final
+
+import torch
 
 from nasbench_eval.cell import N_EDGES
-from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights
+from nasbench_eval.methods.weight_sharing.base import ArchParameters, Continuation, EdgeWeights
+from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
+from nasbench_eval.utils.rng import Streams
+
+if TYPE_CHECKING:
+    from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
 
 RATE = 0.1
 """The learning rate of the weights after the search, as a part of the first one."""
@@ -51,3 +60,44 @@ def most_needed(architecture: ArchParameters, edge: int, accuracy: Callable[[Edg
         return accuracy(mixture._replace(values=values))
 
     return min(architecture.ops, key=without)
+
+
+@final
+class Projection(Continuation):
+    """The epochs after the search, in which the edges are decided.
+
+    Args:
+        settings: The settings of the search.
+        architecture: Its architecture, whose decided edges this adds to.
+        scoring: Scores cells with the shared weights.
+        streams: The random generators of the run.
+    """
+
+    def __init__(
+        self, settings: WeightSharingSettings, architecture: ArchParameters, scoring: SharedWeights, streams: Streams
+    ) -> None:
+        self._settings, self._architecture = settings, architecture
+        self._scoring = dataclasses.replace(scoring, batch_size=settings.batch_size, batch_statistics=True)
+        self._streams = streams
+
+    def begin(self, epoch: int) -> bool:
+        """Decide the edges that are due; momentum is new after the search."""
+        order = torch.randperm(N_EDGES, generator=self._streams.torch("projection")).tolist()
+        decided = self._architecture.decided
+        for edge in order[len(decided) : due(epoch, self._settings.projection_interval)]:
+            decided[edge] = most_needed(
+                self._architecture, edge, lambda weights: self._scoring.evaluate(lambda: weights)[1]
+            )
+        return epoch == 0
+
+    def rate(self, epoch: int) -> float:
+        """Return a tenth of the first learning rate."""
+        return RATE * self._settings.lr
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the decided edges."""
+        return {"decided": dict(self._architecture.decided)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from the state of a search."""
+        self._architecture.decided = dict(state["decided"])

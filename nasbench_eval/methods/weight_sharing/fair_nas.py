@@ -38,7 +38,10 @@ class Fair(Uniform):
     def _draw(self, steps: int, generator: torch.Generator) -> list[list[Cell]]:
         """Return the cells of each step."""
         orders = torch.rand(steps, N_EDGES, len(self.ops), generator=generator).argsort(-1)
-        return [[Cell(tuple(self.ops[i] for i in row)) for row in step] for step in orders.mT.tolist()]
+        return [
+            [Cell(tuple(self.ops[i] for i in row)).with_ops(self.decided) for row in step]
+            for step in orders.mT.tolist()
+        ]
 
     def weights_samples(self, loss: EdgeLoss) -> list[EdgeWeights]:
         """Return the one-hot weights of cells that between them have every operation on every edge once."""

@@ -7,9 +7,9 @@ over the operations of one edge, a point on the probability simplex. The algorit
 
 1. Initialise w at random and theta to the uniform distribution: :class:`Simplex`.
 2. Sample a batch for each of the two steps: ``WeightSharing.train_epoch``.
-3. Update the weights by SGD, ``w <- w - eta_w * grad_w loss(w, theta)``: ``WeightSharing._weights_step``.
+3. Update the weights by SGD, ``w <- w - eta_w * grad_w loss(w, theta)``: ``Iteration.weights_step``.
 4. Update theta by exponentiated gradient: :meth:`ExponentiatedGradient.update`, called by
-   ``WeightSharing._architecture_step``.
+   ``Iteration.architecture_step``.
 
    a. Multiply by the exponential of the negative gradient: ``theta <- theta * exp(-eta_theta * grad_theta loss)``.
    b. Normalise each row: ``theta <- theta / sum(theta)``.

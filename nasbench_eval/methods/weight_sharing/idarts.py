@@ -2,7 +2,7 @@
 
 The algorithm, and the code of each line:
 
-1. The weights descend the train loss for T steps: ``WeightSharing._weights_step``; setting ``arch_interval``.
+1. The weights descend the train loss for T steps: ``Iteration.weights_step``; setting ``arch_interval``.
 2. Then the architecture takes one step along its gradient through the weights that this training leads to. The inverse
    Hessian in it is a Neumann series of K terms more than the first, with the learning rate gamma::
 

@@ -9,7 +9,7 @@ No distribution over cells is learned. The algorithm (section 4), and the code b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -27,9 +27,9 @@ class UniformCells:
         self._cells: Iterator[Cell] = iter(())
         self._device = torch.device("cpu")
 
-    def draw(self, n: int, generator: torch.Generator, device: torch.device) -> None:
-        """Draw the ``n`` cells that :meth:`next` returns one by one."""
-        self._cells = iter(self.cells(n, generator))
+    def draw(self, n: int, generator: torch.Generator, device: torch.device, decided: Mapping[int, int]) -> None:
+        """Draw the ``n`` cells that :meth:`next` returns one by one, with these operations on decided edges."""
+        self._cells = (cell.with_ops(decided) for cell in self.cells(n, generator))
         self._device = device
 
     def cells(self, n: int, generator: torch.Generator) -> list[Cell]:
@@ -52,7 +52,7 @@ class Uniform(ArchParameters):
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
         """Draw the cells of the epoch."""
-        self._uniform.draw(samples, generator, device)
+        self._uniform.draw(samples, generator, device, self.decided)
 
     def sample(self) -> EdgeWeights:
         """Return the one-hot weights of the next cell."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
@@ -32,6 +32,7 @@ class SharedWeights:
             keeps them (PC-DARTS).
         batch_statistics: Whether BatchNorm normalises by the batch, as in training; it then updates its running
             statistics.
+        supernet_of: Returns the network that scores a cell; None if ``supernet`` scores all (few-shot NAS has several).
     """
 
     supernet: Supernet
@@ -40,6 +41,7 @@ class SharedWeights:
     batch_size: int
     edges: Callable[[], Tensor | None] = lambda: None
     batch_statistics: bool = False
+    supernet_of: Callable[[Cell], Supernet] | None = None
 
     @torch.no_grad()
     def evaluate(self, weights: Callable[[], EdgeWeights]) -> tuple[float, float]:
@@ -54,7 +56,7 @@ class SharedWeights:
         self.supernet.train(self.batch_statistics)
         sums = self.images.pixels.new_zeros(2, dtype=torch.float32)
         for images, labels in self._batches():
-            sums += self._loss_and_hits(images, labels, weights())
+            sums += _loss_and_hits(self.supernet(images, *weights()), labels)
         return sums
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -65,7 +67,7 @@ class SharedWeights:
     def evaluate_cell(self, cell: Cell) -> tuple[float, float]:
         """Return loss and accuracy in percent of one cell over all images."""
         weights = self._weights_of(cell)
-        return self.evaluate(lambda: weights)
+        return replace(self, supernet=self._network(cell)).evaluate(lambda: weights)
 
     @torch.no_grad()
     def evaluate_cells(self, cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
@@ -76,11 +78,17 @@ class SharedWeights:
         """
         remaining = iter(cells)
         while chunk := list(islice(remaining, _TOGETHER)):
-            self.supernet.eval()
-            order = sorted(range(len(chunk)), key=lambda i: chunk[i].ops)
+            by_network: dict[Supernet, list[int]] = {}
+            for i in sorted(range(len(chunk)), key=lambda i: chunk[i].ops):
+                by_network.setdefault(self._network(chunk[i]).eval(), []).append(i)
+            order = [i for those in by_network.values() for i in those]
             sums = torch.zeros(len(chunk), 2, device=self.images.pixels.device)
             for images, labels in self._batches():
-                logits = self.supernet.classify_with((chunk[i] for i in order), images, self.edges())
+                logits = (
+                    each
+                    for network, those in by_network.items()
+                    for each in network.classify_with((chunk[i] for i in those), images, self.edges())
+                )
                 sums += torch.stack([_loss_and_hits(each, labels) for each in logits])
             scores = dict(zip(order, (sums / len(self.images)).tolist(), strict=True))
             yield from ((scores[i][0], 100 * scores[i][1]) for i in range(len(chunk)))
@@ -103,7 +111,6 @@ class SharedWeights:
         @torch.no_grad()
         def score(cells: list[Cell]) -> list[float]:
             nonlocal used
-            self.supernet.eval()
             hits = []
             for cell in cells:
                 rows = batches.select(0, used % len(batches))
@@ -113,7 +120,8 @@ class SharedWeights:
                     pixels = self.augment(pixels, self.augment.draw(size, generator).to(pixels.device))
                 else:
                     pixels = self.augment.plain(pixels)
-                hits.append(self._loss_and_hits(pixels, labels, self._weights_of(cell)).select(0, 1))
+                logits = self._network(cell).eval()(pixels, *self._weights_of(cell))
+                hits.append(_loss_and_hits(logits, labels).select(0, 1))
             found: list[float] = (torch.stack(hits) / size).tolist()
             return found
 
@@ -122,8 +130,8 @@ class SharedWeights:
     def _weights_of(self, cell: Cell) -> EdgeWeights:
         return EdgeWeights(one_hot(cell, device=self.images.pixels.device), active_of(cell), edges=self.edges())
 
-    def _loss_and_hits(self, images: Tensor, labels: Tensor, weights: EdgeWeights) -> Tensor:
-        return _loss_and_hits(self.supernet(images, *weights), labels)
+    def _network(self, cell: Cell) -> Supernet:
+        return self.supernet if self.supernet_of is None else self.supernet_of(cell)
 
 
 def _loss_and_hits(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The one loop of all weight-sharing searches.
 
-Every method alternates two steps over the batches of an epoch (:meth:`WeightSharing.train_epoch`):
+Every method alternates two steps over the batches of an epoch (:meth:`WeightSharing.train_epoch`, ``iteration.py``):
 
 - the weights step trains the supernet with SGD: ``w <- w - eta_w * grad_w loss(w, theta)``;
 - the architecture step moves the architecture parameters theta with the method's own optimiser.
@@ -21,24 +21,19 @@ from itertools import repeat
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from nasbench_eval.cell import N_OPS, NONE, Cell
 from nasbench_eval.errors import Diverged, UsageError
 from nasbench_eval.images import Augment, Images
 from nasbench_eval.methods.base import Budget, SearchContext, SearchMethod, StepInfo
-from nasbench_eval.methods.weight_sharing import darts_pt
-from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights
+from nasbench_eval.methods.weight_sharing.base import ArchParameters, Continuation
 from nasbench_eval.methods.weight_sharing.batches import Batch, augmented_batches, subset
+from nasbench_eval.methods.weight_sharing.darts_pt import Projection
 from nasbench_eval.methods.weight_sharing.drnas import Dirichlet, begin_second_stage
-from nasbench_eval.methods.weight_sharing.gradients import (
-    add_alignment,
-    add_penalties,
-    backward,
-    eigenvalue,
-    of_each_cell,
-)
+from nasbench_eval.methods.weight_sharing.few_shot import Split
+from nasbench_eval.methods.weight_sharing.gradients import eigenvalue
+from nasbench_eval.methods.weight_sharing.iteration import Iteration
 from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, ON_SIMPLEX, OPTIMIZERS, PARAMETRISATIONS
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
 from nasbench_eval.methods.weight_sharing.selection import Selection
@@ -128,7 +123,19 @@ class WeightSharing(SearchMethod):
         self._second_stage = settings.stage_two_epoch if isinstance(self.architecture, Dirichlet) else None
         self._stage_start = 0
         self.epoch = 0
+        self._continuation = self._new_continuation()
         self.selection = Selection(settings, self.architecture, self.scoring, self.streams)
+
+    def _new_continuation(self) -> Continuation | None:
+        """Return what follows the epochs of the search; if it has several supernets, cells are scored with them."""
+        settings, architecture = self.settings, self.architecture
+        if settings.selection == "perturbation":
+            return Projection(settings, architecture, self.scoring, self.streams)
+        if settings.steps == settings.epochs:
+            return None
+        split = Split(settings, architecture, self.supernet)
+        self.scoring = dataclasses.replace(self.scoring, supernet_of=split.supernet_of)
+        return split
 
     def new_architecture(self, ops: tuple[int, ...], generator: torch.Generator) -> ArchParameters:
         """Return the initial architecture parameters; called once, before the optimisers are built.
@@ -156,11 +163,6 @@ class WeightSharing(SearchMethod):
     def budget(self) -> Budget:
         """The number of epochs: those of the settings, or those so far after an early stop."""
         return Budget(steps=self.epoch if self.selection.stopped else self.settings.steps)
-
-    @property
-    def _after(self) -> int:
-        """The number of this epoch, counted from the end of the search, if DARTS-PT follows it; else below zero."""
-        return self.epoch - self.settings.epochs if self.settings.selection == "perturbation" else -1
 
     @property
     def facts(self) -> dict[str, str]:
@@ -234,73 +236,23 @@ class WeightSharing(SearchMethod):
         architecture_first = self.settings.order == "architecture_first"
         self._set_lr()
         self.supernet.train()
+        iteration = self.iteration()
         totals = torch.zeros(2, device=self.device)
         for batch, arch_batch in self._batch_pairs():
             if arch_batch is batch:
-                totals += self._weights_step(batch, joint=True)
+                totals += iteration.weights_step(batch, joint=True)
                 continue
             if arch_batch is not None and architecture_first:
-                self._architecture_step(arch_batch, batch)
-            totals += self._weights_step(batch)
+                iteration.architecture_step(arch_batch, batch)
+            totals += iteration.weights_step(batch)
             if arch_batch is not None and not architecture_first:
-                self._architecture_step(arch_batch, batch)
+                iteration.architecture_step(arch_batch, batch)
         return totals
 
-    def _weights_step(self, batch: Batch, *, joint: bool = False) -> Tensor:
-        """Do one step of SGD on the weights; return the sums of the loss and of the correct predictions (2,).
-
-        With ``joint`` the same backward pass also serves the architecture step, which follows.
-        """
-        settings, (images, labels) = self.settings, batch
-        self.optimizer.zero_grad(set_to_none=False)
-        self.architecture.zero_grad()
-        # The architecture's gradient is needed only if it counts in the clipping norm, or moves the architecture.
-        with torch.set_grad_enabled(settings.clip_architecture or joint):
-            samples = self.architecture.weights_samples(lambda weights: self._loss_in_evaluation(batch, weights))
-        totals = torch.zeros(2, device=self.device)
-        for weights in samples:
-            if settings.alignment:
-                weights = of_each_cell(weights, self.supernet.cells)
-            logits = self.supernet(images, *weights)
-            loss = F.cross_entropy(logits, labels)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if settings.alignment:
-                add_alignment(self.supernet, weights, batch, settings.alignment * self._progress)
-            totals += torch.stack([loss.detach() * len(labels), (logits.detach().argmax(1) == labels).sum()])
-        if settings.clip is not None:
-            clipped = list(self.supernet.parameters())
-            if settings.clip_architecture:
-                clipped += self.architecture.parameters()
-            torch.nn.utils.clip_grad_norm_(clipped, settings.clip)
-        self.optimizer.step()
-        if joint:
-            self._move_architecture()
-        return totals / len(samples)
-
-    def _architecture_step(self, batch: Batch, train_batch: Batch) -> None:
-        """Do one step of the architecture optimiser on ``batch``; second orders also need the weights' batch."""
-        self.architecture.zero_grad()
-        backward(self.architecture, self.supernet, self.optimizer, self.settings, batch, train_batch)
-        self._move_architecture()
-
-    def _move_architecture(self) -> None:
-        """Do one step of the architecture optimiser with the gradient of the loss, which is there, and of penalties."""
-        assert self.arch_optimizer is not None
-        add_penalties(self.architecture, self.settings, self._progress)
-        self.arch_optimizer.step()
-
-    @property
-    def _progress(self) -> float:
-        """The part of the search that is over, from 0 in the first epoch to 1."""
-        return min(self.epoch / self.settings.epochs, 1.0)
-
-    def _loss_in_evaluation(self, batch: Batch, weights: EdgeWeights) -> Tensor:
-        """Return a loss as a function of the edge weights alone, with BatchNorm in evaluation mode."""
-        self.supernet.eval().requires_grad_(False)
-        try:
-            return F.cross_entropy(self.supernet(batch[0], *weights), batch[1])
-        finally:
-            self.supernet.train().requires_grad_(True)
+    def iteration(self) -> Iteration:
+        """Return the two steps of an iteration in this epoch."""
+        progress = min(self.epoch / self.settings.epochs, 1.0)
+        return Iteration(self.settings, self.supernet, self.architecture, self.optimizer, self.arch_optimizer, progress)
 
     @property
     def _batches_per_epoch(self) -> int:
@@ -316,10 +268,9 @@ class WeightSharing(SearchMethod):
 
     def _begin_epoch(self) -> None:
         self._enter_stage_of(self.epoch)
-        if self._after == 0:
-            self.optimizer.state.clear()  # DARTS-PT begins with a new momentum
-        if self._after >= 0:
-            self.selection.decide(self._after)
+        after = self.epoch - self.settings.epochs
+        if self._continuation is not None and after >= 0 and self._continuation.begin(after):
+            self.optimizer.state.clear()
         evaluation = math.ceil(len(self.valid) / self.settings.valid_batch_size)
         # One sample for the weights step and one for the architecture step of each batch; the second order takes four.
         samples = self._batches_per_epoch * (5 if self.settings.unrolled else 2) + evaluation
@@ -331,8 +282,10 @@ class WeightSharing(SearchMethod):
         epochs = s.lr_epochs or s.epochs
         now, start = (1 + math.cos(math.pi * epoch / epochs) for epoch in (self.epoch, self._stage_start))
         rate = s.lr_min + (s.lr - s.lr_min) * (now / start)
+        if self._continuation is not None and self.epoch >= s.epochs:
+            rate = self._continuation.rate(self.epoch - s.epochs)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate if self._after < 0 else darts_pt.RATE * s.lr
+            group["lr"] = rate
 
     def _batch_pairs(self) -> Iterator[tuple[Batch, Batch | None]]:
         """Yield the batches of the two steps of an iteration; None where the architecture takes no step.
@@ -364,32 +317,54 @@ class WeightSharing(SearchMethod):
         """Return weights, architecture, both optimisers and the current choice; random numbers need no state."""
         return {
             "epoch": self.epoch,
-            "supernet": self.supernet.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            **self._learned(),
+            **self.selection.state_dict(),
+        }
+
+    def _learned(self) -> dict[str, Any]:
+        """Return what a search has learned, without what only its next epoch or its choice needs."""
+        return {
+            "supernet": self.supernet.state_dict(),
             "architecture": self.architecture.state_dict(),
             "arch_optimizer": None if self.arch_optimizer is None else self.arch_optimizer.state_dict(),
-        } | self.selection.state_dict()
+            **({} if self._continuation is None else self._continuation.state_dict()),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue after the epoch at which the state was taken."""
-        self.epoch = state["epoch"]
-        self._enter_stage_of(self.epoch - 1)
-        self.supernet.load_state_dict(state["supernet"])
+        self._load(state["epoch"], state)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.architecture.load_state_dict(state["architecture"])
-        if self.arch_optimizer is not None:
-            self.arch_optimizer.load_state_dict(state["arch_optimizer"])
         self.selection.load_state_dict(state)
+        if self._continuation is not None:
+            self._continuation.load_state_dict(state)
+
+    def _load(self, epoch: int, learned: Mapping[str, Any]) -> None:
+        self.epoch = epoch
+        self._enter_stage_of(epoch - 1)
+        self.supernet.load_state_dict(learned["supernet"])
+        self.architecture.load_state_dict(learned["architecture"])
+        if self.arch_optimizer is not None:
+            self.arch_optimizer.load_state_dict(learned["arch_optimizer"])
 
     def artifact(self) -> dict[str, Any]:
-        """Return the supernet's weights and buffers, float32 (7 MB at C=16, N=5), and the learned edge weights."""
+        """Return the weights and buffers of the supernet, float32 (7 MB at C=16, N=5), and the trained architecture.
+
+        Few-shot NAS leaves several supernets.
+        """
         edges = self.architecture.edge_weights()
-        return {"supernet": self.supernet.state_dict()} | ({} if edges is None else {"edges": edges})
+        return self._learned() | ({} if edges is None else {"edges": edges})
+
+    def continue_from(self, artifact: Mapping[str, Any]) -> None:
+        """Begin after the epochs of a finished search, with what its supernet and its architecture have learned."""
+        self._load(self.settings.epochs, artifact)
 
     def score_cells(self, artifact: Mapping[str, Any], cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
         """Yield loss and accuracy of each cell with the supernet of ``artifact``, which replaces this one."""
         self._enter_stage_of(self.settings.epochs)
         self.supernet.load_state_dict(artifact["supernet"])
+        if isinstance(self._continuation, Split):
+            self._continuation.load_state_dict(artifact)
         edges = artifact.get("edges")
         kept = None if edges is None else edges.to(self.device)
         return dataclasses.replace(self.scoring, edges=lambda: kept).evaluate_cells(cells)

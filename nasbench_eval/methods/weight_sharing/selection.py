@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from nasbench_eval.cell import N_EDGES, Cell
-from nasbench_eval.methods.weight_sharing import darts_pt
+from nasbench_eval.cell import Cell
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, Score
 from nasbench_eval.methods.weight_sharing.parts import EVOLVING
 from nasbench_eval.methods.weight_sharing.robust_darts import stop_epoch
@@ -55,7 +51,7 @@ class Selection:
         candidates = architecture.candidates(settings.select_cells, self._streams.torch("cells", epoch))
         if candidates is not None:
             evolves = settings.select_by == "evolution" and settings.parametrisation in EVOLVING
-            if evolves and epoch == settings.epochs - 1:
+            if evolves and epoch + 1 in (settings.epochs, settings.steps):
                 self.incumbent, selected_acc = self._evolved(epoch)
             else:
                 self.incumbent, selected_acc = self.best(candidates, epoch)
@@ -106,27 +102,12 @@ class Selection:
             self.stopped = True
             self.incumbent = Cell(tuple(self._watched[kept][1]))  # type: ignore[arg-type]
 
-    def decide(self, after: int) -> None:
-        """Decide the edges that are due before an epoch after the search (DARTS-PT).
-
-        Args:
-            after: The number of the epoch, counted from the end of the search.
-        """
-        order = torch.randperm(N_EDGES, generator=self._streams.torch("projection")).tolist()
-        scoring = dataclasses.replace(self._scoring, batch_size=self._settings.batch_size, batch_statistics=True)
-        decided = self._architecture.decided
-        for edge in order[len(decided) : darts_pt.due(after, self._settings.projection_interval)]:
-            decided[edge] = darts_pt.most_needed(
-                self._architecture, edge, lambda weights: scoring.evaluate(lambda: weights)[1]
-            )
-
     def state_dict(self) -> dict[str, Any]:
         """Return the current choice and all that later ones depend on."""
         return {
             "incumbent": None if self.incumbent is None else list(self.incumbent.ops),
             "best_valid": self._best_valid,
             "watched": list(self._watched),
-            "decided": dict(self._architecture.decided),
             "stopped": self.stopped,
         }
 
@@ -134,6 +115,5 @@ class Selection:
         """Continue from what :meth:`state_dict` returned."""
         self.incumbent = None if state["incumbent"] is None else Cell(tuple(state["incumbent"]))
         self._best_valid = state["best_valid"]
-        # Checkpoints from before these methods existed have none of the rest.
+        # Checkpoints from before RobustDARTS existed have none of the rest.
         self._watched, self.stopped = list(state.get("watched", [])), state.get("stopped", False)
-        self._architecture.decided = dict(state.get("decided", {}))

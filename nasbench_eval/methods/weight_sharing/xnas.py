@@ -3,8 +3,8 @@
 The experts of an edge are its operations; their normalised weights are the mixture. Algorithm 1, and the code below:
 
 - All experts start with the same weight: ``gaea.Simplex``, as XNAS and GAEA both keep their parameters on the simplex.
-- Line 4: the weights descend the train loss: ``WeightSharing._weights_step``.
-- Line 6: the rewards are the negative gradients of the valid loss: ``WeightSharing._architecture_step``.
+- Line 4: the weights descend the train loss: ``Iteration.weights_step``.
+- Line 6: the rewards are the negative gradients of the valid loss: ``Iteration.architecture_step``.
 - Lines 8 to 10: an expert's weight grows by the exponential of its reward: :meth:`ExpertAdvice.update`.
 - Lines 11 to 13: an expert that can no longer come first is wiped out: also there.
 

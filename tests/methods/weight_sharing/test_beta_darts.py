@@ -30,7 +30,7 @@ def test_the_architecture_step_descends_the_loss_and_the_term() -> None:
         method.epoch = 1  # of three: the weight is 50 / 3
         method.arch_optimizer.step = lambda: None
         batch = next(method._batches(method.train, "weights batches"))
-        method._architecture_step(batch, batch)
+        method.iteration().architecture_step(batch, batch)
         seen.append(method.architecture.distribution.logits.grad)
         softmax = method.architecture.probabilities().detach()
     assert torch.allclose(seen[0] - seen[1], 50 / 3 * softmax / 6, atol=1e-5)

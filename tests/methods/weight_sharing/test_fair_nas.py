@@ -33,7 +33,7 @@ def test_the_weights_move_by_the_sum_of_the_gradients_of_its_cells() -> None:
         each._set_lr()
         each.supernet.train()
     batch = next(method._batches(method.train, "weights batches"))
-    totals = method._weights_step(batch)
+    totals = method.iteration().weights_step(batch)
     losses = []
     for weights in other.architecture.weights_samples(None):
         losses.append(F.cross_entropy(other.supernet(batch[0], *weights), batch[1]))

@@ -128,9 +128,10 @@ def searched(name: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, shun: boo
     monkeypatch.setattr(search, "Supernet", lambda *_, **__: Planted(planted, edges, shun=shun))
     images = data(thresholds(), thresholds())
     stages = {"stage_two_epoch": 1} if name == "drnas_progressive" else {}
+    stages |= {"projection_interval": 1, "split_epochs": 1}
     quick = {"epochs": 3, "batch_size": 4, "valid_batch_size": 64, **stages, **QUICK.get(PARAMETRISATION[name], {})}
     method = make(name, seed, images, **quick)
-    for _ in range(method.settings.epochs):
+    for _ in range(method.settings.steps):
         method.step()
     return method.incumbent(), planted, edges
 

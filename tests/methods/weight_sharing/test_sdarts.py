@@ -58,7 +58,7 @@ def test_the_attack_leaves_no_trace_in_the_supernet() -> None:
     images = next(method._batches(method.train, "weights batches"))
     before = {name: value.clone() for name, value in method.supernet.state_dict().items()}
     weights = method.architecture.sample()
-    method._loss_in_evaluation(images, weights._replace(values=weights.values.detach()))
+    method.iteration()._loss_in_evaluation(images, weights._replace(values=weights.values.detach()))
     assert all(torch.equal(value, before[name]) for name, value in method.supernet.state_dict().items())
     assert method.supernet.training
     assert all(parameter.requires_grad and not parameter.grad.any() for parameter in method.supernet.parameters())
