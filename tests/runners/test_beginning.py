@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from command import runs, search, untimed
 
-from nasbench_eval.runs.store import Run, load_runs
+from nasbench_eval.runs.store import Run, load_runs, write_run
 from runners.checkpoints import artifact_file, load_checkpoint, save_checkpoint
 from runners.spec import RunSpec
 
@@ -57,18 +59,22 @@ def test_only_what_nothing_follows_begins_another_search() -> None:
     assert few_shot.settings.steps == few_shot.settings.epochs == 600
 
 
-def test_a_run_that_left_too_little_or_was_made_elsewhere_is_not_continued(
-    home: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("other", [{"split": "others"}, {"threads": 7}, {"device": "abacus"}, {}])
+def test_a_run_that_left_too_little_or_was_made_otherwise_is_not_continued(
+    home: Path, other: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert search("--method", "darts", *UNTRUE) == 0
     run = runs()["darts 0"]
     kept = artifact_file(Path("results"), run.record.run_id)
-    state = load_checkpoint(kept)
-    assert state is not None
-    del state["architecture"]
-    save_checkpoint(kept, state)
+    if other:
+        write_run(Path("results/runs"), replace(run, record=replace(run.record, **other)))
+    else:
+        state = load_checkpoint(kept)
+        assert state is not None
+        del state["architecture"]
+        save_checkpoint(kept, state)
     assert search("-v", "--method", "darts", *UNTRUE, *PROJECTION) == 0
-    assert "kept its supernet without the architecture" in capsys.readouterr().err
+    assert "is searched from the start" in capsys.readouterr().err
     assert longest(Path("results")).record.continues == ""
 
 
