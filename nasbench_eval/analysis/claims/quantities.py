@@ -10,6 +10,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.figures import View, entropy, gap
 from nasbench_eval.analysis.statistics import kendall_tau_b
+from nasbench_eval.cell import OPS
 from nasbench_eval.runs.rank_scores import rank_file, read_scores
 from nasbench_eval.runs.store import Run
 
@@ -46,6 +47,10 @@ def _last_of(data: Callable[[Sequence[Run], View], pd.DataFrame]) -> Callable[..
     return values
 
 
+def _edges_with(operation: str) -> Callable[[Sequence[Run], str], list[float]]:
+    return lambda runs, dataset: [float(run.steps[f"n_{operation}"].iloc[-1]) for run in runs]
+
+
 def _tau(runs: Sequence[Run], dataset: str) -> list[float]:
     """Return Kendall's tau-b of each run, on the cells that all scored runs share."""
     scores = [None if run.home is None else read_scores(rank_file(run.home, run.record.run_id)) for run in runs]
@@ -78,5 +83,9 @@ QUANTITIES: Mapping[str, Quantity] = {
         _tau,
         "score cells with `nbeval rank`; it is undefined where all scores are equal",
     ),
+    **{
+        f"n_{operation}": Quantity(f"number of edges of the final cell with {operation}", 2, _edges_with(operation), "")
+        for operation in OPS
+    },
 }
 """The quantities by the name that a claim gives them. All but ``test_acc`` are of the data set searched on."""

@@ -220,3 +220,19 @@ def test_a_study_says_which_variant_a_side_is() -> None:
     variants = {"darts": changed[0].record.variant_id, "gdas": LOW[0].record.variant_id}
     found = verdict(CLAIM, HIGH, LOW, changed, scales=["full"], variant_of=lambda side: variants[side.method])
     assert found.rows["mean"].iloc[0] == pytest.approx(50.5)
+
+
+def test_a_claim_can_be_about_the_operations_of_the_final_cell() -> None:
+    def with_skips(runs: list[Run], counts: list[int]) -> list[Run]:
+        return [
+            replace(run, steps=run.steps.assign(n_skip_connect=[9] * (len(run.steps) - 1) + [count]))
+            for run, count in zip(runs, counts, strict=True)
+        ]
+
+    many, few = with_skips(HIGH, [5, 6, 5]), with_skips(LOW, [0, 1, 1])
+    claim = replace(CLAIM, test="higher", quantity="n_skip_connect")
+    found = verdict(claim, many, few)
+    assert (found.word, verdict(replace(claim, test="lower"), many, few).word) == ("holds", "fails")
+    assert "5.33" in found.sentence
+    above = Claim("It collapses", "above", ("darts",), ("cifar10",), quantity="n_skip_connect", value=3.0)
+    assert verdict(above, many).word == "holds"
