@@ -41,6 +41,7 @@ class Position:
         steps: How many it takes; None if its budget is in seconds.
         seconds: What the finished steps cost.
         cell: The architecture string of the cell after the last of them.
+        changed: The settings that the user changed, in brackets.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class Position:
     steps: int | None
     seconds: float
     cell: str
+    changed: str = ""
 
 
 def position_file(results_dir: Path, run_id: str) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from nasbench_eval.analysis.labels import changes
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import Diverged
 from nasbench_eval.images import ImageData
@@ -207,6 +208,7 @@ def _position(spec: RunSpec, method: SearchMethod, row: Mapping[str, Any]) -> Po
         steps=method.budget.steps,
         seconds=row["total_seconds"],
         cell=row["cell"],
+        changed=changes(spec.changed),
     )
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from nasbench_eval.analysis.labels import changes
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import FOLDER as FAILED
@@ -46,6 +47,7 @@ class RunStatus:
         silent: Seconds since that process last gave a sign of life, by the clocks of two machines; it counts as running
             for ``locks.STALE`` seconds.
         cause: Why it failed.
+        changed: The settings that the user changed, in brackets; empty if none, or if not known.
     """
 
     state: State
@@ -63,6 +65,7 @@ class RunStatus:
     pid: int = 0
     silent: float = 0.0
     cause: str = ""
+    changed: str = ""
 
 
 class Folder:
@@ -118,7 +121,7 @@ def status(folder: Path, specs: Sequence[RunSpec] | None = None) -> list[RunStat
     for spec in specs:
         groups.setdefault(spec.variant_id, []).append(spec)
     speeds = {variant: _speed(group, there) for variant, group in groups.items()}
-    return [_of_spec(spec, there, speeds[spec.variant_id]) for spec in specs]
+    return [replace(_of_spec(spec, there, speeds[spec.variant_id]), changed=changes(spec.changed)) for spec in specs]
 
 
 def _of_spec(spec: RunSpec, there: Folder, speed: float | None) -> RunStatus:
@@ -186,7 +189,7 @@ def _of_folder(there: Folder) -> list[RunStatus]:
 
 
 def _done(record: RunRecord) -> RunStatus:
-    return _of_run("done", record)
+    return _of_run("done", record, changed=changes(record.overrides))
 
 
 def _failed(failure: Failure) -> RunStatus:
@@ -197,6 +200,7 @@ def _at(position: Position) -> RunStatus:
     return _of_run(
         "interrupted",
         position,
+        changed=position.changed,
         step=position.step,
         steps=position.steps,
         cell=Cell.parse(position.cell).index,

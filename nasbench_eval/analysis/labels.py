@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.runs.failures import Failure
@@ -186,7 +186,15 @@ def _parts(record: RunRecord, shown: Sequence[str]) -> list[str]:
 
 def assignment(name: str, value: Any) -> str:
     """Return a setting and its value as the command line takes them, such as ``epochs=10``."""
+    if isinstance(value, bool) or value is None:
+        return f"{name}={str(value).lower()}"
     return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+
+
+def changes(overrides: Mapping[str, Any]) -> str:
+    """Return changed settings as labels have them, such as `` [arch_lr=4, zero_op=false]``; empty if there are none."""
+    words = ", ".join(assignment(name, value) for name, value in overrides.items())
+    return f" [{words}]" if words else ""
 
 
 def _canonical(value: Any) -> str:

@@ -121,15 +121,18 @@ def _work_text(work: Sequence[Work], workers: int, device: str) -> str:
 
     from tabulate import tabulate
 
+    from nasbench_eval.analysis.labels import changes
     from nasbench_eval.analysis.layout import WIDTH
     from nasbench_eval.analysis.tables import seconds_text
     from runners.device import describe
     from runners.estimate import total_seconds
 
+    names = [(each.spec.method, each.spec.search_dataset, each.spec.scale) for each in work]
     rows = [
-        (each.spec.method, each.spec.search_dataset, each.spec.scale if each.epochs or each.cells else "",
-         each.runs or "", each.epochs or "", each.cells or "", seconds_text(each.seconds))
-        for each in work
+        (name + (changes(each.spec.changed) if names.count((name, dataset, scale)) > 1 else ""), dataset,
+         scale if each.epochs or each.cells else "", each.runs or "", each.epochs or "", each.cells or "",
+         seconds_text(each.seconds))
+        for (name, dataset, scale), each in zip(names, work, strict=True)
     ]  # fmt: skip
     header = ("method", "searches on", "scale", "missing runs", "epochs", "cells to score", "time")
     table = tabulate(rows, header, tablefmt="simple", disable_numparse=True)

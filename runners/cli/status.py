@@ -118,6 +118,11 @@ def _lines(runs: Sequence[RunStatus]) -> list[str]:
     from runners.status import STATES
 
     alike = Counter(_kind(run) for run in runs)
+    variants = Counter(name for name, _ in {(_name(run), run.changed) for run in runs})
+
+    def name_of(run: RunStatus) -> str:
+        return _name(run) + (run.changed if variants[_name(run)] > 1 else "")
+
     rows, shown = [], set[object]()
     for run in sorted(runs, key=lambda run: STATES.index(run.state)):
         kind = _kind(run)
@@ -125,12 +130,12 @@ def _lines(runs: Sequence[RunStatus]) -> list[str]:
             continue
         if kind is not None and alike[kind] > 1:
             shown.add(kind)
-            rows.append([run.state, _name(run), f"{alike[kind]} seeds", "", "", "", ""])
+            rows.append([run.state, name_of(run), f"{alike[kind]} seeds", "", "", "", ""])
             continue
         left = "" if run.seconds_left is None else seconds_text(run.seconds_left)
         seed = "" if run.seed is None else f"seed {run.seed}"
         cell = "" if run.cell is None else str(run.cell)
-        rows.append([run.state, _name(run), seed, _where(run), _step(run), cell, run.cause or left])
+        rows.append([run.state, name_of(run), seed, _where(run), _step(run), cell, run.cause or left])
     header = ["", "run", "", "where", "epoch", "cell", "time left"]
     table = tabulate(rows, header, tablefmt="simple", disable_numparse=True)
     return [*(table.splitlines() if rows else []), *([""] if rows else []), _summary(runs)]
@@ -138,7 +143,7 @@ def _lines(runs: Sequence[RunStatus]) -> list[str]:
 
 def _kind(run: RunStatus) -> tuple[str, ...] | None:
     """Return what runs have in common that share a row; None for a run that has its own."""
-    return (run.state, run.method, run.dataset, run.scale) if run.state in ("done", "waiting") else None
+    return (run.state, run.method, run.dataset, run.scale, run.changed) if run.state in ("done", "waiting") else None
 
 
 def _name(run: RunStatus) -> str:

@@ -9,7 +9,7 @@ from nasbench_eval.analysis.labels import brief, distinct_runs, labels
 
 def test_variants_with_equal_overrides_are_told_apart_by_their_settings():
     runs = [make_run({}, settings={"track": True}), make_run({}, settings={"track": False, "clip": 5.0})]
-    assert sorted(labels(runs).values()) == ["GDAS [clip=5, track=False]", "GDAS [clip=None, track=True]"]
+    assert sorted(labels(runs).values()) == ["GDAS [clip=5, track=false]", "GDAS [clip=none, track=true]"]
     first = make_run({})
     second = dataclasses.replace(first, record=dataclasses.replace(first.record, variant_id="another"))
     assert sorted(labels([first, second]).values()) == sorted([f"GDAS #{first.record.variant_id[:6]}", "GDAS #anothe"])

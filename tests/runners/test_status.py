@@ -123,6 +123,18 @@ def test_every_state_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -
     )
 
 
+def test_variants_of_a_method_are_told_apart(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = STUDY + '[[run]]\nmethod = "darts"\nset = {epochs = 10, zero_op = false}\n'
+    (home / "study.toml").write_text(study)
+    RESULTS.mkdir()
+    assert call("status", "study.toml") == 0
+    names = [line for line in capsys.readouterr().out.splitlines() if line.startswith("waiting")]
+    assert [" ".join(name.split()) for name in names] == [
+        "waiting darts digits [epochs=10] 2 seeds", "waiting rs_ws digits 2 seeds", "waiting gdas digits 2 seeds",
+        "waiting rs digits 3 seeds", "waiting darts digits [epochs=10, zero_op=false] 2 seeds",
+    ]  # fmt: skip
+
+
 def test_a_folder_shows_what_has_begun(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tabular = RunSpec("rs", "digits", 0)
     runs = [make_run({}, seed=seed, method="rs", search="digits") for seed in range(40)]
