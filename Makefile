@@ -35,8 +35,6 @@ fuzz: install
 # Minutes of searches that are killed, stopped and broken at random points; the normal tests try the first two.
 faults: install
 	$(BIN)/python tests/faults/campaign.py --cases 120
-	NBEVAL_FAULTS=1 $(BIN)/pytest tests/faults/test_jobs.py
-	NBEVAL_FAULTS=1 $(BIN)/pytest tests/faults/test_jobs.py
 
 demo: install
 	$(BIN)/nbeval run --method gaea_darts,darts --dataset digits --seeds 2 --scale small --workers 2

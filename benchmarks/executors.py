@@ -43,19 +43,19 @@ def compare(home: Path, study: str, executors: list[str], workers: int, others: 
         if (home / name).exists():
             sys.exit(f"{home / name} is there already: name another folder with --results")
     print(f"{study}, {workers} at once, {os.cpu_count()} cores; load: of the machine over a minute, before and after")
-    print(f"{'executor':<10}{'runs':>6}{'files':>7}{'all s':>8}{'searches s':>12}{'other s':>9}{'load':>12}   equal")
+    print(f"{'executor':<10}{'runs':>6}{'trained':>9}{'all s':>8}{'searches s':>12}{'other s':>9}{'load':>12}   equal")
     differences = []
     for name in executors:
         load, began = os.getloadavg()[0], time.perf_counter()
         command = [sys.executable, "-m", "nbeval", "run", study, *others, *where(name, workers)]
         subprocess.run([*command, "--results", str(home / name)], check=True, stdout=subprocess.DEVNULL)
         everything = time.perf_counter() - began
-        runs, searching = measured(home / name)
-        files = sum(path.is_file() for path in (home / name).rglob("*"))
+        runs, costs = measured(home / name)
+        searching = sum(costs) / workers
         differences.append(difference(home / executors[0], home / name))
-        times = f"{everything:>8.0f}{searching / workers:>12.0f}{everything - searching / workers:>9.0f}"
+        times = f"{everything:>8.0f}{searching:>12.0f}{everything - searching:>9.0f}"
         loads = f"{load:.1f}, {os.getloadavg()[0]:.1f}"
-        print(f"{name:<10}{runs:>6}{files:>7}{times}{loads:>12}   {differences[-1] or 'yes'}", flush=True)
+        print(f"{name:<10}{runs:>6}{len(costs):>9}{times}{loads:>12}   {differences[-1] or 'yes'}", flush=True)
     return any(differences)
 
 
@@ -71,13 +71,13 @@ def where(executor: str, workers: int) -> list[str]:
     return ["--executor", executor, *chosen, "--workers", str(workers), "--threads", "1", "--progress", "none"]
 
 
-def measured(results: Path) -> tuple[int, float]:
-    """Return the number of runs, and the seconds of all searches that train."""
+def measured(results: Path) -> tuple[int, list[float]]:
+    """Return the number of runs, and the seconds of each search that trains."""
     from nasbench_eval.runs.store import load_runs
 
     runs = load_runs([results / "runs"])
-    costs = (run.steps["total_seconds"].iloc[-1] for run in runs if run.record.cost_kind == "measured")
-    return len(runs), sum(costs)
+    costs = [run.steps["total_seconds"].iloc[-1] for run in runs if run.record.cost_kind == "measured"]
+    return len(runs), costs
 
 
 def difference(one: Path, two: Path) -> str:

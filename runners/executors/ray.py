@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -75,11 +76,12 @@ class OnRay(Executor):
     def _connect(self) -> None:
         import ray
 
-        address = self.options.address
+        address = self.options.address or os.environ.get("RAY_ADDRESS")
         try:
             ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise NbevalError(f"--executor ray: cannot connect to {address}: {' '.join(str(error).split())}") from None
+        except Exception as error:  # noqa: BLE001 - Ray raises a plain one if its processes take too long to start
+            failed = f"cannot connect to {address}" if address else "Ray does not start on this machine"
+            raise NbevalError(f"--executor ray: {failed}: {' '.join(str(error).split())}") from None
 
     def _start(self, jobs: Sequence[Job], inputs: Inputs, folder: Path) -> dict[Any, Job]:
         """Start a task for each search, and return the search of each task."""

@@ -47,6 +47,19 @@ def untimed(steps: pd.DataFrame) -> pd.DataFrame:
     return steps.drop(columns=["seconds", "selection_seconds", "total_seconds"], errors="ignore")
 
 
+def assert_same_run(one: Run, two: Run, *, name: str = "run") -> None:
+    """Check that two runs are the same, to the last bit of everything but times and the device.
+
+    Args:
+        one: A run.
+        two: Another one.
+        name: What to call them in messages.
+    """
+    pd.testing.assert_frame_equal(untimed(one.steps), untimed(two.steps), check_exact=True, obj=name)
+    first, second = (dataclasses.replace(run.record, started="", finished="", device="") for run in (one, two))
+    assert first == second, name
+
+
 def assert_same_runs(one: Path, two: Path, *, beside: str = "") -> None:
     """Check that two results folders hold the same runs, to the last bit of everything but times.
 
@@ -55,13 +68,9 @@ def assert_same_runs(one: Path, two: Path, *, beside: str = "") -> None:
         two: Another one.
         beside: What its runs say besides of their device.
     """
-    first, second = runs(one / "runs"), runs(two / "runs")
+    first, second = ({run.record.run_id: run for run in load_runs([folder / "runs"])} for folder in (one, two))
     assert first.keys() == second.keys()
     assert first
     for key, run in first.items():
-        pd.testing.assert_frame_equal(untimed(run.steps), untimed(second[key].steps), check_exact=True)
-        record, other = dataclasses.asdict(run.record), dataclasses.asdict(second[key].record)
-        record["device"] += beside
-        for when in ("started", "finished"):
-            del record[when], other[when]
-        assert record == other
+        assert_same_run(run, second[key], name=f"{run.record.method} {run.record.seed}")
+        assert run.record.device + beside == second[key].record.device

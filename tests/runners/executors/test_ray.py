@@ -41,3 +41,14 @@ def test_a_search_that_fits_on_no_machine_is_not_waited_for(monkeypatch: pytest.
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 8.0}}])
     with pytest.raises(NbevalError, match="no machine of the Ray cluster has 9 CPU cores and 0 GPUs"):
         OnRay(RayOptions(cpus=9.0))._start([], Inputs(Path("results")), Path("results/jobs"))
+
+
+def test_ray_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*arguments: object, **options: object) -> None:
+        raise Exception("The current node timed out during startup.\n")  # noqa: TRY002 - as Ray does
+
+    monkeypatch.setattr(ray, "init", slow)
+    with pytest.raises(NbevalError, match=r"^--executor ray: Ray does not start on this machine: The current node tim"):
+        OnRay(RayOptions())._connect()
+    with pytest.raises(NbevalError, match=r"^--executor ray: cannot connect to auto: The current node timed out"):
+        OnRay(RayOptions(address="auto"))._connect()
