@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +13,14 @@ import numpy as np
 from nasbench_eval.cell import N_CELLS, Cell, all_archs
 from nasbench_eval.errors import NbevalError, unknown
 from nasbench_eval.official_names import column_hint
-from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import CurveFile, curves_path
-from nasbench_eval.table.file_kind import kind_of, open_parquet, wrong_kind
 from nasbench_eval.table.replace import cells_of, require_no_loss
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
+from nasbench_eval.table.table_file import ARCH, FileColumns, write_columns
 from nasbench_eval.utils.checks import whole_number
-from nasbench_eval.utils.files import atomic_write, reading
-from nasbench_eval.utils.paths import exists
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_META_KEY = b"nbeval"
-_ARCH = "arch"
 
 
 class Table:
@@ -53,7 +46,7 @@ class Table:
             NbevalError: If the file is missing, is not Parquet, is not a table of nbeval, or has another schema.
         """
         path = Path(path)
-        columns = _ParquetColumns(path)
+        columns = FileColumns(path)
         return Table(columns, columns.metadata, path)
 
     @staticmethod
@@ -92,18 +85,9 @@ class Table:
         Raises:
             NbevalError: If the file has what this table lacks, such as cells or trials, and ``force`` is not set.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         if not force:
             require_no_loss(Path(path), cells=cells_of(self), keys=self.keys)
-        names = sorted(self.keys, key=str)
-        arrays = [pa.array(all_archs())]
-        arrays += [pa.array(self._columns[key], type=pa.float32()) for key in names]
-        table = pa.table(arrays, names=[_ARCH, *map(str, names)])
-        table = table.replace_schema_metadata({_META_KEY: self.metadata.to_json()})
-        with atomic_write(Path(path)) as temporary:
-            pq.write_table(table, temporary, compression="zstd", use_dictionary=[_ARCH])
+        write_columns(Path(path), self._columns, self.metadata)
         return Table.open(path)
 
     def _list(self, key: Key) -> list[float]:
@@ -321,7 +305,7 @@ class Table:
 
     def archs(self) -> list[str]:
         """Return the architecture strings in the file, row by row."""
-        if isinstance(self._columns, _ParquetColumns):
+        if isinstance(self._columns, FileColumns):
             return self._columns.archs()
         return list(all_archs())
 
@@ -330,7 +314,7 @@ class Table:
         import pandas as pd
 
         frame = pd.DataFrame({str(key): self._columns[key] for key in sorted(self.keys, key=str)})
-        frame.insert(0, _ARCH, list(all_archs()))
+        frame.insert(0, ARCH, list(all_archs()))
         return frame.rename_axis("index")
 
     def hint(self, dataset: str | None, split: str | None, epochs: int | None) -> str:
@@ -348,53 +332,6 @@ class Table:
             f"the table has no column {key}{': ' if hint else ''}{hint}; for {key.dataset} {key.metric} it has "
             f"{', '.join(there) if there else 'none'}"
         )
-
-
-class _ParquetColumns(Mapping[Key, np.ndarray]):
-    """The float columns of a table file, each read when it is first used."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        if not exists(path):
-            raise NbevalError(f"no table at {path}")
-        with self._reading():
-            self._file = open_parquet(path, "a table of nbeval")
-            metadata = (self._file.schema_arrow.metadata or {}).get(_META_KEY)
-            if metadata is None:
-                raise wrong_kind(path, kind_of(path), "a table of nbeval")
-            self.metadata = Metadata.from_json(metadata)
-            if self._file.metadata.num_rows != N_CELLS:
-                raise NbevalError(f"{path} has {self._file.metadata.num_rows} rows, expected {N_CELLS}")
-            names = [name for name in self._file.schema_arrow.names if name != _ARCH]
-            self._names = {Key.parse(name): name for name in names}
-        self._read: dict[Key, np.ndarray] = {}
-
-    def _reading(self) -> AbstractContextManager[None]:
-        return reading(self._path, "Parquet file", "make the table again")
-
-    def __getitem__(self, key: Key) -> np.ndarray:
-        if key not in self._read:
-            name = self._names[key]
-            with self._reading():
-                values = as_numpy(self._file.read(columns=[name], use_threads=False).column(0))
-                if values.shape != (N_CELLS,) or values.dtype.kind != "f":
-                    raise NbevalError(
-                        f"{self._path}: column {name} does not hold {N_CELLS} numbers: make the table again"
-                    )
-            self._read[key] = values
-        return self._read[key]
-
-    def archs(self) -> list[str]:
-        """The column of architecture strings."""
-        with self._reading():
-            texts: list[str] = self._file.read(columns=[_ARCH], use_threads=False).column(0).to_pylist()
-            return texts
-
-    def __iter__(self) -> Any:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def _mean_over_trials(values: np.ndarray) -> np.ndarray:
