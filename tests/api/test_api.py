@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from broken_methods import BAD, Endless, Forgetful, Greedy, Hoarder, Leaky, Peeping, Stubborn
+from broken_methods import BAD, Bare, Endless, Forgetful, Greedy, Hoarder, Leaky, Peeping, Stubborn, Wordy
 from command import TINY, call, untimed
 from paths import ROOT
 from tables import synthetic_table
@@ -327,6 +327,8 @@ def test_the_examples_keep_the_rules(folder: Path, name: str, steps: int) -> Non
             Endless,
             ["never ends", "a step cost -1.0", "the metric total_seconds has the name", "the metric name must be a"],
         ),
+        (Bare, ["step() must return a StepInfo; got a float"]),
+        (Wordy, ["incumbent() must return a Cell; got a str"]),
         (Peeping, ["with other test images it searches differently"]),
     ],
 )

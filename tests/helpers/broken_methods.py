@@ -103,6 +103,16 @@ class Endless(Greedy):
         return api.StepInfo(-1.0, {**info.metrics, "total_seconds": 1.0, "name": "me"})  # type: ignore[dict-item]
 
 
+class Bare(Greedy):
+    def step(self) -> Any:
+        return super().step().seconds
+
+
+class Wordy(Greedy):
+    def incumbent(self) -> Any:
+        return str(super().incumbent())
+
+
 @dataclass(frozen=True)
 class NoChoices:
     """Nothing to set."""

@@ -3,16 +3,16 @@
 import dataclasses
 import errno
 import hashlib
-import http.server
 import io
 import pickle
+import socket
 import sys
 import tarfile
-import threading
 
 import numpy as np
 import pytest
 import requests
+from mirror import mirror_of
 
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.images import download, load_images
@@ -40,44 +40,18 @@ def archive_bytes():
 ARCHIVE = archive_bytes()
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Answers every request with ``status`` and ``content``, of which it sends ``sent`` bytes."""
-
-    daemon_threads = False
-    status, content, sent = 200, ARCHIVE, len(ARCHIVE)
-    requests = 0
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        server = self.server
-        server.requests += 1
-        assert self.path == f"/{LAYOUT.archive}"
-        self.send_response(server.status)
-        self.send_header("Content-Length", str(len(server.content)))
-        self.end_headers()
-        self.wfile.write(server.content[: server.sent])
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
-def server(monkeypatch, tmp_path):
+def server(monkeypatch, tmp_path, tmp_path_factory):
     """Serve the archive in place of Toronto, with no images on this machine yet."""
-    for name in ("NBEVAL_DATA", "TORCH_HOME", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
+    for name in ("NBEVAL_DATA", "TORCH_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache" / name)
-    with Server(("127.0.0.1", 0), Handler) as server:
-        layout = dataclasses.replace(
-            LAYOUT, url=f"http://127.0.0.1:{server.server_port}", md5=hashlib.md5(ARCHIVE).hexdigest()
-        )
+    folder = tmp_path_factory.mktemp("server")
+    (folder / LAYOUT.archive).write_bytes(ARCHIVE)
+    with mirror_of(folder, monkeypatch) as server:
+        layout = dataclasses.replace(LAYOUT, url=server.url, md5=hashlib.md5(ARCHIVE).hexdigest())
         monkeypatch.setitem(LAYOUTS, "cifar10", layout)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def everything(folder):
@@ -93,7 +67,7 @@ def test_a_data_set_is_fetched_once_and_can_be_loaded(server, tmp_path, capfd):
     assert everything(tmp_path) == sorted(LAYOUT.names)
     assert len(load_images("cifar10").train) == 10
     assert fetch_images("cifar10") == (path, False)
-    assert server.requests == 1
+    assert server.asked == [LAYOUT.archive]
 
 
 def test_the_user_chooses_the_folder(server, tmp_path, monkeypatch):
@@ -111,22 +85,26 @@ def test_images_in_torch_home_are_not_fetched_again(server, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("md5", "broken", "message"),
     [
-        ({"content": b"other" * 100, "sent": 500}, r"is not the published file \(its MD5 sum differs\)"),
-        ({"sent": len(ARCHIVE) // 2}, "the transfer was interrupted"),
-        ({"status": 404}, "the server answers 404"),
-        ({"status": 503}, "the server answers 503"),
+        ("0" * 32, (200, 1.0), r"is not the published file \(its MD5 sum differs\)"),
+        (None, (200, 0.5), "the transfer was interrupted"),
+        (None, (404, 1.0), "the server answers 404"),
+        (None, (503, 1.0), "the server answers 503"),
     ],
 )
-def test_a_failed_transfer_leaves_nothing_and_the_next_call_succeeds(server, tmp_path, change, message):
-    for name, value in change.items():
-        setattr(server, name, value)
+def test_a_failed_transfer_leaves_nothing_and_the_next_call_succeeds(
+    server, tmp_path, monkeypatch, md5, broken, message
+):
+    server.broken[LAYOUT.archive] = broken
+    published = LAYOUTS["cifar10"]
+    monkeypatch.setitem(LAYOUTS, "cifar10", dataclasses.replace(published, md5=md5 or published.md5))
     with pytest.raises(NbevalError, match=message) as caught:
         fetch_images("cifar10")
     assert "\n" not in str(caught.value)
     assert everything(tmp_path) == []
-    server.status, server.content, server.sent = 200, ARCHIVE, len(ARCHIVE)
+    server.broken.clear()
+    monkeypatch.setitem(LAYOUTS, "cifar10", published)
     assert fetch_images("cifar10").new
     assert len(load_images("cifar10").test) == 4
 
@@ -135,7 +113,8 @@ def test_a_full_disk_while_unpacking(server, tmp_path, monkeypatch):
     copy, calls = download.shutil.copyfileobj, []
 
     def full(source, target):
-        calls.append(target)
+        if isinstance(source, tarfile.ExFileObject):  # the server copies a file too
+            calls.append(target)
         if len(calls) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
         copy(source, target)
@@ -149,7 +128,7 @@ def test_a_full_disk_while_unpacking(server, tmp_path, monkeypatch):
     assert everything(folder) == [LAYOUT.archive, *LAYOUT.names[:2]]
     assert fetch_images("cifar10").new
     assert everything(folder) == sorted(LAYOUT.names)
-    assert server.requests == 1
+    assert server.asked == [LAYOUT.archive]
 
 
 def test_a_full_disk_while_downloading(server, tmp_path, monkeypatch):
@@ -173,7 +152,7 @@ def test_an_archive_put_in_the_folder_by_hand_is_unpacked(server, tmp_path):
     (tmp_path / LAYOUT.archive).write_bytes(ARCHIVE)
     assert fetch_images("cifar10", tmp_path).new
     assert everything(tmp_path) == sorted(LAYOUT.names)
-    assert server.requests == 0
+    assert server.asked == []
 
 
 @pytest.mark.parametrize(
@@ -228,8 +207,8 @@ def test_fetch_and_info_on_the_command_line(server, tmp_path, nbeval):
 
 def test_no_connection_is_one_line(server, tmp_path, monkeypatch, nbeval):
     # A port that was free a moment ago: no server listens on it.
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as other:
-        port = other.server_port
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
     monkeypatch.setitem(LAYOUTS, "cifar10", dataclasses.replace(LAYOUT, url=f"http://127.0.0.1:{port}"))
     code, out, err = nbeval("data", "fetch", "cifar10", "--data", tmp_path)
     assert (code, out) == (1, "")

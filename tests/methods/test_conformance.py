@@ -17,6 +17,8 @@ import torch._functorch.config as functorch_config
 from paths import HELPERS
 from tabular_problems import LONG, TABULAR, small
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from weight_sharing import EVERY_PART, ONE_OF_EACH, SOME, digits, make, shown, tiny, trajectory
 
 from nasbench_eval.cell import NONE, Cell
@@ -124,6 +126,17 @@ def replace_tensors(module: torch.nn.Module, device: Any = None, **_: Any) -> to
     return module
 
 
+class OneDevice(TorchDispatchMode):
+    """Refuses operations across two devices that fake tensors let pass, such as adding in place; copies are allowed."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor) and x.dim()]
+        devices = {tensor.device.type for tensor in tensors}
+        if len(devices) > 1 and func not in (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default):
+            raise RuntimeError(f"{func} has tensors on another device: {sorted(devices)}")
+        return func(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize("name", EVERY_PART)
 def test_an_epoch_on_an_accelerator_never_waits_nor_mixes_devices(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fake tensors have a device but no values: an operation across two devices raises, and so does .item()."""
@@ -140,7 +153,7 @@ def test_an_epoch_on_an_accelerator_never_waits_nor_mixes_devices(name: str, mon
     monkeypatch.setattr(torch.nn.Module, "to", replace_tensors)
     for module in (skeleton, supernet):
         monkeypatch.setattr(module, "STAGES", 2)  # the third has the operations of the second once more
-    with functorch_config.patch(fake_tensor_allow_meta=True), FakeTensorMode():
+    with functorch_config.patch(fake_tensor_allow_meta=True), FakeTensorMode(), OneDevice():
         fake = {
             part: Images(torch.zeros(n, 3, 8, 8, dtype=torch.uint8), torch.zeros(n, dtype=torch.int64))
             for part, n in (("train", 16), ("valid", 8), ("test", 8))
@@ -152,5 +165,7 @@ def test_an_epoch_on_an_accelerator_never_waits_nor_mixes_devices(name: str, mon
         method._begin_epoch()
         assert method.train_epoch().device.type == device
         assert method.scoring.totals(method.architecture.sample).device.type == device
+        with pytest.raises(RuntimeError, match="another device"):
+            torch.zeros(2).add_(torch.zeros(2, device=device))
         with pytest.raises(RuntimeError, match="device"):
             method.supernet(torch.zeros(4, 3, 8, 8), torch.zeros(6, 5, device=device))
