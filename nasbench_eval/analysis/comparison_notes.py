@@ -149,6 +149,12 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         notes.append(f"reduced{'' if scale == 'full' else f': {scale}'} means {reductions_text(pairs, order)}")
     if same := _one_cell(runs, names, order):
         notes.append(f"one cell in all seeds, so that a deviation of 0.00 is no estimate of the variance: {same}")
+    continued = {names[run.record.variant_id] for run in runs if run.record.continues}
+    if continued:
+        whose = ", ".join(sorted(continued, key=order.index))
+        notes.append(
+            f"continued: first epochs, and their cost, are those of finished runs of the same search: {whose}"
+        )
     for title, fact in facts.items():
         if words := _values(runs, fact, names, order):
             notes.append(f"{title}: {words}")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from analysis_runs import make_run
 
@@ -49,6 +51,14 @@ def test_a_note_names_the_cell_that_all_seeds_found() -> None:
     notes = noted_comparison([*search("A", [9930, 9930]), *search("B", [1, 2]), *search("C", [5])]).notes
     [note] = [note for note in notes if note.startswith("one cell in all seeds")]
     assert note.endswith(": A (cell 9930)")
+
+
+def test_a_note_names_the_rows_that_continue_finished_runs() -> None:
+    runs = [make_run({"cifar10": 90.0}, method=name, title=name.upper()) for name in ("darts", "gdas")]
+    assert not [note for note in noted_comparison(runs).notes if note.startswith("continued")]
+    runs[1] = replace(runs[1], record=replace(runs[1].record, continues="0123456789ab"))
+    [note] = [note for note in noted_comparison(runs).notes if note.startswith("continued")]
+    assert note.endswith("finished runs of the same search: GDAS")
 
 
 def test_the_error_for_an_unknown_data_set_names_the_known_ones() -> None:
