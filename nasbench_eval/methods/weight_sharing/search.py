@@ -129,10 +129,10 @@ class WeightSharing(SearchMethod):
     def _new_continuation(self) -> Continuation | None:
         """Return what follows the epochs of the search; if it has several supernets, cells are scored with them."""
         settings, architecture = self.settings, self.architecture
-        if settings.selection == "perturbation":
-            return Projection(settings, architecture, self.scoring, self.streams)
         if settings.steps == settings.epochs:
             return None
+        if settings.selection == "perturbation":
+            return Projection(settings, architecture, self.scoring, self.streams)
         split = Split(settings, architecture, self.supernet)
         self.scoring = dataclasses.replace(self.scoring, supernet_of=split.supernet_of)
         return split
