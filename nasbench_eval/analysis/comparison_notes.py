@@ -152,9 +152,7 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
     continued = {names[run.record.variant_id] for run in runs if run.record.continues}
     if continued:
         whose = ", ".join(sorted(continued, key=order.index))
-        notes.append(
-            f"continued: first epochs, and their cost, are those of finished runs of the same search: {whose}"
-        )
+        notes.append(f"continued: first epochs, and their cost, are those of finished runs of the same search: {whose}")
     for title, fact in facts.items():
         if words := _values(runs, fact, names, order):
             notes.append(f"{title}: {words}")
