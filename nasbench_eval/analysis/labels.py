@@ -113,7 +113,9 @@ def reductions_text(reduced: Iterable[tuple[str, str]], names: Iterable[str]) ->
     """
     shared, others = _shared_first(reduced)
     short = brief(dict.fromkeys(names))
-    rest = [f"{reduction} ({', '.join(short[label] for label in group)})" for reduction, group in others.items()]
+    # A label can stand for the searches on several data sets.
+    whose = {reduction: dict.fromkeys(short[label] for label in group) for reduction, group in others.items()}
+    rest = [f"{reduction} ({', '.join(those)})" for reduction, those in whose.items()]
     return "; ".join([*shared, *rest])
 
 

@@ -28,6 +28,18 @@ def test_each_reduction_is_listed_once_with_its_rows() -> None:
     )
 
 
+def test_a_row_with_searches_on_two_data_sets_is_named_once() -> None:
+    cut = {"scale": "small", "reductions": ("epochs 50 -> 10",)}
+    more = {"scale": "small", "reductions": ("epochs 50 -> 10", "train_images 25000 -> 4000")}
+    runs = [
+        make_run({"digits": 90.0}, method="darts", title="DARTS", search="digits", **cut),
+        make_run({"cifar10": 90.0}, method="darts", title="DARTS", **more),
+        make_run({"cifar10": 90.0}, method="gdas", title="GDAS", scale="small", reductions=("epochs 250 -> 50",)),
+    ]
+    [note] = [note for note in noted_comparison(runs).notes if note.startswith("reduced: small")]
+    assert "epochs 50 -> 10 (DARTS);" in note
+
+
 def test_a_note_says_how_the_cost_counts_choosing_among_candidates() -> None:
     new, old = (
         make_run({"cifar10": 90.0}, method=name, title=title) for name, title in (("enas", "ENAS"), ("rs_ws", "RS-WS"))

@@ -123,6 +123,8 @@ def test_a_file_that_is_no_study_is_one_line(tmp_path: Path) -> None:
         load_study(str(path))
 
 
+IN_PROGRESS = ("cifar10-shallow", "later-methods")
+"""Their texts say what is there."""
 COMMITTED = [path.name for path in sorted(REFERENCE.iterdir()) if path.is_dir()]
 
 
@@ -134,8 +136,8 @@ def test_each_committed_study_is_the_study_file_of_its_name(name: str) -> None:
     # Two of them compare their runs with those of the main study.
     beside = {run.record.run_id for run in load_runs([REFERENCE / "cifar10-small" / "runs"])}
     assert there <= asked
-    if name == "cifar10-shallow":
-        return  # it goes on, and its text says what is there
+    if name in IN_PROGRESS:
+        return
     assert asked - there <= (beside if name.endswith(("-none", "-released")) else set())
 
 
