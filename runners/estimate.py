@@ -149,17 +149,13 @@ def _search_work(
         cells += _cells_left(spec, context, rank_cells.get(spec.run_id, 0))
         if known is None:
             state = load_checkpoint(checkpoint_file(context.results_dir, spec.run_id))
-            epochs.append(_epochs(spec) - len(state["rows"] if state is not None else ()))
+            epochs.append((spec.epochs or 1) - len(state["rows"] if state is not None else ()))
     if not epochs and not cells:
         return None
     on_measure()
     took = measure(specs[0], context)
     seconds = sum(epochs) * took.epoch + cells * took.cell
     return Work(specs[0], len(epochs), sum(epochs), cells, seconds, max(epochs, default=0) * took.epoch)
-
-
-def _epochs(spec: RunSpec) -> int:
-    return int(getattr(spec.settings, "steps", spec.values.get("epochs", 1)))
 
 
 def _cells_left(spec: RunSpec, context: RunContext, wanted: int) -> int:

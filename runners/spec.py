@@ -105,6 +105,14 @@ class RunSpec:
         return self.implementation.needs == "table"
 
     @property
+    def epochs(self) -> int | None:
+        """How many epochs the search takes, with what follows it; None if it has none, or they are not known."""
+        if self.is_tabular:
+            return None
+        found: int | None = getattr(self.settings, "steps", self.values.get("epochs"))
+        return found
+
+    @property
     def words(self) -> str:
         """Which run it is, for messages."""
         return f"{self.method} {self.search_dataset} seed {self.seed}"

@@ -132,7 +132,7 @@ def _of_spec(spec: RunSpec, there: Folder, speed: float | None) -> RunStatus:
         return _failed(there.failed[run_id])
     if run_id in there.positions:
         return _owned(_at(there.positions[run_id]), run_id, there)
-    steps = None if spec.is_tabular else spec.values.get("epochs")
+    steps = spec.epochs
     left = None if speed is None else speed * (1 if spec.is_tabular else steps or math.nan)
     state: State = "interrupted" if run_id in there.checkpoints else "waiting"
     begun = RunStatus(state, spec.method, spec.search_dataset, spec.seed, spec.scale, run_id, steps=steps)

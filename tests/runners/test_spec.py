@@ -42,6 +42,13 @@ def test_reductions_name_every_size_below_the_presets() -> None:
     assert small.changed == {}
 
 
+def test_the_epochs_of_a_run_are_those_of_the_search_and_of_what_follows_it() -> None:
+    assert RunSpec("darts", "digits", 0).epochs == 50
+    assert RunSpec("darts", "digits", 0, overrides={"selection": "perturbation"}).epochs == 75
+    assert RunSpec("few_shot", "digits", 0).epochs == 600 + 5 * 150
+    assert RunSpec("rea", "digits", 0).epochs is None
+
+
 def test_a_scale_never_enlarges() -> None:
     assert scaled({"channels": 2, "epochs": 250, "lr_epochs": None}, "small", "weight_sharing")["channels"] == 2
     assert scaled({"epochs": 3}, "small", "weight_sharing")["epochs"] == 1
