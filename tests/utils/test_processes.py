@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,15 @@ def _send(signal_number: int, folder: Path, pattern: str) -> None:
     threading.Thread(target=send, daemon=True).start()
 
 
-def test_ctrl_c_ends_workers_at_once_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts this process: a shell starts commands in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_workers_at_once_and_leaves_nothing_half_written(tmp_path: Path, ctrl_c: None) -> None:
     _send(signal.SIGINT, tmp_path, "[0-9]-*")
     with pytest.raises(KeyboardInterrupt):
         list(run_jobs(write_slowly, [(str(tmp_path), n) for n in range(4)], workers=2, context=mp_context()))
