@@ -44,6 +44,7 @@ def make_record(
     truth_note: str,
     started: str,
     finished: str,
+    continues: str = "",
 ) -> RunRecord:
     """Return the record of a run.
 
@@ -55,6 +56,7 @@ def make_record(
         truth_note: In words, what the true accuracies are.
         started: ISO 8601, UTC.
         finished: ISO 8601, UTC.
+        continues: The id of the finished run whose steps it took over; empty if none.
     """
     sizes = {} if images is None else {"train_images": len(images.train), "valid_images": len(images.valid)}
     measured = method.cost_kind == "measured"
@@ -84,4 +86,5 @@ def make_record(
         versions=versions() | ({"method": spec.source} if spec.source else {}),
         started=started,
         finished=finished,
+        continues=continues,
     )

@@ -177,8 +177,10 @@ def run_search(
     note = table.note if table is not None else "not looked up"
     if context.training is not None:
         note = _train_final_cell(spec, context, images, rows)
-    record = make_record(spec, context, method, images, truth_note=note, started=started, finished=now())
-    run = Run(replace(record, continues=continues), pd.DataFrame(rows))
+    record = make_record(
+        spec, context, method, images, truth_note=note, started=started, finished=now(), continues=continues
+    )
+    run = Run(record, pd.DataFrame(rows))
     artifact = method.artifact()
     require_held()
     if artifact is not None:

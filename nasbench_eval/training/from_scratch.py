@@ -17,6 +17,7 @@ from nasbench_eval.images import Augment, ImageData
 from nasbench_eval.networks.standalone import StandaloneNet
 from nasbench_eval.training.recipes import TrainingSettings
 from nasbench_eval.utils.rng import Streams
+from nasbench_eval.utils.schedules import cosine
 
 
 def train_from_scratch(
@@ -49,7 +50,7 @@ def train_from_scratch(
         order = torch.randperm(n, generator=generator).to(where)
         choices = augment.draw(n, generator).to(where)
         for group in optimizer.param_groups:
-            group["lr"] = 0.5 * settings.lr * (1 + math.cos(math.pi * epoch / settings.epochs))
+            group["lr"] = cosine(settings.lr, 0.0, epoch, settings.epochs)
         total = torch.zeros((), device=where)
         for at in range(0, n - 1, settings.batch_size):
             which = order[at : at + settings.batch_size]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from functools import cache
 from typing import Any
 
@@ -69,6 +70,14 @@ def make(name: str, seed: int = 0, *, images: Any = None, device: str = "cpu", *
     spec = RunSpec(name, "digits", seed, overrides={**tiny(name), **changes})
     context = SearchContext("digits", Streams(seed), images or digits(), device=device)
     return WeightSharing(spec.settings, context)
+
+
+def stored(state: dict[str, Any]) -> Any:
+    """Return a state as it is read back from a file."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
 
 
 def trajectory(method: WeightSharing, epochs: int = 3) -> Trajectory:

@@ -12,13 +12,13 @@ The epochs and the optimiser follow the released ``Few-Shot_NasBench201``, which
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, Continuation
 from nasbench_eval.networks.supernet import Supernet
+from nasbench_eval.utils.schedules import cosine
 
 if TYPE_CHECKING:
     from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
@@ -57,7 +57,7 @@ class Split(Continuation):
     def rate(self, epoch: int) -> float:
         """Return the learning rate of a cosine schedule over the epochs of one supernet."""
         s = self._settings
-        return s.lr_min + (s.lr - s.lr_min) * (1 + math.cos(math.pi * (epoch % s.split_epochs) / s.split_epochs)) / 2
+        return cosine(s.lr, s.lr_min, epoch % s.split_epochs, s.split_epochs)
 
     def supernet_of(self, cell: Cell) -> Supernet:
         """Return the supernet that scores a cell."""

@@ -39,6 +39,7 @@ from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
 from nasbench_eval.methods.weight_sharing.selection import Selection
 from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
 from nasbench_eval.networks.supernet import Supernet
+from nasbench_eval.utils.schedules import cosine
 
 
 class WeightSharing(SearchMethod):
@@ -278,14 +279,16 @@ class WeightSharing(SearchMethod):
         self.architecture.begin_epoch(self.epoch, samples, generator, self.device)
 
     def _set_lr(self) -> None:
-        s = self.settings
-        epochs = s.lr_epochs or s.epochs
-        now, start = (1 + math.cos(math.pi * epoch / epochs) for epoch in (self.epoch, self._stage_start))
-        rate = s.lr_min + (s.lr - s.lr_min) * (now / start)
-        if self._continuation is not None and self.epoch >= s.epochs:
-            rate = self._continuation.rate(self.epoch - s.epochs)
+        rate = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+
+    def _rate(self) -> float:
+        """Return the learning rate of the weights in this epoch."""
+        s = self.settings
+        if self._continuation is not None and self.epoch >= s.epochs:
+            return self._continuation.rate(self.epoch - s.epochs)
+        return cosine(s.lr, s.lr_min, self.epoch, s.lr_epochs or s.epochs, self._stage_start)
 
     def _batch_pairs(self) -> Iterator[tuple[Batch, Batch | None]]:
         """Yield the batches of the two steps of an iteration; None where the architecture takes no step.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
 import torch
-from weight_sharing import make
+from weight_sharing import make, stored
 
 from nasbench_eval.cell import N_EDGES
 from nasbench_eval.errors import UsageError
@@ -43,11 +41,8 @@ def test_after_the_search_edges_are_replaced_one_by_one_and_resumed_searches_agr
         rates.append(method.optimizer.param_groups[0]["lr"])
         cells.append(method.incumbent())
         if len(counts) == 4:
-            file = io.BytesIO()
-            torch.save(method.state_dict(), file)
-            file.seek(0)
             copied = make("darts_pt", epochs=2)
-            copied.load_state_dict(torch.load(file, weights_only=True))
+            copied.load_state_dict(stored(method.state_dict()))
     assert counts == [0, 0, 1, 2, 3, 4, 6]
     assert rates[2:] == pytest.approx([0.0025] * 5)
     decided = method.architecture.decided

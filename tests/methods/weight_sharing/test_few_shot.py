@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import torch
-from weight_sharing import make
+from weight_sharing import make, stored
 
 from nasbench_eval.cell import N_OPS, Cell
 from nasbench_eval.methods.weight_sharing import WeightSharing
@@ -34,13 +33,6 @@ def weights(network: torch.nn.Module) -> list[torch.Tensor]:
 
 def equal(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-def stored(state: dict[str, Any]) -> Any:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
 
 
 @dataclass
