@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,6 +219,7 @@ def _measure(
     record, known = run.record, _known(run, digest)
     rows: list[dict[str, Any]] = [] if known is None else known.cells.to_dict("records")  # type: ignore[assignment]
     scored_on, orders_by = ("", SHARED_WEIGHTS) if known is None else (known.scored_on, known.orders_by)
+    losses = {} if known is None else known.losses
     on_cell(len(rows))
     if len(rows) < n:
         if digest is None:
@@ -225,9 +227,11 @@ def _measure(
         method = _rebuild(run, images_of(record.search_dataset), device)
         scored_on, orders_by = method.facts["scored_on"], method.facts.get("orders_by", SHARED_WEIGHTS)
         new = [Cell.from_index(index) for index in sample(n)[len(rows) :]]
-        for cell, (loss, accuracy) in zip(new, _scores(method, run, new), strict=True):
-            rows.append({"index": cell.index, "cell": str(cell), "shared_loss": loss, "shared_acc": accuracy})
-            on_cell(len(rows))
+        with _kept(run) as artifact:  # a method loads the weights when its first score is asked for
+            for cell, (loss, accuracy) in zip(new, method.score_cells(artifact, new), strict=True):
+                rows.append({"index": cell.index, "cell": str(cell), "shared_loss": loss, "shared_acc": accuracy})
+                on_cell(len(rows))
+            losses = method.discretisation(artifact, Cell.parse(run.steps["cell"].iloc[-1]))
     table = truth.table.metadata.content_hash
     if known is not None and len(rows) == len(known.cells) and known.table == table:
         return known
@@ -236,7 +240,7 @@ def _measure(
     cells = pd.DataFrame(rows)
     cells["test_acc"] = truth.column(record.search_dataset)[cells["index"].to_numpy()]
     supernet = digest or (known.supernet if known is not None else "")
-    scores = RankScores(record.run_id, supernet, scored_on, truth.note, table, cells[list(COLUMNS)], orders_by)
+    scores = RankScores(record.run_id, supernet, scored_on, truth.note, table, cells[list(COLUMNS)], orders_by, losses)
     write_scores(rank_file(_home(run), record.run_id), scores)
     return scores
 
@@ -260,15 +264,17 @@ def _rebuild(run: Run, images: ImageData, device: str) -> SearchMethod:
     return method
 
 
-def _scores(method: SearchMethod, run: Run, cells: list[Cell]) -> Iterator[tuple[float, float]]:
+@contextmanager
+def _kept(run: Run) -> Iterator[dict[str, Any]]:
+    """Give what a run kept of its search; if it does not fit the method that uses it, blame its file."""
     if not _leaves_weights(run):
-        yield from method.score_cells({}, cells)
+        yield {}
         return
     path, what = _artifact(run), "file of shared weights"
     artifact = load_checkpoint(path, what, _again(run))
     assert artifact is not None
-    with using(path, what, _again(run)):  # a method loads the weights when its first score is asked for
-        yield from method.score_cells(artifact, cells)
+    with using(path, what, _again(run)):
+        yield artifact
 
 
 def _implementation(run: Run) -> type[SearchMethod]:

@@ -33,11 +33,16 @@ TOP_SHARE = 0.1
 RESAMPLES = 1000
 """Bootstrap resamples of the cells."""
 
+GAPS = ("gap_running", "gap_batch")
+"""The discretisation gap of the finished supernet, BatchNorm with running statistics and with those of each batch."""
+
 COLUMNS = (
     *("row", "label", "title", "variant_id", "block", "search_dataset", "dataset", "reduced", "reductions"),
     *("orders_by", "batch_norm", "scored_on", "zero_op", "truth_note", "seeds", "seed", "run_id", "cells", "k"),
     *(f"{name}{part}" for name in STATISTICS for part in ("", "_std", "_low", "_high")),
-    *("first_acc", "regret", "regret_std", "index", "shared_acc", "test_acc"),
+    *("first_acc", "regret", "regret_std"),
+    *(f"{gap}{part}" for gap in GAPS for part in ("", "_std")),
+    *("index", "shared_acc", "test_acc"),
 )
 """Columns of :func:`rank_frame`."""
 
@@ -149,13 +154,14 @@ def _variant_rows(group: list[tuple[Run, RankScores]], names: dict[str, str], n:
         resampled.append(resampled_statistics(shared, true))
         row = shared_columns | {"row": "run", "seed": run.record.seed, "run_id": run.record.run_id}
         row |= _run_statistics(shared, true, resampled[-1])
+        row |= {f"gap_{statistics}": scores.gap(statistics) for statistics in ("running", "batch")}
         runs.append(row)
         below.append(row)
         own = {"row": "cell", "seed": run.record.seed, **{key: shared_columns[key] for key in ("label", "dataset")}}
         points = zip(cells["index"], shared, true, strict=True)
         below += [own | {"index": index, "shared_acc": x, "test_acc": y} for index, x, y in points]
     variant = shared_columns | facts | {"row": "variant", "seeds": len(runs), "cells": n, "k": top_count(n)}
-    for name in (*STATISTICS, "first_acc", "regret"):
+    for name in (*STATISTICS, "first_acc", "regret", *GAPS):
         values = np.array([row[name] for row in runs])
         variant[name] = float(values.mean())
         variant[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else np.nan

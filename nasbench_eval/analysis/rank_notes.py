@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from nasbench_eval.analysis.labels import brief
-from nasbench_eval.analysis.rank_correlation import RESAMPLES
+from nasbench_eval.analysis.rank_correlation import GAPS, RESAMPLES
 from nasbench_eval.runs.rank_scores import SHARED_WEIGHTS
 
 
@@ -18,6 +18,14 @@ def statistic_text(row: pd.Series[Any], name: str) -> str:
     value, low, high = (f"{row[key]:.2f}".replace("-0.00", "0.00") for key in (name, f"{name}_low", f"{name}_high"))
     spread = f" ± {row[f'{name}_std']:.2f}" if pd.notna(row[f"{name}_std"]) else ""
     return f"{value}{spread} [{low}, {high}]"
+
+
+def spread_text(row: pd.Series[Any], name: str) -> str:
+    """Return a mean over seeds in a row of ``rank_frame`` as text, ± its standard deviation; "" if it is not known."""
+    if pd.isna(row[name]):
+        return ""
+    spread = f" ± {row[f'{name}_std']:.2f}" if pd.notna(row[f"{name}_std"]) else ""
+    return f"{row[name]:.2f}{spread}".replace("-0.00", "0.00")
 
 
 def rank_notes(frame: pd.DataFrame) -> list[str]:
@@ -34,6 +42,7 @@ def rank_notes(frame: pd.DataFrame) -> list[str]:
         f"{by} ({100 * k / n:.0f} % by chance){spread}; in brackets the 95 % bootstrap interval over cells "
         f"(percentile, {RESAMPLES:,} resamples).",
         f"first: true accuracy of the cell that {first} first; regret: its distance to the best cell of the sample.",
+        *_gap(frame),
         _by_variant(variants, "scored_on", "Shared weights scored on" if shared else "Scored on"),
         *_batch_norm(variants[variants["batch_norm"] != ""]),
         _by_variant(variants, "truth_note", "Truth:"),
@@ -42,6 +51,15 @@ def rank_notes(frame: pd.DataFrame) -> list[str]:
         of = "" if len(without_none) == len(variants) else f" of {', '.join(_names(without_none, variants))}"
         notes.append(f"The search space{of} excludes the operation none; cells with none are scored all the same.")
     return notes
+
+
+def _gap(frame: pd.DataFrame) -> list[str]:
+    if frame[list(GAPS)].isna().all(axis=None):
+        return []
+    return [
+        "discretisation gap: loss of the finished supernet with the final cell, minus its loss with the weights that "
+        "it trains with; BatchNorm in the cells with its running statistics, or with those of each batch."
+    ]
 
 
 def _batch_norm(supernets: pd.DataFrame) -> list[str]:

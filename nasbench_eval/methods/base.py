@@ -161,3 +161,12 @@ class SearchMethod(abc.ABC):
             cells: The cells.
         """
         raise NotImplementedError(f"{type(self).__name__} has an artifact, so it also needs score_cells")
+
+    def discretisation(self, artifact: Mapping[str, Any], cell: Cell) -> Mapping[str, tuple[float, float]]:
+        """Return the loss before and after discretisation to a cell, by the statistics of BatchNorm; empty for none.
+
+        Args:
+            artifact: What :meth:`artifact` returned in a run with the same settings.
+            cell: The final cell of that run.
+        """
+        return {}

@@ -63,6 +63,10 @@ class FusedCell(nn.Module):
                 self.register_buffer(f"mean_{_name(source, op)}", torch.zeros(width))
                 self.register_buffer(f"var_{_name(source, op)}", torch.ones(width))
 
+    def use_batch_statistics(self) -> None:
+        """Evaluate with the statistics of each batch from now on."""
+        self.track_running_stats = False
+
     def initialise(self, generator: torch.Generator) -> None:
         """Draw kernels and biases from torch's default distribution for convolutions."""
         for name, kernel in self.kernels.items():

@@ -122,6 +122,13 @@ class PartialCell(nn.Module):
             conv.in_channels = conv.out_channels = norm.num_features = self.worked + more
         self.partial, self.worked = partial, self.worked + more
 
+    def use_batch_statistics(self) -> None:
+        """Evaluate with the statistics of each batch from now on."""
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.track_running_stats = False
+                module.running_mean = module.running_var = None
+
     def _evaluate(self, edge: int, op: int, x: Tensor) -> Tensor:
         if op == SKIP_CONNECT:
             return x

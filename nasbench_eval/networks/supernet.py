@@ -76,6 +76,12 @@ class Supernet(Skeleton):
             if isinstance(module, PartialCell):
                 yield from module.widen(partial, generator)
 
+    def use_batch_statistics(self) -> None:
+        """Let BatchNorm in the cells evaluate with the statistics of each batch from now on."""
+        for module in self.modules():
+            if isinstance(module, FusedCell | PartialCell):
+                module.use_batch_statistics()
+
     def forward(
         self,
         images: Tensor,

@@ -19,7 +19,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,8 @@ class RankScores:
         table: Content hash of the benchmark table with the true accuracies.
         cells: One row per cell, with ``COLUMNS``.
         orders_by: What the column ``shared_acc`` holds.
+        losses: The loss of the finished supernet before and after discretisation to the final cell, by the statistics
+            of BatchNorm, ``running`` and ``batch``; empty if it is not known.
     """
 
     run_id: str
@@ -59,6 +62,12 @@ class RankScores:
     table: str
     cells: pd.DataFrame
     orders_by: str = SHARED_WEIGHTS
+    losses: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def gap(self, statistics: str) -> float:
+        """Return the discretisation gap with ``running`` or ``batch`` statistics; NaN if it is not known."""
+        before, after = self.losses.get(statistics, (np.nan, np.nan))
+        return after - before
 
 
 def sample(n: int) -> list[int]:

@@ -107,20 +107,24 @@ def _table(frame: pd.DataFrame) -> str:
 
     from nasbench_eval.analysis.labels import reduced_note
     from nasbench_eval.analysis.layout import WIDTH
-    from nasbench_eval.analysis.rank_notes import rank_notes, statistic_text
+    from nasbench_eval.analysis.rank_correlation import GAPS
+    from nasbench_eval.analysis.rank_notes import rank_notes, spread_text, statistic_text
 
     variants = frame[frame["row"] == "variant"]
     several = variants["dataset"].nunique() > 1
-    rows = []
+    rows, gaps = [], []
     for _, row in frame[frame["row"] != "cell"].iterrows():
         if row["row"] == "variant" and row["seeds"] == 1:
             continue
         label = textwrap.fill(f"{row['label']}{f', {row.dataset}' if several else ''}", 36)
-        spread = f" ± {row['regret_std']:.2f}" if row["regret_std"] == row["regret_std"] else ""
-        correlations = [statistic_text(row, name) for name in ("kendall", "spearman", "top_k")]
         seed = "mean" if row["row"] == "variant" else row["seed"]
-        rows.append([label, seed, *correlations, f"{row['first_acc']:.2f}", f"{row['regret']:.2f}{spread}"])
+        correlations = [statistic_text(row, name) for name in ("kendall", "spearman", "top_k")]
+        rows.append([label, seed, *correlations, f"{row['first_acc']:.2f}", spread_text(row, "regret")])
+        gaps.append([label, seed, *(spread_text(row, name) for name in GAPS)])
     header = ["method", "seed", "tau", "rho", f"top {variants['k'].iloc[0]}", "first", "regret"]
     table = tabulate(rows, header, tablefmt="simple", disable_numparse=True)
+    if frame[list(GAPS)].notna().any(axis=None):
+        beside = tabulate(gaps, ["discretisation gap", "seed", "running", "batch"], "simple", disable_numparse=True)
+        table = f"{table}\n\n{beside}"
     said = [*rank_notes(frame), reduced_note(variants)]
     return "\n".join([table, "", *(textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in said), ""])

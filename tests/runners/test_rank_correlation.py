@@ -112,6 +112,47 @@ def edge_parameters(method: WeightSharing) -> list[torch.Tensor]:
     return list(distribution.edge_thetas)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("darts", {}),
+        ("gaea_pc_darts", {"channels": 8}),
+        ("xnas", {}),
+        ("few_shot", {"split_epochs": 1}),
+    ],
+)
+def test_the_gap_is_that_of_a_search_with_the_same_statistics(name: str, change: dict[str, object]) -> None:
+    """Training does not depend on the statistics of evaluation, so another search tells what the gap is with others."""
+    recorded = {}
+    for running in (True, False):
+        spec = RunSpec(name, "digits", 0, overrides={**TINY, **change, "track_running_stats": running})
+        method = ready(spec)
+        steps = [method.step() for _ in range(method.budget.steps)]
+        recorded[running] = [steps[-1].metrics[f"loss_{when}_rounding"] for when in ("before", "after")]
+        if running:
+            kept, cell = method.artifact(), method.incumbent()
+            losses = ready(spec).discretisation(kept, cell)
+            assert list(losses) == ["running", "batch"]
+        else:
+            assert list(ready(spec).discretisation(method.artifact(), method.incumbent())) == ["batch"]
+    if name == "few_shot":  # it draws cells anew, and chooses by the scores: only the loss with its final cell is known
+        assert losses["running"][1] == pytest.approx(recorded[True][1])
+        return
+    assert method.incumbent() == cell
+    assert losses["running"] == pytest.approx(recorded[True])
+    assert losses["batch"] == pytest.approx(recorded[False])
+    assert recorded[True][1] != pytest.approx(recorded[False][1], rel=1e-3)
+
+
+def test_shared_weights_without_their_architecture_have_scores_but_no_gap() -> None:
+    """Files made before December 2026 have none."""
+    method = ready(RunSpec("darts", "digits", 0, overrides=TINY))
+    method.step()
+    kept = {key: value for key, value in method.artifact().items() if key != "architecture"}
+    assert method.discretisation(kept, method.incumbent()) == {}
+    assert len(list(method.score_cells(kept, cells_of(2)))) == 2
+
+
 def searched(home: Path, table: Table, **changes: object) -> tuple[RunSpec, Run]:
     spec = RunSpec("rs_ws", "digits", 0, overrides={**TINY, **changes})
     run_all([spec], Inputs(home / "results", table=table))
@@ -234,12 +275,16 @@ def test_from_a_search_to_the_figure(home: Path, table_file: Path, nbeval: Comma
     runs = load_runs([Path("results/runs")])
     code, out, err = nbeval("rank", "--method", "rs_ws", *where, "--cells", "12", "--format", "png")
     assert code == 0, err
-    assert out.count("\nRS-WS") == 3  # each seed, and their mean
+    assert out.count("\nRS-WS") == 6  # each seed, and their mean, in two tables
     assert "12 cells drawn from all 15,625" in out
     assert "Shared weights scored on 50 valid images in batches of 32." in out
     assert "track_running_stats=True" in out
     assert out.splitlines()[-2:] == ["plots/rank.png", "plots/rank.csv"]
     frame = pd.read_csv("plots/rank.csv")
+    assert out.count("discretisation gap") == 2  # the head of its table, and the note
+    gaps = frame[frame["row"] == "run"]["gap_batch"]
+    assert frame[frame["row"] == "variant"]["gap_batch"].item() == pytest.approx(gaps.mean())
+    assert f"{gaps.mean():.2f} ± {gaps.std():.2f}".replace("-0.00", "0.00") in out
     assert frame["row"].value_counts().to_dict() == {"cell": 24, "run": 2, "variant": 1}
     for run in runs:
         scores = read_scores(rank_file(Path("results"), run.record.run_id))
@@ -250,7 +295,7 @@ def test_from_a_search_to_the_figure(home: Path, table_file: Path, nbeval: Comma
     # One run, by the beginning of its id; and all figures of a results folder that holds more than runs.
     code, out, err = nbeval("rank", "--run", runs[1].record.run_id[:8], "--table", str(table_file), "--cells", "12")
     assert code == 0, err
-    assert out.count("\nRS-WS") == 1
+    assert out.count("\nRS-WS") == 2
     code, out, err = nbeval("plot", "rank", "--results", "results", "--format", "svg")
     assert (code, out.splitlines()) == (0, ["plots/rank.svg", "plots/rank.csv"]), err
 

@@ -11,7 +11,7 @@ import pandas as pd
 from nasbench_eval.analysis.figures import View, entropy, gap
 from nasbench_eval.analysis.statistics import kendall_tau_b
 from nasbench_eval.cell import OPS
-from nasbench_eval.runs.rank_scores import rank_file, read_scores
+from nasbench_eval.runs.rank_scores import RankScores, rank_file, read_scores
 from nasbench_eval.runs.store import Run
 
 
@@ -51,9 +51,17 @@ def _edges_with(operation: str) -> Callable[[Sequence[Run], str], list[float]]:
     return lambda runs, dataset: [float(run.steps[f"n_{operation}"].iloc[-1]) for run in runs]
 
 
+def _scores(runs: Sequence[Run]) -> list[RankScores | None]:
+    return [None if run.home is None else read_scores(rank_file(run.home, run.record.run_id)) for run in runs]
+
+
+def _gap_batch(runs: Sequence[Run], dataset: str) -> list[float]:
+    return [np.nan if scores is None else scores.gap("batch") for scores in _scores(runs)]
+
+
 def _tau(runs: Sequence[Run], dataset: str) -> list[float]:
     """Return Kendall's tau-b of each run, on the cells that all scored runs share."""
-    scores = [None if run.home is None else read_scores(rank_file(run.home, run.record.run_id)) for run in runs]
+    scores = _scores(runs)
     n = min((len(each.cells) for each in scores if each is not None), default=0)
     return [np.nan if each is None else _tau_of(each.cells.head(n)) for each in scores]
 
@@ -76,6 +84,12 @@ QUANTITIES: Mapping[str, Quantity] = {
         2,
         _last_of(gap.data),
         "only weight-sharing searches record it",
+    ),
+    "gap_batch": Quantity(
+        "discretisation gap after the search, BatchNorm with the statistics of each batch",
+        2,
+        _gap_batch,
+        "evaluate the supernet with `nbeval rank`",
     ),
     "tau": Quantity(
         "rank correlation (Kendall's tau) of the shared weights",

@@ -67,7 +67,7 @@ class SharedWeights:
     def evaluate_cell(self, cell: Cell) -> tuple[float, float]:
         """Return loss and accuracy in percent of one cell over all images."""
         weights = self._weights_of(cell)
-        return replace(self, supernet=self._network(cell)).evaluate(lambda: weights)
+        return replace(self, supernet=self.network_of(cell)).evaluate(lambda: weights)
 
     @torch.no_grad()
     def evaluate_cells(self, cells: Iterable[Cell]) -> Iterator[tuple[float, float]]:
@@ -80,7 +80,7 @@ class SharedWeights:
         while chunk := list(islice(remaining, _TOGETHER)):
             by_network: dict[Supernet, list[int]] = {}
             for i in sorted(range(len(chunk)), key=lambda i: chunk[i].ops):
-                by_network.setdefault(self._network(chunk[i]).eval(), []).append(i)
+                by_network.setdefault(self.network_of(chunk[i]).eval(), []).append(i)
             order = [i for those in by_network.values() for i in those]
             sums = torch.zeros(len(chunk), 2, device=self.images.pixels.device)
             for images, labels in self._batches():
@@ -120,7 +120,7 @@ class SharedWeights:
                     pixels = self.augment(pixels, self.augment.draw(size, generator).to(pixels.device))
                 else:
                     pixels = self.augment.plain(pixels)
-                logits = self._network(cell).eval()(pixels, *self._weights_of(cell))
+                logits = self.network_of(cell).eval()(pixels, *self._weights_of(cell))
                 hits.append(_loss_and_hits(logits, labels).select(0, 1))
             found: list[float] = (torch.stack(hits) / size).tolist()
             return found
@@ -130,7 +130,8 @@ class SharedWeights:
     def _weights_of(self, cell: Cell) -> EdgeWeights:
         return EdgeWeights(one_hot(cell, device=self.images.pixels.device), active_of(cell), edges=self.edges())
 
-    def _network(self, cell: Cell) -> Supernet:
+    def network_of(self, cell: Cell) -> Supernet:
+        """Return the network that scores a cell."""
         return self.supernet if self.supernet_of is None else self.supernet_of(cell)
 
 

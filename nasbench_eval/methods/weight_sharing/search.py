@@ -259,6 +259,10 @@ class WeightSharing(SearchMethod):
     def _batches_per_epoch(self) -> int:
         return math.ceil(len(self.train) / self.settings.batch_size)
 
+    @property
+    def _evaluation_batches(self) -> int:
+        return math.ceil(len(self.valid) / self.settings.valid_batch_size)
+
     def _enter_stage_of(self, epoch: int) -> None:
         """Bring supernet and architecture into the stage of an epoch."""
         if self._second_stage is not None and epoch >= self._second_stage > self._stage_start:
@@ -272,9 +276,8 @@ class WeightSharing(SearchMethod):
         after = self.epoch - self.settings.epochs
         if self._continuation is not None and after >= 0 and self._continuation.begin(after):
             self.optimizer.state.clear()
-        evaluation = math.ceil(len(self.valid) / self.settings.valid_batch_size)
         # One sample for the weights step and one for the architecture step of each batch; the second order takes four.
-        samples = self._batches_per_epoch * (5 if self.settings.unrolled else 2) + evaluation
+        samples = self._batches_per_epoch * (5 if self.settings.unrolled else 2) + self._evaluation_batches
         generator = self.streams.torch("architecture samples", self.epoch)
         self.architecture.begin_epoch(self.epoch, samples, generator, self.device)
 
@@ -371,3 +374,29 @@ class WeightSharing(SearchMethod):
         edges = artifact.get("edges")
         kept = None if edges is None else edges.to(self.device)
         return dataclasses.replace(self.scoring, edges=lambda: kept).evaluate_cells(cells)
+
+    def discretisation(self, artifact: Mapping[str, Any], cell: Cell) -> dict[str, tuple[float, float]]:
+        """Return the supernet's loss before and after discretisation to a cell, by the statistics of BatchNorm.
+
+        ``running`` are its running statistics, collected on the inputs of the training, if it keeps them; ``batch``
+        are those of each batch of the evaluation. Empty if the artifact has no architecture (before December 2026).
+
+        Args:
+            artifact: What :meth:`artifact` returned; its supernet replaces this one.
+            cell: The cell.
+        """
+        if "architecture" not in artifact:
+            return {}
+        self._load(self.settings.epochs, artifact)
+        if self._continuation is not None:
+            self._continuation.load_state_dict(artifact)
+        losses = {}
+        for statistics in ("running", "batch") if self.settings.track_running_stats else ("batch",):
+            if statistics == "batch":
+                for network in {self.supernet, self.scoring.network_of(cell)}:
+                    network.use_batch_statistics()
+            generator = self.streams.torch("discretisation")
+            self.architecture.begin_epoch(self.settings.steps - 1, self._evaluation_batches, generator, self.device)
+            before, _ = self.scoring.evaluate(self.architecture.sample)
+            losses[statistics] = before, self.scoring.evaluate_cell(cell)[0]
+        return losses
