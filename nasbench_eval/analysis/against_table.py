@@ -25,7 +25,7 @@ HEADER = ("method", "n", "difference", "p", "P(better)", "verdict")
 
 
 @dataclass(frozen=True)
-class AgainstReport:
+class AgainstTable:
     """Differences to one method, ready to be rendered.
 
     Attributes:
@@ -37,7 +37,7 @@ class AgainstReport:
     notes: tuple[str, ...]
 
 
-def against_report(
+def against_table(
     runs: Sequence[Run],
     method: str,
     *,
@@ -45,7 +45,7 @@ def against_report(
     datasets: Sequence[str] = (),
     protocol: str | None = None,
     group_by: str = "",
-) -> AgainstReport:
+) -> AgainstTable:
     """Compare every variant with one method.
 
     Args:
@@ -70,7 +70,7 @@ def against_report(
     names = labels(kept, [group_by] if group_by else [])
     rest = [name for variant, name in names.items() if variant not in shown]
     left_out = [f"left out, as nothing is there to compare them with: {', '.join(rest)}"] if rest else []
-    return AgainstReport(frame, (*notes(frame), *left_out, *divergence_notes(failures, kept), *dropped))
+    return AgainstTable(frame, (*notes(frame), *left_out, *divergence_notes(failures, kept), *dropped))
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
@@ -206,23 +206,23 @@ def p_text(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def render(report: AgainstReport, form: Format) -> str:
+def render(table: AgainstTable, form: Format) -> str:
     """Return differences as ``text``, ``markdown``, ``latex``, ``csv`` or ``json``, ending with a newline.
 
     ``csv`` and ``json`` have the complete frame, one row per (evaluated data set, variant).
     """
     if form == "csv":
-        return to_csv(report.frame)
+        return to_csv(table.frame)
     if form == "json":
-        return to_json(rows=report.frame, notes=list(report.notes))
+        return to_json(rows=table.frame, notes=list(table.notes))
     sections: dict[str, list[list[str]]] = {}
-    for row in report.frame.to_dict("records"):
+    for row in table.frame.to_dict("records"):
         counts = f"{row['n']}" if row["n"] == row["n_against"] else f"{row['n']}/{row['n_against']}"
         better = f"{row['improvement']:.2f} [{row['improvement_low']:.2f}, {row['improvement_high']:.2f}]"
         line = [row["label"], counts, difference_text(row), p_text(row["p_holm"]), better, verdict_text(row)]
         sections.setdefault(_title(row), []).append(line)
     parts = [Section(title, lines) for title, lines in sections.items()]
-    return Layout(list(HEADER), "lrlrll", parts, report.notes, label_width=33).render(form)
+    return Layout(list(HEADER), "lrlrll", parts, table.notes, label_width=33).render(form)
 
 
 def _title(row: Mapping[Any, Any]) -> str:

@@ -192,7 +192,7 @@ def compare(
         table = None if table_path is None else Table.open(find_table(table_path))
         text = tables.render(noted_comparison(runs, ddof=ddof, table=table, **shown), form)
     else:
-        text = against_table.render(against_table.against_report(runs, reference, **shown), form)
+        text = against_table.render(against_table.against_table(runs, reference, **shown), form)
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -7,7 +7,7 @@ import pytest
 from analysis_runs import SMALL, TABLE, make_run, seeds
 from click.testing import CliRunner
 
-from nasbench_eval.analysis.against_table import AgainstReport, against_report, render
+from nasbench_eval.analysis.against_table import AgainstTable, against_table, render
 from nasbench_eval.analysis.layout import WIDTH
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import Run, TableFacts, write_run
@@ -22,42 +22,42 @@ def rows(*values: float) -> list[dict[str, float]]:
 
 
 @pytest.fixture
-def report() -> AgainstReport:
+def table() -> AgainstTable:
     runs = [*seeds("gaea_darts", rows(*GAEA), title="GAEA"), *seeds("darts", rows(*WIDE), title="DARTS")]
-    return against_report([*runs, *seeds("rs", rows(90.0, 90.1, 89.9, 90.0), title="RS")], "gaea_darts")
+    return against_table([*runs, *seeds("rs", rows(90.0, 90.1, 89.9, 90.0), title="RS")], "gaea_darts")
 
 
-def flat(report: AgainstReport) -> str:
-    return " ".join(render(report, "text").split())
+def flat(table: AgainstTable) -> str:
+    return " ".join(render(table, "text").split())
 
 
-def test_the_text_has_the_difference_and_a_verdict(report):
-    lines = render(report, "text").splitlines()
+def test_the_text_has_the_difference_and_a_verdict(table):
+    lines = render(table, "text").splitlines()
     assert max(map(len, lines)) <= WIDTH
     assert "cifar10, against GAEA: 93.97 ± 0.10, n 4" in lines
     assert "cifar100 (search on cifar10), against GAEA: 73.97 ± 0.10, n 4" in lines
     [line, _] = [line.split() for line in lines if line.startswith(" RS")]
     assert line == ["RS", "4", "-3.97", "[-4.13,", "-3.82]", "<0.001", "0.00", "[0.00,", "0.42]", "worse"]
-    assert "undecided (" in flat(report)
-    assert "corrected by Holm's method for the 2 rows of a data set" in flat(report)
-    assert "0.25 on cifar10 (valid), 0.35 on cifar100 (valid+test)" in flat(report)
+    assert "undecided (" in flat(table)
+    assert "corrected by Holm's method for the 2 rows of a data set" in flat(table)
+    assert "0.25 on cifar10 (valid), 0.35 on cifar100 (valid+test)" in flat(table)
 
 
-def test_markdown_latex_csv_and_json_have_the_same_rows(report):
-    assert "| **cifar10, against GAEA: 93.97 ± 0.10, n 4** " in render(report, "markdown")
-    latex = render(report, "latex")
+def test_markdown_latex_csv_and_json_have_the_same_rows(table):
+    assert "| **cifar10, against GAEA: 93.97 ± 0.10, n 4** " in render(table, "markdown")
+    latex = render(table, "latex")
     assert r"\multicolumn{6}{l}{\textit{cifar10, against GAEA: 93.97 $\pm$ 0.10, n 4}} \\" in latex
     assert latex.count(r"\toprule") == 1
     assert "$<$0.001" in latex
-    found = json.loads(render(report, "json"))
+    found = json.loads(render(table, "json"))
     assert [row["word"] for row in found["rows"]] == ["worse", "undecided"] * 2
-    assert found["notes"] == list(report.notes)
+    assert found["notes"] == list(table.notes)
     assert found["rows"][0]["seeds_needed"] is None
-    assert render(report, "csv").splitlines()[1].startswith("cifar10,,RS,rs,RS,")
+    assert render(table, "csv").splitlines()[1].startswith("cifar10,,RS,rs,RS,")
 
 
-def test_the_limits_of_four_seeds_are_said(report):
-    text = flat(report)
+def test_the_limits_of_four_seeds_are_said(table):
+    text = flat(table)
     assert "With 4 seeds a side no two-sided permutation p can be below 0.029" in text
     assert "The same cells are looked up on cifar10 and cifar100: that rows agree" in text
     assert "To tell 0.5 points apart, two methods with the median std of these rows need 3 seeds a side" in text
@@ -65,7 +65,7 @@ def test_the_limits_of_four_seeds_are_said(report):
 
 def test_a_note_is_there_only_if_it_applies():
     many = [94.0 + 0.01 * i for i in range(8)]
-    report = against_report([*seeds("a", many), *seeds("b", many)], "a")
+    table = against_table([*seeds("a", many), *seeds("b", many)], "a")
     for words in (
         "permutation",
         "looked up",
@@ -76,7 +76,7 @@ def test_a_note_is_there_only_if_it_applies():
         "left out",
         "one seed has",
     ):
-        assert words.lower() not in " ".join(report.notes).lower()
+        assert words.lower() not in " ".join(table.notes).lower()
 
 
 def test_what_is_wrong_with_the_runs_is_said():
@@ -88,7 +88,7 @@ def test_what_is_wrong_with_the_runs_is_said():
         *seeds("d", GAEA[:1]),
         *seeds("e", GAEA, search="cifar100"),
     ]
-    text = flat(against_report([*runs, make_run({"cifar10": 94.0}, seed=0, method="d", title="d")], "a"))
+    text = flat(against_table([*runs, make_run({"cifar10": 94.0}, seed=0, method="d", title="d")], "a"))
     for words in (
         "REDUCED runs, smaller than the published setting: channels 16 -> 4; cells 5 -> 1.",
         "CAUTION: reduced runs are compared with full ones.",
@@ -99,7 +99,7 @@ def test_what_is_wrong_with_the_runs_is_said():
         "D on cifar10, seed 0: found 2 times; only the last one to finish counts.",
     ):
         assert words in text
-    quiet = against_report([*seeds("a", GAEA, table=None), *seeds("b", GAEA, table=None)], "a")
+    quiet = against_table([*seeds("a", GAEA, table=None), *seeds("b", GAEA, table=None)], "a")
     assert "No row can be equivalent on cifar10: the noise between trainings is not known there." in flat(quiet)
     assert "Equivalent:" not in flat(quiet)
 
@@ -113,7 +113,7 @@ def test_each_reduced_row_keeps_its_own_reductions():
             for seed, value in enumerate(GAEA)
         ),
     ]
-    assert "setting: channels 16 -> 4; cells 5 -> 1." in flat(against_report(runs, "gaea_darts"))
+    assert "setting: channels 16 -> 4; cells 5 -> 1." in flat(against_table(runs, "gaea_darts"))
 
 
 def test_each_group_is_compared_with_its_own_variant():
@@ -125,20 +125,20 @@ def test_each_group_is_compared_with_its_own_variant():
         ]
 
     runs = [*swept("gaea_darts", 0.0), *swept("darts", -1.0)]
-    both = against_report(runs, "gaea_darts", group_by="arch_lr").frame
+    both = against_table(runs, "gaea_darts", group_by="arch_lr").frame
     assert both["group"].tolist() == ["arch_lr=0.1", "arch_lr=4"]
     assert both["difference"].tolist() == pytest.approx([-1, -1])
-    one = against_report(runs, "gaea_darts [arch_lr=4]", group_by="arch_lr").frame
+    one = against_table(runs, "gaea_darts [arch_lr=4]", group_by="arch_lr").frame
     assert one["difference"].tolist() == pytest.approx([4, 5, -1])
     default = seeds("gaea_darts", GAEA, title="GAEA", settings={"arch_lr": 0.1})
     # The label of the plain table also names the variant where labels hold the setting.
-    frame = against_report([*default, *swept("darts", -1.0)], "GAEA", group_by="arch_lr").frame
+    frame = against_table([*default, *swept("darts", -1.0)], "GAEA", group_by="arch_lr").frame
     assert set(frame["label_against"]) == {"GAEA [arch_lr=0.1]"}
 
 
 def test_nothing_to_compare_with_is_an_error():
     with pytest.raises(NbevalError, match="nothing to compare with 'a': no other variant was searched and evaluated"):
-        against_report(seeds("a", GAEA), "a")
+        against_table(seeds("a", GAEA), "a")
 
 
 def test_the_command_prints_and_writes_it(home):
