@@ -154,8 +154,19 @@ def _search_work(
         return None
     on_measure()
     took = measure(specs[0], context)
-    seconds = sum(epochs) * took.epoch + cells * took.cell
-    return Work(specs[0], len(epochs), sum(epochs), cells, seconds, max(epochs, default=0) * took.epoch)
+    evolution = _evolved_cells(specs[0]) * took.cell
+    seconds = sum(epochs) * took.epoch + len(epochs) * evolution + cells * took.cell
+    longest = max(epochs) * took.epoch + evolution if epochs else 0.0
+    return Work(specs[0], len(epochs), sum(epochs), cells, seconds, longest)
+
+
+def _evolved_cells(spec: RunSpec) -> int:
+    """Return how many cells a search scores on the whole valid part when they evolve (SPOS), after its last epoch."""
+    values = spec.values
+    if values.get("select_by") != "evolution" or values["select_on"] != "whole":
+        return 0
+    times = 1 if values["split_edge"] is None else 2  # few-shot NAS: also before the supernet is split
+    return times * int(values["evolution_population"] * values["evolution_generations"])
 
 
 def _cells_left(spec: RunSpec, context: RunContext, wanted: int) -> int:
@@ -236,9 +247,11 @@ def _step(method: SearchMethod) -> tuple[SearchMethod, tuple[float, float, float
 
 def _scored_images(spec: RunSpec) -> int:
     """Return how many images the choice of a cell scores: all its candidates, each on a batch or the whole part."""
-    valid = spec.values.get("valid_images") or 1
-    batch = valid if spec.values.get("select_on") == "whole" else min(spec.values.get("valid_batch_size", valid), valid)
-    return int(spec.values.get("select_cells", 1) * batch)
+    values = spec.values
+    valid = values.get("valid_images") or 1
+    whole = values.get("select_on") == "whole" and values["select_by"] != "evolution"
+    batch = valid if whole else min(values.get("valid_batch_size", valid), valid)
+    return int(values.get("select_cells", 1) * batch)
 
 
 def _score_seconds(method: SearchMethod) -> float:

@@ -17,7 +17,7 @@ from nasbench_eval.methods.weight_sharing.search import WeightSharing
 from nasbench_eval.runs.rank_scores import rank_file, read_scores
 from nasbench_eval.runs.store import load_runs
 from runners.context import Inputs
-from runners.estimate import estimate, measure, seconds_left, total_seconds
+from runners.estimate import EpochTime, estimate, measure, seconds_left, total_seconds
 from runners.execute import run_all
 from runners.inputs import prepare
 from runners.progress import Reporter
@@ -201,6 +201,27 @@ def test_an_epoch_is_measured_by_a_part_of_it(method: str, home: Path, monkeypat
     found = measure(spec, context)
     assert 0 < found.cell < found.epoch < 600
     assert set(sizes) == {(16, 8, 12)}, "an eighth of everything"
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "epochs", "evolved"),
+    [
+        ("spos", {}, 2, 12),
+        ("spos", {"select_on": "one_batch"}, 2, 0),
+        ("few_shot", {"split_epochs": 1}, 7, 24),  # five supernets; cells evolve before the first and after the last
+        ("rs_ws", {}, 2, 0),
+    ],
+)
+def test_the_cells_of_an_evolution_take_time(
+    method: str, change: dict[str, Any], epochs: int, evolved: int, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runners.estimate.measure", lambda spec, context: EpochTime(epoch=1.0, cell=0.5))
+    if method != "rs_ws":
+        change = {**change, "evolution_population": 4, "evolution_generations": 3}
+    specs = [RunSpec(method, "digits", seed, "full", {"epochs": 2, **change}) for seed in range(3)]
+    [work] = estimate(specs, prepare(specs, Inputs(Path("results"), "cpu")))
+    assert (work.epochs, work.seconds) == (3 * epochs, 3 * (epochs + 0.5 * evolved))
+    assert work.longest == epochs + 0.5 * evolved
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ PC-DARTS (Xu et al., ICLR 2020) adds two parts: weights of the edges that enter 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, final
 
 import torch
@@ -152,6 +153,14 @@ def unrolled_gradient(
     return [d - lr * i for d, i in zip(direct, implicit, strict=True)]
 
 
+def float32_convolutions() -> AbstractContextManager[None]:
+    """Keep convolutions from rounding to TF32, torch's default on GPUs: narrow differences would be rounding alone."""
+    cudnn = torch.backends.cudnn
+    same = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+    context: AbstractContextManager[None] = cudnn.flags(**same, allow_tf32=False)
+    return context
+
+
 def central_difference(
     gradient: Callable[[], Sequence[Tensor]],
     parameters: Sequence[Tensor],
@@ -172,7 +181,8 @@ def central_difference(
         with torch.no_grad():
             for parameter, start, d in zip(parameters, here, direction, strict=True):
                 parameter.copy_(start if d is None else start + sign * width * d)
-        sides.append(gradient())
+        with float32_convolutions():
+            sides.append(gradient())
     with torch.no_grad():
         for parameter, start in zip(parameters, here, strict=True):
             parameter.copy_(start)

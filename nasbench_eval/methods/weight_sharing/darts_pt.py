@@ -69,7 +69,7 @@ class Projection(Continuation):
     Args:
         settings: The settings of the search.
         architecture: Its architecture, whose decided edges this adds to.
-        scoring: Scores cells with the shared weights.
+        scoring: The supernet, and the images on which the edges are decided.
         streams: The random generators of the run.
     """
 

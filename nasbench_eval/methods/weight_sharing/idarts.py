@@ -15,8 +15,9 @@ precision and so narrow that they are exact: a wide one also sees the kinks of R
 outweigh the rest.
 
 The released notebook ``NAS_Bench201_codes/exps/algos/iDARTS_V2.ipynb`` has T = 4 and K = 2. It differs from
-the algorithm: its T steps move a copy of the weights, and the supernet itself only moves by a remainder of the
-difference, "noise" in its words. Here the supernet trains.
+the algorithm: the optimiser of its T steps holds copies of the weights that get no gradient, so these steps move
+nothing, and the supernet itself only moves by a remainder of the difference, "noise" in its words. Here the supernet
+trains.
 """
 
 from __future__ import annotations

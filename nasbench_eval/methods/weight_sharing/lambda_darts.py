@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from nasbench_eval.methods.weight_sharing.darts import float32_convolutions
+
 WIDTH = 1e-4
 """How far all edge weights together are moved: ``epsilon_0`` of the released code."""
 
@@ -38,7 +40,8 @@ def alignment_gradient(
     width = WIDTH / direction.norm().clamp_min(TINY)
     sides = []
     for sign in (1.0, -1.0):
-        found = torch.autograd.grad(loss(values - sign * width * direction), weights, allow_unused=True)
+        with float32_convolutions():
+            found = torch.autograd.grad(loss(values - sign * width * direction), weights, allow_unused=True)
         sides.append([torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)])
     return [(up - down) / (2 * width) for up, down in zip(*sides, strict=True)]
 

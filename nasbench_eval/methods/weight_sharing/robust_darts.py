@@ -3,9 +3,10 @@
 The largest eigenvalue of the Hessian of the valid loss in the architecture parameters tells how much the loss will
 suffer from discretisation (section 4). :func:`largest_eigenvalue` measures it after an epoch; setting ``hessian``.
 
-DARTS-ES (also there) stops the search when its moving average grows by more than ``stop_factor`` within a few epochs,
-and returns the cell of the epoch before: :func:`stop_epoch`. The sizes are those of the released code,
-``EVLocalAvg`` in ``src/utils.py`` with the defaults of ``src/search/args.py``.
+DARTS-ES (also there) measures it after every second epoch, stops the search when the moving average grows by more than
+``stop_factor`` within a few measurements, and returns the cell of the epoch before: :func:`stop_epoch`. The sizes are
+those of the released code, ``EVLocalAvg`` in ``src/utils.py`` with the defaults of ``src/search/args.py`` and
+``--report_freq_hessian 2`` of its scripts: of 50 epochs, the first after which the search can stop is epoch 22.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from torch import Tensor
 
 from nasbench_eval.methods.weight_sharing.darts import central_difference
 
+EVERY = 2
+"""Epochs from one measurement to the next."""
+
 WINDOW = 5
-"""Epochs of the moving average, which stands for the one in the middle."""
+"""Measurements of the moving average, which stands for the one in the middle."""
 
 DELTA = 4
-"""Epochs between the two averages that are compared."""
+"""Measurements between the two averages that are compared."""
 
 WIDTH = 1e-5
 """Half width of the difference by which a row of the Hessian is found, for double precision."""
@@ -52,13 +56,16 @@ def stop_epoch(eigenvalues: Sequence[float], factor: float, first: int) -> int |
     """Return the epoch whose cell an early stop keeps if the search ends now; None if it goes on.
 
     Args:
-        eigenvalues: The largest eigenvalue after each epoch so far.
-        factor: The growth of the average within ``DELTA`` epochs that ends the search.
+        eigenvalues: The largest eigenvalue after every epoch so far, of which each ``EVERY``-th counts.
+        factor: The growth of the average within ``DELTA`` measurements that ends the search.
         first: The first epoch that can be kept.
     """
+    if (len(eigenvalues) - 1) % EVERY:
+        return None
+    eigenvalues = eigenvalues[::EVERY]
     now = len(eigenvalues) - 1
     kept = now - WINDOW // 2 - DELTA
-    if kept < max(first, 0):
+    if kept < 0 or EVERY * kept < first:
         return None
     before = statistics.fmean(eigenvalues[max(now - DELTA - WINDOW + 1, 0) : now - DELTA + 1])
-    return kept if statistics.fmean(eigenvalues[now - WINDOW + 1 :]) > factor * before > 0 else None
+    return EVERY * kept if statistics.fmean(eigenvalues[now - WINDOW + 1 :]) > factor * before > 0 else None

@@ -105,7 +105,7 @@ class WeightSharing(SearchMethod):
         parameters = list(self.supernet.parameters())
         for p in parameters:
             # An operation that is not sampled gets a zero gradient, not None, so that its weight decay and momentum
-            # go on. The released codes do the same: they zero the gradients of earlier batches and keep them.
+            # go on. NAS-Bench-201's code does the same: it zeroes the gradients of earlier batches and keeps them.
             p.grad = torch.zeros_like(p)
         self.optimizer = torch.optim.SGD(
             parameters,
@@ -133,7 +133,9 @@ class WeightSharing(SearchMethod):
         if settings.steps == settings.epochs:
             return None
         if settings.selection == "perturbation":
-            return Projection(settings, architecture, self.scoring, self.streams)
+            # Where the valid part only observes, edges are decided on the images of the architecture step.
+            images = self.valid if self.arch is self.train else self.arch
+            return Projection(settings, architecture, dataclasses.replace(self.scoring, images=images), self.streams)
         split = Split(settings, architecture, self.supernet)
         self.scoring = dataclasses.replace(self.scoring, supernet_of=split.supernet_of)
         return split

@@ -54,19 +54,15 @@ class Selection:
             if evolves and epoch + 1 in (settings.epochs, settings.steps):
                 self.incumbent, selected_acc = self._evolved(epoch)
             else:
-                self.incumbent, selected_acc = self.best(candidates, epoch)
+                # What counts is the evolution. Before it, the whole valid part would cost far more than the training.
+                score = self.scorer("selection", epoch) if evolves else self._selector(epoch)
+                self.incumbent, selected_acc = _best(candidates, score)
             return {"selected_acc": selected_acc}, time.perf_counter() - start
         # After the search, DARTS-PT decides edge by edge, so there is no epoch to go back to.
         if settings.genotype == "last" or valid_acc > self._best_valid or architecture.decided:
             self._best_valid = valid_acc
             self.incumbent = architecture.cell()
         return {}, 0.0
-
-    def best(self, cells: list[Cell], epoch: int) -> tuple[Cell, float]:
-        """Return the cell with the best shared-weight accuracy, and that accuracy in percent."""
-        scores = self._selector(epoch)(cells)
-        best = max(range(len(cells)), key=scores.__getitem__)
-        return cells[best], 100 * scores[best]
 
     def _evolved(self, epoch: int) -> tuple[Cell, float]:
         """Return the best cell that evolution finds (SPOS), and its shared-weight accuracy in percent."""
@@ -117,3 +113,10 @@ class Selection:
         self._best_valid = state["best_valid"]
         # Checkpoints from before RobustDARTS existed have none of the rest.
         self._watched, self.stopped = list(state.get("watched", [])), state.get("stopped", False)
+
+
+def _best(cells: list[Cell], score: Score) -> tuple[Cell, float]:
+    """Return the cell with the best shared-weight accuracy, and that accuracy in percent."""
+    scores = score(cells)
+    best = max(range(len(cells)), key=scores.__getitem__)
+    return cells[best], 100 * scores[best]

@@ -112,7 +112,8 @@ class WeightSharingSettings(StepSettings):
         only_with=EVOLUTION,
     )
     select_on: str = setting(
-        "one_batch: each candidate on a different validation batch, as published; whole: each on the whole valid part",
+        "one_batch: each candidate on a different validation batch, as published; whole: each on the whole valid part "
+        "(where cells evolve, only those of the evolution)",
         choices=("one_batch", "whole"),
         default="one_batch",
         only_with=CANDIDATES,

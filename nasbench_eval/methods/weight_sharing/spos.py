@@ -7,7 +7,8 @@
 3. The best cell of all is kept.
 
 The sizes and the rules follow ``src/Search/search.py`` of the released code. There each cell's BatchNorm statistics are
-estimated anew before it is scored; ``track_running_stats = false``, which takes those of the batch, comes closest.
+estimated anew before it is scored; ``track_running_stats = false`` takes those of the batch in the cells, while the
+stem, the blocks between the stages and the last layer keep running ones.
 """
 
 from __future__ import annotations

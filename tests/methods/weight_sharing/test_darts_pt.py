@@ -9,6 +9,7 @@ from weight_sharing import make, stored
 from nasbench_eval.cell import N_EDGES
 from nasbench_eval.errors import UsageError
 from nasbench_eval.methods.weight_sharing.darts_pt import due, most_needed, tuning_epochs
+from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
 from runners.steps import take_steps
 
 
@@ -56,6 +57,28 @@ def test_after_the_search_edges_are_replaced_one_by_one_and_resumed_searches_agr
     assert copied.incumbent() == cells[-1]
     both = zip(copied.supernet.parameters(), method.supernet.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in both)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [({}, "valid"), ({"bilevel_images": "training_set_halves"}, "arch"), ({"objective": "erm"}, "valid")],
+)
+def test_edges_are_decided_on_the_images_of_the_architecture_step_if_they_are_held_out(
+    change: dict[str, str], part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the valid part is of the test set, it only observes."""
+    method = make("darts_pt", epochs=1, **change)
+    assert (method.arch is method.valid) == (not change)
+    seen = []
+    evaluate = SharedWeights.evaluate
+    monkeypatch.setattr(SharedWeights, "evaluate", lambda self, weights: seen.append(self) or evaluate(self, weights))
+    method.step()
+    seen.clear()
+    method.step()
+    deciding = [each for each in seen if each.batch_statistics]
+    assert len(deciding) == 5
+    assert all(torch.equal(each.images.pixels, getattr(method, part).pixels) for each in deciding)
+    assert all(each.images is method.valid for each in seen if not each.batch_statistics)
 
 
 def test_what_draws_edge_weights_at_random_is_refused() -> None:

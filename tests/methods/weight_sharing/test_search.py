@@ -123,7 +123,7 @@ def test_choosing_among_candidates_is_measured_apart_and_counted_once(
     """As the released scripts of RS-WS, SETN and ENAS count: all epochs of training, and the last choice."""
     clock = 0.0
     monkeypatch.setattr(search.time, "perf_counter", lambda: clock)
-    train, best, evaluate = WeightSharing.train_epoch, Selection.best, SharedWeights.evaluate
+    train, scorer, evaluate = WeightSharing.train_epoch, Selection.scorer, SharedWeights.evaluate
 
     def later(seconds: float, function: Any, *args: Any) -> Any:
         nonlocal clock
@@ -131,7 +131,11 @@ def test_choosing_among_candidates_is_measured_apart_and_counted_once(
         return function(*args)
 
     monkeypatch.setattr(WeightSharing, "train_epoch", lambda self: later(10, train, self))
-    monkeypatch.setattr(Selection, "best", lambda self, cells, epoch: later(3 + epoch, best, self, cells, epoch))
+    monkeypatch.setattr(
+        Selection,
+        "scorer",
+        lambda self, purpose, epoch: later(3 + epoch if purpose == "selection" else 0, scorer, self, purpose, epoch),
+    )
     monkeypatch.setattr(SharedWeights, "evaluate", lambda self, weights: later(100, evaluate, self, weights))
     steps = list(take_steps(make(name)))
     assert [(info.seconds, info.selection_seconds) for info, _ in steps] == expected
