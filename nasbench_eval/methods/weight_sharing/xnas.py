@@ -49,7 +49,7 @@ class ExpertAdvice(SimplexOptimizer):
 
     The paper does not say what a round is, and its search code is not released. Here a round is an architecture step,
     and its gradient is that of the batch's mean loss, summed over the cells that share the row. microsoft/archai's
-    implementation takes a step per image and counts images times cells.
+    implementation takes a step per image, as the authors told it, and counts images times cells.
 
     Args:
         params: Tensors whose last axis is a distribution over experts.
