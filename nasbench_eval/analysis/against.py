@@ -7,8 +7,10 @@ For each evaluated data set, the word of a row is
 - ``better`` or ``worse``: otherwise, if the corrected p value is below ``LEVEL``;
 - ``undecided``: otherwise.
 
-The p value is that of Welch's t test, corrected by Holm's method for the number of rows of the data set. Where that
-test is undefined, because no seed differs from the others of its side, it is that of the permutation test.
+The p value is that of Welch's t test, corrected by Holm's method for the number of rows of the data set. Where all
+seeds of a side have one value, it is at least that of the permutation test (``statistics.two_sample_p``), and too few
+seeds for that test decide nothing (:func:`too_few`). If no side varies, a difference inside the noise is undecided: it
+is that of two cells, and to train one of them again changes as much.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from nasbench_eval.analysis.statistics import (
     seeds_for_difference,
     seeds_for_equivalence,
     smallest_permutation_p,
+    two_sample_p,
     welch,
 )
 from nasbench_eval.errors import NbevalError, UsageError, nearest
@@ -42,6 +45,9 @@ LEVEL = 0.05
 
 CERTAIN = 0.95
 """Posterior probability of a difference inside the noise that makes two variants equivalent."""
+
+FEWEST_OF_ONE_VALUE = 4
+"""Seeds a side with which a permutation test can have a p value below ``LEVEL``."""
 
 COLUMNS = (
     *("dataset", "group", "label", "method", "title", "variant_id", "block", "search_dataset"),
@@ -91,7 +97,7 @@ def against(
         here = {row["variant_id"]: row for row in known[known["dataset"] == dataset].to_dict("records")}
         pairs = [(row, here.get(chosen.get((row["search_dataset"], row["group"]), ""))) for row in here.values()]
         family = [_row(row, other, one_cell) for row, other in pairs if other is not None and row is not other]
-        corrected = holm([row["p_permutation" if math.isnan(row["p_welch"]) else "p_welch"] for row in family])
+        corrected = holm([row["p"] for row in family])
         tests = max(1, int(np.count_nonzero(~np.isnan(corrected))))
         found += [_judged(row, float(p), tests) for row, p in zip(family, corrected, strict=True)]
     return pd.DataFrame(found, columns=list(COLUMNS))
@@ -155,6 +161,8 @@ def _row(row: Mapping[Hashable, Any], other: Mapping[Hashable, Any], one_cell: s
         "low": difference.low,
         "high": difference.high,
         "p_welch": difference.p,
+        "p": two_sample_p(x, y, Streams(0).numpy("permutation test")),
+        "too_few": too_few(x, y),
         "p_permutation": permutation_p(x, y, Streams(0).numpy("permutation test")),
         "p_permutation_smallest": smallest_permutation_p(len(x), len(y)),
         "improvement": improvement,
@@ -171,16 +179,24 @@ def _row(row: Mapping[Hashable, Any], other: Mapping[Hashable, Any], one_cell: s
 def _judged(row: dict[str, Any], p: float, tests: int) -> dict[str, Any]:
     """Add the corrected p value, the word, the seeds that would decide, and a sentence."""
     word, seeds = "undecided", math.nan
-    if row["p_equivalent"] >= CERTAIN:
+    two_cells = math.isnan(row["p_welch"]) and abs(row["difference"]) <= row["noise"]
+    if row["p_equivalent"] >= CERTAIN and not row["too_few"]:
         word = "equivalent"
-    elif p < LEVEL:
+    elif p < LEVEL and not two_cells:
         word = "better" if row["difference"] > 0 else "worse"
     else:
         spread = row["difference"], row["std"], row["std_against"]
         tells = seeds_for_difference(*spread, alpha=LEVEL / tests)
         seeds = float(np.fmin(tells, seeds_for_equivalence(*spread, row["noise"])))
+        if row["too_few"]:
+            seeds = max(seeds, FEWEST_OF_ONE_VALUE)
     judged = row | {"p_holm": p, "word": word, "seeds_needed": seeds}
     return judged | {"sentence": sentence(judged)}
+
+
+def too_few(x: Sequence[float], y: Sequence[float]) -> bool:
+    """Return whether a side has one value, and the seeds are too few for a permutation test: nothing is decided."""
+    return any(np.ptp(side) == 0 for side in (x, y)) and not smallest_permutation_p(len(x), len(y)) < LEVEL
 
 
 def sentence(row: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ difference (measured minus published)."""
 WORDS: Mapping[str, str] = {
     "agrees": "the difference can be the sampling error of the two means",
     "differs": "it cannot: the 95 % interval of the difference leaves out 0",
-    "undecided": "there is one run, and no published deviation: no interval",
+    "undecided": "there is no interval: one run and no published deviation, or no deviation on either side",
     "reduced": "measured only at a reduced scale, which the published number does not describe",
     "diverged": "every run ended without a result",
     "not run": "nothing was measured, or only with changed settings",
@@ -37,11 +37,11 @@ ROUNDING = 0.005
 
 
 def difference_from_published(
-    values: Sequence[float], mean: float, std: float, runs: float, ddof: float
+    values: Sequence[float], mean: float, std: float, runs: float, ddof: float, noise: float = math.nan
 ) -> dict[str, float]:
     """Return the difference of a measured mean from a published one with its 95 % interval (Welch).
 
-    A published deviation without a number of runs counts as the error of a single run, the widest that it allows; a
+    A published deviation without a number of runs counts as the error of a single run; a
     published mean without deviation counts as exact. A single measured value is given the published deviation.
 
     Args:
@@ -50,10 +50,12 @@ def difference_from_published(
         std: The published standard deviation; NaN if there is none.
         runs: The number of published runs; NaN if the paper does not say.
         ddof: The ``ddof`` of ``std``; NaN for 1.
+        noise: The table's noise; NaN if it is not known.
 
     Returns:
         ``n``, ``mean``, ``std`` (ddof 1), ``difference``, ``low`` and ``high``; the limits are NaN where neither side
-        has a deviation to tell an interval from.
+        has a deviation to tell an interval from. If both are 0, every run of each side ended on one cell, and the
+        limits are the difference itself; NaN if the noise can explain it.
     """
     from scipy.special import stdtrit
 
@@ -63,11 +65,14 @@ def difference_from_published(
         std *= math.sqrt(runs / (runs - 1))
     # Variance of each mean, and its degrees of freedom. A z interval has about 1e9 of them.
     theirs = (std**2 / (runs if known else 1), runs - 1 if known else 1e9) if std == std else (0.0, 1e9)
-    own_std = float(x.std(ddof=1)) if n > 1 else math.nan
+    # The calculated deviation of equal values need not be exactly 0.
+    own_std = math.nan if n == 1 else float(x.std(ddof=1)) if np.ptp(x) > 0 else 0.0
     ours = (own_std**2 / n, n - 1) if n > 1 else (std**2, theirs[1])
     found = {"n": n, "mean": float(x.mean()), "std": own_std, "difference": float(x.mean()) - mean}
     variance = ours[0] + theirs[0]
-    if variance != variance:
+    if variance == 0 and not ROUNDING < abs(found["difference"]) <= (noise if noise == noise else math.inf):
+        return found | {"low": found["difference"], "high": found["difference"]}
+    if not variance > 0:
         return found | {"low": math.nan, "high": math.nan}
     # With one measured value both terms come from the published deviation, and so do its degrees of freedom.
     parts = ours[0] ** 2 / ours[1] + theirs[0] ** 2 / theirs[1]
@@ -140,7 +145,10 @@ def _rows(
     rows = []
     for key, group in variants.items():
         values = [run.test_acc[number["dataset"]] for run in group]
-        found = difference_from_published(values, *(number[key] for key in ("mean", "std", "runs", "ddof")))
+        table = group[0].record.table
+        noise = math.nan if table is None else table.noise_on(number["dataset"])[0]
+        reported = (number["mean"], number["std"], number["runs"], number["ddof"])
+        found = difference_from_published(values, *reported, noise)
         word = word_of(found) if full else "reduced"
         row = shared | found | {"word": word, "label": names[key], "scale": group[0].record.scale}
         notes = divergence_notes([each for each in lost if each.variant_id == key], group)
@@ -160,13 +168,20 @@ def _sentence(row: Mapping[str, Any]) -> str:
     if row["word"] == "reduced":
         return f"{text}; a reduced run is not the published one"
     if row["word"] == "undecided":
+        if row["n"] > 1 or row["published_std"] == 0:
+            return f"{text}; one cell on each side, and the table's noise can explain the difference{_note(row)}"
         return f"{text}; one run, and no published deviation: more seeds give an interval"
     text += f": {row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
     if row["published_std"] != row["published_std"]:
-        return f"{text}, with the published mean taken as exact"
-    if row["published_runs"] != row["published_runs"]:
-        return f"{text}, with the published deviation taken as the error of one run (the paper does not say how many)"
-    return text
+        text += ", with the published mean taken as exact"
+    elif row["published_runs"] != row["published_runs"]:
+        text += ", with the published deviation taken as the error of one run (the paper does not say how many)"
+    return f"{text}{_note(row)}" if row["word"] == "differs" else text
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    """Return what is known about a published number, if that is that it may be another accuracy."""
+    return f" ({row['published_note']})" if "valid+test" in str(row["published_note"]) else ""
 
 
 def _plus_minus(mean: float, std: float) -> str:

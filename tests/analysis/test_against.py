@@ -91,6 +91,25 @@ def test_two_cells_in_all_seeds_have_no_interval_and_their_permutation_test_deci
     assert against(three, "gaea_darts")["word"].tolist() == ["undecided"]
 
 
+def test_two_cells_within_the_noise_are_not_told_apart():
+    for cell, word in ((94.1, "undecided"), (93.7, "worse")):  # the noise is 0.25
+        runs = [*seeds("gaea_darts", [94.0] * 4), *seeds("darts", [cell] * 4)]
+        [row] = against(runs, "gaea_darts").to_dict("records")
+        assert (row["word"], row["p_holm"]) == (word, pytest.approx(2 / 70))
+
+
+def test_a_side_with_one_value_needs_four_seeds_a_side():
+    """Welch's test takes its variance as 0."""
+    for n, word in ((2, "undecided"), (3, "undecided"), (4, "worse")):
+        runs = [*seeds("gaea_darts", [93.76] * n), *seeds("darts", [91.90, 91.94, 91.92, 91.91][:n])]
+        [row] = against(runs, "gaea_darts").to_dict("records")
+        assert (row["p_welch"] < 0.05, row["word"]) == (True, word)
+        assert row["p_holm"] == pytest.approx(row["p_permutation_smallest"])
+        assert (row["seeds_needed"] == 4) == (word == "undecided")
+    near = [*seeds("gaea_darts", [93.76] * 2), *seeds("darts", [93.75, 93.77])]
+    assert against(near, "gaea_darts")["word"].tolist() == ["undecided"], "nor are they equivalent"
+
+
 def test_one_seed_decides_nothing():
     [row] = against([*seeds("gaea_darts", GAEA), *seeds("darts", [10.0])], "gaea_darts").to_dict("records")
     assert math.isnan(row["p_holm"])

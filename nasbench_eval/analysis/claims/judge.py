@@ -11,22 +11,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.analysis.against import CERTAIN, LEVEL
+from nasbench_eval.analysis.against import CERTAIN, FEWEST_OF_ONE_VALUE, LEVEL, too_few
 from nasbench_eval.analysis.agreement import agreement
 from nasbench_eval.analysis.claims.claim import COMPARING, Claim
 from nasbench_eval.analysis.claims.quantities import QUANTITIES
 from nasbench_eval.analysis.claims.sentences import sentence
-from nasbench_eval.analysis.labels import assignment, brief, distinct_runs, is_reduced, labels
+from nasbench_eval.analysis.labels import assignment, brief, distinct_runs, divergence_notes, is_reduced, labels
 from nasbench_eval.analysis.statistics import (
     Difference,
     holm,
     paired_difference,
     seeds_for_difference,
     seeds_for_equivalence,
+    two_sample_p,
     welch,
 )
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run
+from nasbench_eval.utils.rng import Streams
 
 COLUMNS = (
     *("word", "method", "label", "against", "label_against", "dataset", "search_dataset", "n", "n_against"),
@@ -35,6 +37,10 @@ COLUMNS = (
 """Columns of ``Verdict.rows``. ``mean_against`` is the other side: a mean, a value, the optimum or a published mean.
 ``low`` and ``high`` limit the 95 % interval of the difference; ``inside`` is the probability that it is smaller than
 ``margin``; ``seeds_needed`` is for each side; ``why`` says why there is no decision."""
+
+
+SIGNS: Mapping[str, int] = {"better": 1, "higher": 1, "lower": -1, "above": 1, "below": -1}
+"""The sign of the difference with which a claim holds, by its test; for the others it is 1 where they have a bound."""
 
 
 class Side(NamedTuple):
@@ -135,6 +141,11 @@ class _Pool:
             return [], f"all runs of {side} diverged ({lost[0].cause})"
         return [], ""
 
+    def diverged(self, runs: Sequence[Run]) -> list[str]:
+        """Return a sentence for each variant among some runs of which others diverged."""
+        variants = {run.record.variant_id for run in runs}
+        return divergence_notes([each for each in self.failures if each.variant_id in variants], runs)
+
     def _belongs(self, run: Run, side: Side) -> bool:
         record = run.record
         if (record.method, record.search_dataset) != (side.method, side.search_dataset):
@@ -158,14 +169,15 @@ def _judge(claim: Claim, scale: str, pool: _Pool) -> Verdict:
         for row, runs in _comparisons(claim, dataset, mine, others, pool):
             rows.append(row)
             used += runs
-    tests = max(sum(not math.isnan(row["p"]) for row in rows), 1)
-    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = float(p)
+    # Comparisons that cannot be made yet count too: a claim does not fail because others are still to come.
+    for row, p in zip(rows, holm([1.0 if math.isnan(row["p"]) else row["p"] for row in rows]), strict=True):
+        row["p_holm"] = math.nan if math.isnan(row["p"]) else float(p)
         row["word"] = row["word"] or _decide(claim, row)
-        if row["word"] == "undecided":
-            row["seeds_needed"] = _seeds_needed(claim, row, tests)
     words = [row["word"] for row in rows]
     word = next((word for word in ("fails", "not run", "undecided") if word in words), "holds")
+    for row in rows:
+        if word == row["word"] == "undecided":
+            row["seeds_needed"] = _seeds_needed(claim, row, len(rows))
     reduced = any(is_reduced(run.record) for run in used)
     said = sentence(claim, rows, scale, reduced)
     return Verdict(claim, scale, word, said, reduced, pd.DataFrame(rows, columns=list(COLUMNS)))
@@ -190,6 +202,7 @@ def _comparisons(
             if group:
                 row[f"mean{suffix}"] = float(np.mean([value for _, value in group]))
                 row[f"label{suffix}"] = pool.names[group[0][0].record.variant_id]
+        row["lost"] = [*pool.diverged(runs), *_without_value(claim, sides, [group for group, _ in found], kept)]
         bare = [str(side) for side, (group, _), own in zip(sides, found, kept, strict=True) if group and not own]
         why = "; ".join([reason for _, reason in found if reason] + ([_lacking(claim, dataset, bare)] if bare else []))
         if why or row["missing"]:
@@ -198,9 +211,20 @@ def _comparisons(
             yield _measure(claim, row, [[value for _, value in group] for group in kept], runs), runs
 
 
+def _without_value(
+    claim: Claim, sides: Sequence[Side], groups: Sequence[list[Run]], kept: Sequence[list[tuple[Run, float]]]
+) -> list[str]:
+    """Return a sentence for each side of which some runs, but not all, lack the quantity."""
+    return [
+        f"{len(group) - len(own)} of {len(group)} runs of {side} have no {QUANTITIES[claim.quantity].words}"
+        for side, group, own in zip(sides, groups, kept, strict=True)
+        if 0 < len(own) < len(group)
+    ]
+
+
 def _empty_row(dataset: str, mine: Side, against: str) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
-    row |= {"word": "", "why": "", "missing": [], "dataset": dataset, "search_dataset": mine.search_dataset}
+    row |= {"word": "", "why": "", "missing": [], "lost": [], "dataset": dataset, "search_dataset": mine.search_dataset}
     return row | {"method": mine.method, "label": mine.method, "against": against, "label_against": against}
 
 
@@ -231,6 +255,8 @@ def _measure(claim: Claim, row: dict[str, Any], values: list[list[float]], runs:
         return row | no_margin
     if claim.test in COMPARING:
         found = welch(values[0], values[1])
+        row["p"] = two_sample_p(values[0], values[1], Streams(0).numpy("permutation test"))
+        row["too_few"] = too_few(values[0], values[1])
     else:
         optimum = table.optimum.get(row["dataset"], math.nan) if table else math.nan
         row["mean_against"] = optimum if claim.value is None else claim.value
@@ -239,7 +265,9 @@ def _measure(claim: Claim, row: dict[str, Any], values: list[list[float]], runs:
             return row | no_margin
         found = paired_difference(values[0], [bound] * len(values[0]))
     spread = [float(np.std(group, ddof=1)) if len(group) > 1 else math.nan for group in values]
-    row |= {"spread": [*spread, 0.0][:2], "bound": found.difference, "p": found.p}
+    row |= {"spread": [*spread, 0.0][:2], "bound": found.difference}
+    if claim.test not in COMPARING:
+        row["p"] = found.p
     shift = 0.0 if claim.value is not None or claim.test in COMPARING else -row["margin"]
     row |= {"difference": found.difference + shift, "low": found.low + shift, "high": found.high + shift}
     if claim.test in COMPARING:
@@ -248,25 +276,33 @@ def _measure(claim: Claim, row: dict[str, Any], values: list[list[float]], runs:
 
 
 def _no_interval(found: Difference, values: list[list[float]]) -> str:
-    if not math.isnan(found.low):
-        return ""
+    """Return why there is no interval, or why it is too narrow."""
     if min(map(len, values)) < 2:
         return "one seed has no interval: run at least two a side"
-    return "every seed gave the same value, so that there is no interval"
+    if math.isnan(found.low):
+        return "every seed gave the same value, so that there is no interval"
+    if any(np.ptp(group) == 0 for group in values):
+        return "a side whose seeds all gave one value makes the interval too narrow"
+    return ""
 
 
 def _decide(claim: Claim, row: Mapping[str, Any]) -> str:
     """Return the word of a comparison."""
-    if math.isnan(row["low"]):
+    if row.get("too_few"):
         return "undecided"
+    if math.isnan(row["low"]):
+        # Two values, or two cells, that no seed left: the permutation test tells them apart, if the noise does not.
+        noise = row["margin"] if claim.quantity == "test_acc" else math.nan
+        if claim.test not in SIGNS or abs(row["bound"]) <= noise or not row["p_holm"] < LEVEL:
+            return "undecided"
+        return "holds" if SIGNS[claim.test] * row["bound"] > 0 else "fails"
     if claim.test == "equivalent":
         outside = row["high"] < -row["margin"] or row["low"] > row["margin"]
         return "holds" if row["inside"] >= CERTAIN else "fails" if outside else "undecided"
     if row["inside"] >= CERTAIN:  # what the table's noise can explain is not called a difference
         return "fails"
     if row["p_holm"] < LEVEL:
-        sign = -1 if claim.test in ("lower", "below") else 1
-        return "holds" if sign * row["bound"] > 0 else "fails"
+        return "holds" if SIGNS.get(claim.test, 1) * row["bound"] > 0 else "fails"
     return "undecided"
 
 
@@ -282,7 +318,8 @@ def _seeds_needed(claim: Claim, row: Mapping[str, Any], tests: int) -> float:
     to_agree = seeds_for_equivalence(row["bound"], sd, other_sd, margin) if claim.test in COMPARING else math.nan
     if claim.test == "equivalent" and abs(row["bound"]) < margin:
         return to_agree
-    return float(np.fmin(to_differ, to_agree))
+    fewest = FEWEST_OF_ONE_VALUE if row.get("too_few") else 2
+    return max(float(np.fmin(to_differ, to_agree)), fewest)
 
 
 def _published(dataset: str, mine: Side, pool: _Pool) -> tuple[dict[str, Any], list[Run]]:

@@ -24,6 +24,7 @@ def sentence(claim: Claim, rows: Rows, scale: str, reduced: bool) -> str:
     """
     parts = [] if claim.test == "published" else _measured(claim, rows)
     parts += dict.fromkeys(row["why"] for row in rows if row["why"] and not row["missing"])
+    parts += dict.fromkeys(lost for row in rows for lost in row["lost"])
     missing: dict[str, list[str]] = {}  # the methods, by search data set
     for method, dataset in dict.fromkeys((side.name, side.search_dataset) for row in rows for side in row["missing"]):
         missing.setdefault(dataset, []).append(method)

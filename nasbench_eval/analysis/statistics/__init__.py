@@ -10,6 +10,7 @@ from nasbench_eval.analysis.statistics.difference import (
     seeds_for_difference,
     seeds_for_equivalence,
     smallest_permutation_p,
+    two_sample_p,
     welch,
 )
 from nasbench_eval.analysis.statistics.optimum import near_optimum, percentile_rank, regret
@@ -54,5 +55,6 @@ __all__ = [
     "spearman_rho",
     "summary",
     "top_k_overlap",
+    "two_sample_p",
     "welch",
 ]

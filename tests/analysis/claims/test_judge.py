@@ -56,10 +56,52 @@ def test_too_few_seeds_are_undecided_with_the_number_that_would_decide() -> None
     assert "one seed has no interval" in single.sentence
 
 
-def test_no_interval_no_difference() -> None:
-    found = verdict(CLAIM, group("darts", [93.0] * 3), group("gdas", [54.3] * 3))
+def test_values_that_no_seed_left_are_told_apart_by_the_permutation_test() -> None:
+    def word(n: int, one: float, other: float) -> str:
+        found = verdict(CLAIM, group("darts", [one] * n), group("gdas", [other] * n))
+        assert "every seed gave the same value" in found.sentence
+        return found.word
+
+    assert word(3, 93.0, 54.3) == "undecided", "three seeds a side are too few for any permutation test"
+    assert word(4, 93.0, 54.3) == "holds"
+    assert word(4, 54.3, 93.0) == "fails"
+    assert word(4, 93.2, 93.0) == "undecided", "to train the two cells again can change as much"
+
+
+def test_a_side_with_one_value_needs_four_seeds_a_side() -> None:
+    """Welch's test takes its variance as 0: two seeds of DARTS that happen to be near each other would decide."""
+    found = verdict(CLAIM, group("darts", [93.76, 93.76]), group("gdas", [91.90, 91.94]))
     assert found.word == "undecided"
-    assert "every seed gave the same value" in found.sentence
+    assert found.rows["p"].item() == pytest.approx(2 / 6)
+    assert found.rows["seeds_needed"].item() == 4
+    assert "all gave one value makes the interval too narrow" in found.sentence
+    near = verdict(replace(CLAIM, test="equivalent"), group("darts", [93.76] * 2), group("gdas", [93.75, 93.77]))
+    assert near.word == "undecided"
+    many = verdict(CLAIM, group("darts", [93.76] * 4), group("gdas", [91.90, 91.94, 91.92, 91.91]))
+    assert (many.word, many.rows["p"].item()) == ("holds", pytest.approx(2 / 70))
+
+
+def test_comparisons_that_are_still_to_come_are_corrected_for() -> None:
+    near = group("gdas", [92.4, 92.7, 92.3])
+    claim = replace(CLAIM, method=("gdas",), against=("darts",))
+    alone = verdict(claim, HIGH, near)
+    assert alone.word == "fails"
+    found = verdict(replace(claim, against=("darts", "setn", "enas", "rs_ws", "pc_darts")), HIGH, near)
+    assert found.word == "not run"
+    assert found.rows["p_holm"].iloc[0] == pytest.approx(5 * alone.rows["p_holm"].item())
+
+
+def test_what_is_lost_is_said() -> None:
+    variant = HIGH[0].record.variant_id
+    lost = [
+        Failure("x", variant, "darts", "DARTS", "cifar10", seed, {}, "full", 1, "loss is nan", {}, "")
+        for seed in (7, 8)
+    ]
+    found = verdict(CLAIM, HIGH, LOW, failures=lost)
+    assert found.word == "holds"
+    assert "2 of 5 runs of DARTS on cifar10 diverged" in found.sentence
+    bare = [*HIGH[:2], make_run({}, method="darts", title="DARTS", seed=2)]
+    assert "1 of 3 runs of darts on cifar10 have no test accuracy" in verdict(CLAIM, bare, LOW).sentence
 
 
 def test_what_the_noise_of_the_table_can_explain_is_not_better() -> None:
