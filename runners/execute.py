@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from runners.context import Inputs, RunContext
     from runners.locks import Owner
     from runners.spec import RunSpec
+
+logger = logging.getLogger("nbeval")
 
 
 def run_all(
@@ -70,7 +73,20 @@ def run_all(
         [spec.run_id for spec in specs if spec.run_id not in found],
     )
     reporter.finish(outcome)
+    _tell_other_truths(outcome.runs, context)
     return outcome
+
+
+def _tell_other_truths(runs: Sequence[Run], context: RunContext) -> None:
+    """Say how many runs keep an accuracy that is not the table's: a cell that was trained is not looked up instead."""
+    trained = sum(run.record.truth == "train" for run in runs)
+    if context.truth == "table" and trained:
+        logger.warning(
+            "%d of %d runs keep the accuracy of their final cell trained from scratch (--truth train); "
+            "for the table's, search in another results folder (--results)",
+            trained,
+            len(runs),
+        )
 
 
 class _Batch:

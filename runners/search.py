@@ -51,8 +51,9 @@ def stored(spec: RunSpec, context: RunContext) -> Run | None:
     """Return the complete run of a spec, or None.
 
     A run whose accuracies came from another table, or from none, is looked up again in this one: the search itself does
-    not depend on the table. If ``truth="train"`` is asked for, a run without it does not count as complete. A run whose
-    sizes were set one by one is labelled with the named scale by which it is asked for.
+    not depend on the table. If ``truth="train"`` is asked for, a run without it does not count as complete; a run with
+    it keeps its accuracy, whatever is asked for, as training took long. A run whose sizes were set one by one is
+    labelled with the named scale by which it is asked for.
     """
     path = context.run_file(spec)
     if not path.is_file():

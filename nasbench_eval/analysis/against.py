@@ -36,6 +36,7 @@ from nasbench_eval.analysis.statistics import (
     two_sample_p,
     welch,
 )
+from nasbench_eval.analysis.truths import conflict
 from nasbench_eval.errors import NbevalError, UsageError, nearest
 from nasbench_eval.runs.store import Run
 from nasbench_eval.utils.rng import Streams
@@ -57,9 +58,18 @@ COLUMNS = (
     *("improvement", "improvement_low", "improvement_high"),
     *("noise", "noise_split", "p_below", "p_equivalent", "p_above", "word", "seeds_needed", "sentence"),
     *("one_cell", "one_cell_against", "reduced", "reduced_against", "reductions", "reductions_against", "overrides"),
-    *("table_hash", "table_hash_against"),
+    *("truths", "truths_against", "why", "table_hash", "table_hash_against"),
 )
-"""Columns of :func:`against`; accuracies in percent, differences in percentage points, variant minus ``against``."""
+"""Columns of :func:`against`; accuracies in percent, differences in percentage points, variant minus ``against``.
+
+``why`` says why two rows cannot be compared: their accuracies come from several sources (``truths``). Nothing is then
+inferred from them, and the word is ``undecided``.
+"""
+
+_INFERRED = (
+    *("low", "high", "p", "p_welch", "p_permutation", "p_permutation_smallest"),
+    *("improvement", "improvement_low", "improvement_high", "p_below", "p_equivalent", "p_above"),
+)
 
 
 def against(
@@ -152,9 +162,10 @@ def _row(row: Mapping[Hashable, Any], other: Mapping[Hashable, Any], one_cell: s
     difference = welch(x, y)
     below, inside, above = difference.within(row["noise"])
     improvement, improvement_low, improvement_high = probability_of_improvement(x, y)
-    names = ("label", "method", "variant_id", "n", "mean", "std", "reduced", "reductions", "table_hash")
+    names = ("label", "method", "variant_id", "n", "mean", "std", "reduced", "reductions", "truths", "table_hash")
     own = ("dataset", "group", "title", "block", "search_dataset", "noise", "noise_split", "overrides")
-    return {
+    why = conflict([*row["truths"], *other["truths"]])
+    found = {
         **{name: row[name] for name in (*names, *own)},
         **{f"{name}_against": other[name] for name in names},
         "difference": difference.difference,
@@ -173,7 +184,9 @@ def _row(row: Mapping[Hashable, Any], other: Mapping[Hashable, Any], one_cell: s
         "p_above": above,
         "one_cell": row["variant_id"] in one_cell,
         "one_cell_against": other["variant_id"] in one_cell,
+        "why": why,
     }
+    return found | (dict.fromkeys(_INFERRED, math.nan) if why else {})
 
 
 def _judged(row: dict[str, Any], p: float, tests: int) -> dict[str, Any]:
@@ -184,7 +197,7 @@ def _judged(row: dict[str, Any], p: float, tests: int) -> dict[str, Any]:
         word = "equivalent"
     elif p < LEVEL and not two_cells:
         word = "better" if row["difference"] > 0 else "worse"
-    else:
+    elif not row["why"]:
         spread = row["difference"], row["std"], row["std_against"]
         tells = seeds_for_difference(*spread, alpha=LEVEL / tests)
         seeds = float(np.fmin(tells, seeds_for_equivalence(*spread, row["noise"])))
@@ -205,6 +218,8 @@ def sentence(row: Mapping[str, Any]) -> str:
     counts = f"{row['n']} and {row['n_against']} seeds"
     where = f"on {row['dataset']}: {row['difference']:+.2f} points{interval}, {counts}"
     pair = f"{row['label']} {{}} {row['label_against']} {where}"
+    if row["why"]:
+        return f"{pair.format('cannot be compared with')}; {row['why']}"
     if row["word"] == "equivalent":
         return pair.format("is equivalent, within the table's noise, to")
     if row["word"] == "undecided":

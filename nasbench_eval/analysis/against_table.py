@@ -83,11 +83,13 @@ def notes(frame: pd.DataFrame) -> list[str]:
 
 
 def _meaning(frame: pd.DataFrame) -> list[str]:
-    tests = _joined(sorted(set(frame.groupby("dataset").size().astype(str)), key=int))
+    tested = frame[frame["p_holm"].notna()]
+    tests = _joined(sorted(set(tested.groupby("dataset").size().astype(str)), key=int) or ["none"])
+    rows = f"{tests} rows of a data set" if len(tested) == len(frame) else f"rows of a data set that have one: {tests}"
     said = [
         "difference: mean test accuracy of the row minus that of the method it is compared with, in percentage points, "
         "with Welch's 95 % interval (not corrected for the number of rows)",
-        f"p value: Welch's t test, two-sided, corrected by Holm's method for the {tests} rows of a data set",
+        f"p value: Welch's t test, two-sided, corrected by Holm's method for the {rows}",
         "P(better): probability that a run of the row is above one of the other method, with its 95 % interval",
         f"better, worse: p is below {LEVEL:g}, and the row is not equivalent",
     ]
@@ -121,10 +123,11 @@ def _limits(frame: pd.DataFrame) -> list[str]:
     single = frame[(frame["n"] < 2) | (frame["n_against"] < 2)]
     if not single.empty:
         said.append(f"one seed has no spread, so that nothing is decided: {_listed(single['label'])}")
-    if (frame["word"] == "undecided").any():
+    comparable = frame[frame["why"] == ""]
+    if (comparable["word"] == "undecided").any():
         spreads = []
-        for dataset in dataset_order(frame["dataset"]):
-            here = frame[frame["dataset"] == dataset]
+        for dataset in dataset_order(comparable["dataset"]):
+            here = comparable[comparable["dataset"] == dataset]
             std = float(pd.concat([here["std"], here["std_against"].drop_duplicates()]).median())
             seeds = seeds_for_difference(EXAMPLE, std, std)
             if not math.isnan(seeds):
@@ -154,8 +157,9 @@ def _limits(frame: pd.DataFrame) -> list[str]:
 def _rows(frame: pd.DataFrame) -> list[str]:
     """Return in what the compared runs differ, beside the method."""
     said = []
-    if (frame["table_hash"] != frame["table_hash_against"]).any():
-        said.append("CAUTION: accuracies from different tables are compared; only rows of the same table mean anything")
+    for why, rows in frame[frame["why"] != ""].groupby("why", sort=False):
+        names = _listed([*rows["label"], *rows["label_against"]])
+        said.append(f"CAUTION: {why}, which are not compared, so that nothing is decided: {names}")
     pairs = [
         (row[f"label{side}"], row[f"reductions{side}"])
         for side in ("", "_against")
@@ -219,6 +223,7 @@ def render(table: AgainstTable, form: Format) -> str:
     for row in table.frame.to_dict("records"):
         counts = f"{row['n']}" if row["n"] == row["n_against"] else f"{row['n']}/{row['n_against']}"
         better = f"{row['improvement']:.2f} [{row['improvement_low']:.2f}, {row['improvement_high']:.2f}]"
+        better = "-" if math.isnan(row["improvement"]) else better
         line = [row["label"], counts, difference_text(row), p_text(row["p_holm"]), better, verdict_text(row)]
         sections.setdefault(_title(row), []).append(line)
     parts = [Section(title, lines) for title, lines in sections.items()]

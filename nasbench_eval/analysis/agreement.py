@@ -11,6 +11,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.labels import divergence_notes, is_reduced, labels
 from nasbench_eval.analysis.published import published
+from nasbench_eval.analysis.truths import conflict, truth_key
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run
 
@@ -25,7 +26,7 @@ difference (measured minus published)."""
 WORDS: Mapping[str, str] = {
     "agrees": "the difference can be the sampling error of the two means",
     "differs": "it cannot: the 95 % interval of the difference leaves out 0",
-    "undecided": "there is no interval: one run and no published deviation, or no deviation on either side",
+    "undecided": "no interval: one run and no published deviation, no deviation at all, or mixed sources of accuracy",
     "reduced": "measured only at a reduced scale, which the published number does not describe",
     "diverged": "every run ended without a result",
     "not run": "nothing was measured, or only with changed settings",
@@ -149,10 +150,11 @@ def _rows(
         noise = math.nan if table is None else table.noise_on(number["dataset"])[0]
         reported = (number["mean"], number["std"], number["runs"], number["ddof"])
         found = difference_from_published(values, *reported, noise)
-        word = word_of(found) if full else "reduced"
+        mixed = conflict(truth_key(run.record) for run in group)
+        word = ("undecided" if mixed else word_of(found)) if full else "reduced"
         row = shared | found | {"word": word, "label": names[key], "scale": group[0].record.scale}
         notes = divergence_notes([each for each in lost if each.variant_id == key], group)
-        rows.append(row | {"sentence": "; ".join([_sentence(row), *notes])})
+        rows.append(row | {"sentence": "; ".join([_sentence(row, mixed), *notes])})
     if rows:
         return rows
     notes = divergence_notes(lost, ())
@@ -161,12 +163,14 @@ def _rows(
     return [shared | {"word": word, "label": number["title"], "n": 0, "sentence": said}]
 
 
-def _sentence(row: Mapping[str, Any]) -> str:
+def _sentence(row: Mapping[str, Any], mixed: str) -> str:
     theirs = _plus_minus(row["published_mean"], row["published_std"])
     seeds = f"{row['n']} seed{'s' if row['n'] != 1 else ''}"
     text = f"measured {_plus_minus(row['mean'], row['std'])} ({seeds}), published {theirs}"
     if row["word"] == "reduced":
         return f"{text}; a reduced run is not the published one"
+    if mixed:
+        return f"{text}; {mixed}, whose mean means nothing"
     if row["word"] == "undecided":
         if row["n"] > 1 or row["published_std"] == 0:
             return f"{text}; one cell on each side, and the table's noise can explain the difference{_note(row)}"

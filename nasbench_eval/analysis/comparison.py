@@ -19,13 +19,14 @@ from nasbench_eval.analysis.labels import assignment, is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, sort_rows
 from nasbench_eval.analysis.published import published_beside
 from nasbench_eval.analysis.statistics import near_optimum, summary
+from nasbench_eval.analysis.truths import truth_key
 from nasbench_eval.runs.store import Run
 
 COLUMNS = (
     *("group", "block", "protocol", "label", "source", "method", "title", "variant_id", "search_dataset", "dataset"),
     *("n", "mean", "std", "ddof", "median", "iqm", "min", "max", "ci95_low", "ci95_high", "seeds", "values"),
     *("search_seconds", "cost_kind", "device", "reduced", "reductions", "overrides"),
-    *("batch_norm", "split", "truth", "truth_note", "table", "table_hash", "optimum", "noise", "noise_split"),
+    *("batch_norm", "split", "truth", "truth_note", "truths", "table", "table_hash", "optimum", "noise", "noise_split"),
     *("regret", "near_optimum", "percentile"),
     *("published_mean", "published_std", "published_ddof", "published_runs", "published_search_seconds"),
     *("published_device", "published_source", "published_note"),
@@ -35,7 +36,8 @@ COLUMNS = (
 ``group`` is the value of the setting that groups the rows, ``ci95_*`` the 95 % t interval of the mean, ``iqm`` the
 interquartile mean, ``regret`` how far the mean is below the table's optimum, ``near_optimum`` the share of seeds within
 one noise deviation of it, ``percentile`` the percentage of all cells that the found cells are better than, mean over
-seeds (``space.percentiles`` fills it from a table).
+seeds (``space.percentiles`` fills it from a table). ``truths`` are the sources of the accuracies, as from
+``truths.truth_key``; of several there is no optimum and no noise.
 """
 
 
@@ -85,18 +87,20 @@ def comparison(runs: Iterable[Run], *, ddof: int = 1, datasets: Sequence[str] = 
 
 def _row(group: list[Run], dataset: str, ddof: int) -> dict[str, Any]:
     record = group[0].record
-    known = [(run.record.seed, run.test_acc[dataset]) for run in group if dataset in run.test_acc]
-    values = tuple(value for _, value in known)
+    known = [run for run in group if dataset in run.test_acc]
+    values = tuple(run.test_acc[dataset] for run in known)
+    truths = tuple(sorted({truth_key(run.record) for run in known}))
+    table = (known or group)[0].record.table if len(truths) < 2 else None
     shared = ("block", "method", "title", "variant_id", "search_dataset", "cost_kind", "batch_norm", "split")
-    noise, noise_split = record.table.noise_on(dataset) if record.table else (math.nan, "")
-    optimum = record.table.optimum.get(dataset, math.nan) if record.table else math.nan
+    noise, noise_split = table.noise_on(dataset) if table else (math.nan, "")
+    optimum = table.optimum.get(dataset, math.nan) if table else math.nan
     found = summary(values, ddof=ddof)
     return {name: getattr(record, name) for name in shared} | {
         "source": "measured",
         "dataset": dataset,
         **found,
         "ddof": ddof,
-        "seeds": tuple(seed for seed, _ in known),
+        "seeds": tuple(run.record.seed for run in known),
         "values": values,
         "search_seconds": float(np.mean([run.steps["total_seconds"].iloc[-1] for run in group])),
         "device": "; ".join(sorted({run.record.device for run in group})),
@@ -105,7 +109,8 @@ def _row(group: list[Run], dataset: str, ddof: int) -> dict[str, Any]:
         "overrides": ", ".join(assignment(name, value) for name, value in sorted(record.overrides.items())),
         "truth": "; ".join(sorted({run.record.truth for run in group})),
         "truth_note": "; ".join(sorted({run.record.truth_note for run in group})),
-        "table": record.table.name if record.table else "",
+        "truths": truths,
+        "table": table.name if table else "",
         "table_hash": "; ".join(sorted({run.record.table.content_hash for run in group if run.record.table})),
         "optimum": optimum,
         "noise": noise,

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nasbench_eval.analysis.comparison import comparison, references, table_names
+from nasbench_eval.analysis.comparison import comparison, references
 from nasbench_eval.analysis.labels import brief, distinct_runs, divergence_notes, is_reduced, reductions_text
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.analysis.space import percentiles
+from nasbench_eval.analysis.truths import cautions
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import Failure
@@ -108,14 +109,7 @@ def _meaning(frame: pd.DataFrame, tables: pd.DataFrame, ddof: int) -> list[str]:
         split = {row["dataset"]: row["noise_split"] for row in tables.to_dict("records") if row["noise_split"]}
         words = "test" if set(split.values()) == {"test"} else ", ".join(f"{s} on {d}" for d, s in split.items())
         notes.append(f"noise between trials: pooled std over trainings of the same cell; accuracy: {words}")
-    if tables["table_hash"].nunique() > 1:
-        names = list(dict.fromkeys(table_names(tables)))
-        notes.insert(
-            0,
-            f"CAUTION: the accuracies come from {len(names)} different tables ({', '.join(names)}): "
-            "only compare rows of the same table",
-        )
-    return notes
+    return [*cautions(frame), *notes]
 
 
 def _percentiles(frame: pd.DataFrame) -> list[str]:

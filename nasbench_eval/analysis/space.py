@@ -9,6 +9,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.published import published
 from nasbench_eval.analysis.statistics import percentile_rank
+from nasbench_eval.analysis.truths import table_key
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table import Table
 from nasbench_eval.table.noise import trial_noise
@@ -87,7 +88,8 @@ def percentiles(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
         NbevalError: If no row is from this table.
     """
     accuracies = true_accuracies(table)
-    own = (rows["table_hash"] == table.metadata.content_hash) & rows["dataset"].isin(accuracies.columns)
+    key = (table_key(table.metadata.content_hash),)
+    own = rows["truths"].map(lambda truths: truths == key) & rows["dataset"].isin(accuracies.columns)
     if not own.any():
         used = ", ".join(dict.fromkeys(key[:8] for key in rows["table_hash"] if key)) or "none"
         raise NbevalError(

@@ -56,6 +56,13 @@ def test_markdown_latex_csv_and_json_have_the_same_rows(table):
     assert render(table, "csv").splitlines()[1].startswith("cifar10,,RS,rs,RS,")
 
 
+def test_only_rows_with_a_p_value_count_as_tests():
+    runs = [*seeds("a", GAEA), *seeds("b", WIDE), *seeds("c", GAEA[:1])]
+    assert "Holm's method for the rows of a data set that have one: 1" in " ".join(against_table(runs, "a").notes)
+    none = against_table([*seeds("a", GAEA[:1]), *seeds("b", WIDE[:1])], "a")
+    assert "Holm's method for the rows of a data set that have one: none" in " ".join(none.notes)
+
+
 def test_the_limits_of_four_seeds_are_said(table):
     text = flat(table)
     assert "With 4 seeds a side no two-sided permutation p can be below 0.029" in text
@@ -92,7 +99,8 @@ def test_what_is_wrong_with_the_runs_is_said():
     for words in (
         "REDUCED runs, smaller than the published setting: channels 16 -> 4; cells 5 -> 1.",
         "CAUTION: reduced runs are compared with full ones.",
-        "CAUTION: accuracies from different tables are compared",
+        "CAUTION: the accuracies come from 2 different sources (table abcdef01, table ffff0000), which are not "
+        "compared, so that nothing is decided: c, a.",
         "One cell in all seeds is no estimate of the variance",
         "One seed has no spread, so that nothing is decided: d.",
         "Left out, as nothing is there to compare them with: e.",

@@ -111,6 +111,24 @@ def test_truth_train_trains_the_final_cell_and_says_so(
     assert accuracies.iloc[-1] > 20
 
 
+def test_a_trained_accuracy_is_kept_where_the_table_is_asked_and_the_command_says_so(
+    home: Path, table_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nasbench_eval.training.from_scratch.train_from_scratch", lambda *_, **__: 12.5)
+    assert search("--method", "darts", "--truth", "train") == 0
+    [path] = Path("results/runs").iterdir()
+    before = path.read_bytes()
+    capsys.readouterr()
+    assert search("--method", "darts", "--seeds", "2", "--table", str(table_file)) == 0
+    said = capsys.readouterr()
+    assert said.err.count("1 of 2 runs keep the accuracy of their final cell trained from scratch") == 1
+    assert "CAUTION: the seeds of a row come from several sources" in " ".join(said.out.split())
+    assert path.read_bytes() == before
+    assert [run.record.truth for _, run in sorted(runs().items())] == ["train", "table"]
+    assert search("--method", "darts", "--seeds", "1,", "--table", str(table_file)) == 0
+    assert "keep the accuracy" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -26,6 +26,7 @@ from nasbench_eval.analysis.statistics import (
     two_sample_p,
     welch,
 )
+from nasbench_eval.analysis.truths import conflict, truth_key
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run
 from nasbench_eval.utils.rng import Streams
@@ -208,7 +209,8 @@ def _comparisons(
         if why or row["missing"]:
             yield row | {"word": "not run", "why": why}, runs
         else:
-            yield _measure(claim, row, [[value for _, value in group] for group in kept], runs), runs
+            used = [run for group in kept for run, _ in group]
+            yield _measure(claim, row, [[value for _, value in group] for group in kept], used), runs
 
 
 def _without_value(
@@ -248,8 +250,8 @@ def _measure(claim: Claim, row: dict[str, Any], values: list[list[float]], runs:
     table = next(iter(tables.values()), None)
     noise = table.noise_on(row["dataset"])[0] if table and claim.quantity == "test_acc" else math.nan
     row["margin"] = noise if claim.margin is None else claim.margin
-    if claim.quantity == "test_acc" and len(tables) > 1:
-        return row | {"word": "undecided", "why": f"the accuracies come from {len(tables)} different tables"}
+    if claim.quantity == "test_acc" and (why := conflict(truth_key(run.record) for run in runs)):
+        return row | {"word": "undecided", "why": f"{why}, which are not compared"}
     no_margin = {"word": "undecided", "why": f"the table does not say its noise on {row['dataset']}: set a margin"}
     if claim.test == "equivalent" and math.isnan(row["margin"]):
         return row | no_margin
@@ -260,6 +262,8 @@ def _measure(claim: Claim, row: dict[str, Any], values: list[list[float]], runs:
     else:
         optimum = table.optimum.get(row["dataset"], math.nan) if table else math.nan
         row["mean_against"] = optimum if claim.value is None else claim.value
+        if math.isnan(row["mean_against"]):
+            return row | {"word": "undecided", "why": f"no table of these runs says the optimum on {row['dataset']}"}
         bound = row["mean_against"] - (row["margin"] if claim.value is None else 0.0)
         if math.isnan(bound):
             return row | no_margin

@@ -50,6 +50,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         f"Test accuracy minus that of {names} (n = {counts}), with Welch's 95 % interval. Better or worse: p < 0.05 "
         "after Holm's correction; equivalent: within the table's noise; else undecided.",
         *caption_notes(frame),
+        *(f"CAUTION: {why}: nothing is decided." for why in dict.fromkeys(frame["why"]) if why),
     ]
     return draw_rows(rows, partial(_panel, limits=limits), text=" ".join(text), handles=_legend_handles(frame))
 

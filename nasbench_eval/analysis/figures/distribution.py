@@ -24,6 +24,7 @@ from nasbench_eval.analysis.figures._rows import (
 )
 from nasbench_eval.analysis.figures._view import EVERYTHING, NothingToDraw, View
 from nasbench_eval.analysis.labels import caption_notes
+from nasbench_eval.analysis.truths import cautions, table_key
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ BINS = 60
 
 COLUMNS = (
     *("row", "dataset", "label", "block", "method", "search_dataset", "reduced", "reductions"),
-    *("n", "mean", "values", "p10", "p90", "better", "optimum", "noise", "low", "high", "cells", "table_hash"),
+    *("n", "mean", "values", "p10", "p90", "better", "optimum", "noise", "low", "high", "cells"),
+    *("truths", "table_hash"),
 )
 """Columns of :func:`data`."""
 
@@ -76,7 +78,9 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
         lowest = min(float(accuracies[name].quantile(_LOWEST)), *(min(values) for values in part["values"]))
         cells, edges = np.histogram(accuracies[name], bins=BINS, range=(lowest, float(accuracies[name].max())))
         part = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "cells": cells})
-        bins.append(part.assign(row="bin", dataset=name, table_hash=view.table.metadata.content_hash))
+        content = view.table.metadata.content_hash
+        part["truths"] = [(table_key(content),)] * len(part)
+        bins.append(part.assign(row="bin", dataset=name, table_hash=content))
     return pd.concat([variants.astype(object), *bins]).reindex(columns=list(COLUMNS)).reset_index(drop=True)
 
 
@@ -93,8 +97,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         "share of all cells that is better than it.",
         *caption_notes(variants),
     ]
-    if set(variants["table_hash"]) - {*bins["table_hash"], ""}:
-        text.append("CAUTION: the accuracies of some runs come from another table than the one shown.")
+    text += [f"{caution}." for caution in cautions(frame)]
     return draw_rows(
         rows,
         partial(_panel, bins=bins),

@@ -28,6 +28,7 @@ from nasbench_eval.analysis.order import DATASETS, dataset_order, sort_rows
 from nasbench_eval.analysis.published import published_instead
 from nasbench_eval.analysis.statistics import interval_of_mean
 from nasbench_eval.analysis.tables import section_title
+from nasbench_eval.analysis.truths import cautions
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
@@ -222,6 +223,5 @@ def _caption(frame: pd.DataFrame, bars: bool) -> str:
         parts.append("Direct: one search per data set.")
     if not bars:
         parts.append("Arrows: below the start of the axis.")
-    if len({key for key in measured["table_hash"] if key}) > 1:
-        parts.append("CAUTION: the accuracies come from different tables: only compare rows of the same table.")
+    parts += [f"{caution}." for caution in cautions(measured)]
     return " ".join(parts)

@@ -169,12 +169,48 @@ def test_scales_and_changed_settings_do_not_mix() -> None:
     assert "there is no run of darts arch_lr=4 on cifar10" in verdict(claimed, HIGH, LOW).sentence
 
 
-def test_runs_of_two_variants_or_two_tables_are_not_compared() -> None:
+def test_runs_of_two_variants_are_not_compared() -> None:
     other = group("darts", [80.0], settings={"split_hash": "abc"})
     assert "are of 2 variants, which do not mix" in verdict(CLAIM, HIGH, LOW, other).sentence
-    moved = [replace(run, record=replace(run.record, table=replace(TABLE, content_hash="ff"))) for run in LOW]
-    found = verdict(CLAIM, HIGH, moved)
-    assert (found.word, "2 different tables" in found.sentence) == ("undecided", True)
+
+
+TRAINED: dict[str, Any] = {"truth": "train", "table": None}
+MOVED: dict[str, Any] = {"table": replace(TABLE, content_hash="ff")}
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "source"),
+    [
+        (({}, {}), (TRAINED, TRAINED), "cells trained from scratch"),
+        (({}, {}), (MOVED, MOVED), "table ff"),
+        (({}, TRAINED), ({}, {}), "cells trained from scratch"),
+        (({}, MOVED), ({}, MOVED), "table ff"),
+    ],
+    ids=["trained", "another table", "a mean over both", "mixed alike"],
+)
+def test_accuracies_from_several_sources_are_not_compared(own: Any, others: Any, source: str) -> None:
+    def mixed(runs: list[Run], facts: Any) -> list[Run]:
+        return [replace(run, record=replace(run.record, **facts[run.record.seed % 2])) for run in runs]
+
+    found = verdict(CLAIM, mixed(HIGH, own), mixed(LOW, others))
+    assert found.word == "undecided"
+    assert f"2 different sources (table abcdef01, {source}), which are not compared" in found.sentence
+    assert found.rows["difference"].isna().all()
+    assert math.isnan(found.rows["seeds_needed"].iloc[0])
+
+
+def test_quantities_without_a_true_accuracy_do_not_need_one_source() -> None:
+    trained = [replace(run, record=replace(run.record, truth="train", table=None)) for run in LOW]
+    claim = replace(CLAIM, quantity="n_skip_connect")
+    assert "sources" not in verdict(claim, HIGH, trained).sentence
+
+
+def test_an_unknown_optimum_is_not_a_missing_margin() -> None:
+    claim = Claim("A is optimal", "within_noise_of_optimum", ("darts",), ("cifar10",), margin=0.5)
+    trained = [replace(run, record=replace(run.record, truth="train", table=None)) for run in HIGH]
+    found = verdict(claim, trained)
+    assert found.word == "undecided"
+    assert found.sentence == "no table of these runs says the optimum on cifar10"
 
 
 def test_a_tabular_search_belongs_to_every_scale() -> None:

@@ -46,7 +46,7 @@ def test_nothing_overlaps_and_a_row_says_its_rank(table, runs):
     rows, histogram = figure.axes
     assert rows.get_xlim() == histogram.get_xlim()
     assert [text.get_text() for text in rows.texts] == ["top 10 %", "top 18 %"]
-    assert "CAUTION: the accuracies of some runs come from another table" in words(figure)
+    assert "CAUTION: the accuracies come from 2 different sources (table " in words(figure)
 
 
 def test_it_needs_a_table_with_the_data_set(table, runs):

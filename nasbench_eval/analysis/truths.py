@@ -1,0 +1,54 @@
+"""Where true accuracies come from: a benchmark table, or training from scratch. Two sources are never compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from nasbench_eval.runs.store import RunRecord
+
+
+def truth_key(record: RunRecord) -> str:
+    """Return where the true accuracies of a run come from: ``table:HASH``, the table's content hash, or ``train``.
+
+    Accuracies can be averaged and compared only if their keys are equal.
+    """
+    return table_key(record.table.content_hash) if record.table else record.truth
+
+
+def table_key(content_hash: str) -> str:
+    """Return the key of accuracies from a table."""
+    return f"table:{content_hash}"
+
+
+def conflict(keys: Iterable[str]) -> str:
+    """Return why accuracies cannot be averaged or compared: they have several keys; empty if they can."""
+    found = sorted(set(keys))
+    if len(found) < 2:
+        return ""
+    return f"the accuracies come from {len(found)} different sources ({', '.join(map(_words, found))})"
+
+
+def cautions(frame: pd.DataFrame) -> list[str]:
+    """Return sentences on the rows that average several sources, and on sources that differ between rows.
+
+    Args:
+        frame: Rows of a comparison, with ``label``, ``dataset`` and ``truths``, the keys of a row's accuracies.
+    """
+    known = frame[frame["truths"].map(bool) & frame["truths"].notna()]
+    said = []
+    mixed = known[known["truths"].map(len) > 1]
+    if len(mixed):
+        names = ", ".join(dict.fromkeys(mixed["label"]))
+        said.append(f"CAUTION: the seeds of a row come from several sources, so that its mean means nothing: {names}")
+    rows = [{key for keys in part for key in keys} for _, part in known.groupby("dataset")["truths"]]
+    if reasons := list(dict.fromkeys(filter(None, map(conflict, rows)))):
+        said.append(f"CAUTION: {'; '.join(reasons)}: only compare rows of the same source")
+    return said
+
+
+def _words(key: str) -> str:
+    kind, _, table = key.partition(":")
+    words = {"table": f"table {table[:8]}".strip(), "train": "cells trained from scratch"}
+    return words.get(kind, kind)
