@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nasbench_eval.analysis.labels import assignment
+from nasbench_eval.analysis.labels import assignment, setting_text
 from nasbench_eval.errors import NbevalError, UsageError, nearest
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run, RunRecord
@@ -144,8 +144,7 @@ def value_of(record: RunRecord | Failure, key: str) -> Any:
 
 def value_text(record: RunRecord, key: str) -> str:
     """Return the value of a fact or setting in words, such as ``arch_lr=0.1``; ``no arch_lr`` if the run has none."""
-    value = value_of(record, key)
-    return f"no {key}" if value is _MISSING else assignment(key, value)
+    return assignment(key, getattr(record, key)) if key in FACTS else setting_text(record.settings, key)
 
 
 def value_order(records: Iterable[RunRecord], key: str) -> dict[str, int]:

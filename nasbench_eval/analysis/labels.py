@@ -64,7 +64,7 @@ def labels(runs: Iterable[Run], shown: Sequence[str] = ()) -> dict[str, str]:
         names = sorted({name for each in settings for name in each})
         differing = [name for name in names if len({_canonical(each.get(name)) for each in settings}) > 1]
         for key, each in zip(group, settings, strict=True):
-            shown = [assignment(name, each.get(name)) for name in differing]
+            shown = [setting_text(each, name) for name in differing]
             parts[key] = [*parts[key], *(part for part in shown if part not in parts[key])]
     taken: dict[tuple[str, str], list[str]] = {}
     named = {}
@@ -191,6 +191,11 @@ def assignment(name: str, value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return f"{name}={str(value).lower()}"
     return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+
+
+def setting_text(settings: Mapping[str, Any], name: str) -> str:
+    """Return a setting of a run and its value; ``no epochs`` if the run does not have the setting."""
+    return assignment(name, settings[name]) if name in settings else f"no {name}"
 
 
 def changes(overrides: Mapping[str, Any]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from nasbench_eval.analysis.labels import is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, run_order
@@ -39,14 +39,14 @@ GAPS = ("gap_running", "gap_batch")
 COLUMNS = (
     *("row", "label", "title", "variant_id", "block", "search_dataset", "dataset", "reduced", "reductions"),
     *("orders_by", "batch_norm", "scored_on", "zero_op", "truth_note", "seeds", "seed", "run_id", "cells", "k"),
-    *(f"{name}{part}" for name in STATISTICS for part in ("", "_std", "_low", "_high")),
+    *(f"{name}{part}" for name in STATISTICS for part in ("", "_std", "_low", "_high", "_undefined")),
     *("first_acc", "regret", "regret_std"),
     *(f"{gap}{part}" for gap in GAPS for part in ("", "_std")),
     *("index", "shared_acc", "test_acc"),
 )
 """Columns of :func:`rank_frame`."""
 
-_INTEGERS = ("seeds", "seed", "cells", "k", "index")
+_INTEGERS = ("seeds", "seed", "cells", "k", "index", *(f"{name}_undefined" for name in STATISTICS))
 
 
 def top_count(n: int) -> int:
@@ -101,11 +101,11 @@ def rank_frame(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFram
     Returns:
         A frame with ``COLUMNS`` and three kinds of ``row``. ``variant``: means over seeds, with the sample standard
         deviation over seeds in ``_std`` and the 95 % bootstrap interval of the mean over cells in ``_low`` and
-        ``_high``. ``run``: one seed, with its interval. ``cell``: one cell of a run, ``shared_acc`` and ``test_acc`` in
-        percent; for a search without shared weights ``shared_acc`` is the rank of the score that ``orders_by`` names,
-        1 for the lowest.
+        ``_high``; seeds in which a statistic is undefined are left out of them, and counted in ``_undefined``. ``run``:
+        one seed, with its interval. ``cell``: one cell of a run, ``shared_acc`` and ``test_acc`` in percent; for a
+        search without shared weights ``shared_acc`` is the rank of the score ``orders_by``, 1 for the lowest.
     """
-    measured = [(run, _scores(run)) for run in runs if not datasets or run.record.search_dataset in datasets]
+    measured = [(run, scores_of(run)) for run in runs if not datasets or run.record.search_dataset in datasets]
     ranked = [(run, scores) for run, scores in measured if scores is not None]
     if not ranked:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -125,8 +125,19 @@ def rank_frame(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFram
     return frame.astype(dict.fromkeys(_INTEGERS, "Int64"))
 
 
-def _scores(run: Run) -> RankScores | None:
+def scores_of(run: Run) -> RankScores | None:
+    """Return the scores of a run that was ranked, or None."""
     return None if run.home is None else read_scores(rank_file(run.home, run.record.run_id))
+
+
+def shared_and_true(scores: RankScores, n: int) -> tuple[Floats, Floats]:
+    """Return what orders the first n cells, and their true accuracy, each of shape ``(n,)``.
+
+    Scores other than accuracies become ranks: they differ by orders of magnitude, or are minus infinity.
+    """
+    cells = scores.cells.head(n)
+    shared = cells["shared_acc"] if scores.orders_by == SHARED_WEIGHTS else cells["shared_acc"].rank()
+    return np.asarray(shared, dtype=np.float64), np.asarray(cells["test_acc"], dtype=np.float64)
 
 
 def _variant_rows(group: list[tuple[Run, RankScores]], names: dict[str, str], n: int) -> list[dict[str, Any]]:
@@ -147,10 +158,7 @@ def _variant_rows(group: list[tuple[Run, RankScores]], names: dict[str, str], n:
     runs: list[dict[str, Any]] = []
     resampled = []
     for run, scores in group:
-        cells = scores.cells.head(n)
-        shared, true = (cells[name].to_numpy(dtype=float) for name in ("shared_acc", "test_acc"))
-        if scores.orders_by != SHARED_WEIGHTS:
-            shared = rankdata(shared)  # scores differ by orders of magnitude, or are minus infinity
+        shared, true = shared_and_true(scores, n)
         resampled.append(resampled_statistics(shared, true))
         row = shared_columns | {"row": "run", "seed": run.record.seed, "run_id": run.record.run_id}
         row |= _run_statistics(shared, true, resampled[-1])
@@ -158,18 +166,26 @@ def _variant_rows(group: list[tuple[Run, RankScores]], names: dict[str, str], n:
         runs.append(row)
         below.append(row)
         own = {"row": "cell", "seed": run.record.seed, **{key: shared_columns[key] for key in ("label", "dataset")}}
-        points = zip(cells["index"], shared, true, strict=True)
+        points = zip(scores.cells["index"].head(n), shared, true, strict=True)
         below += [own | {"index": index, "shared_acc": x, "test_acc": y} for index, x, y in points]
     variant = shared_columns | facts | {"row": "variant", "seeds": len(runs), "cells": n, "k": top_count(n)}
-    for name in (*STATISTICS, "first_acc", "regret", *GAPS):
-        values = np.array([row[name] for row in runs])
-        variant[name] = float(values.mean())
-        variant[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else np.nan
+    for name in ("first_acc", "regret", *GAPS):
+        variant[name], variant[f"{name}_std"] = _mean_and_std([row[name] for row in runs])
     for name in STATISTICS:
+        defined = [not np.isnan(row[name]) for row in runs]
+        variant[f"{name}_undefined"] = len(runs) - sum(defined)
+        variant[name], variant[f"{name}_std"] = _mean_and_std([row[name] for row in compress(runs, defined)])
         # The mean of each resample over seeds: all seeds are resampled alike.
-        means = np.mean([each[name] for each in resampled], axis=0)
+        each = [resample[name] for resample in compress(resampled, defined)]
+        means = np.mean(each, axis=0) if each else np.empty(0)
         variant[f"{name}_low"], variant[f"{name}_high"] = percentile_interval(means)
     return [variant, *below]
+
+
+def _mean_and_std(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and sample standard deviation; NaN where the values are too few."""
+    mean = float(np.mean(values)) if values else np.nan
+    return mean, float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
 
 
 def _run_statistics(shared: Floats, true: Floats, resampled: dict[str, Floats]) -> dict[str, Any]:

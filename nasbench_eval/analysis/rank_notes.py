@@ -12,12 +12,17 @@ from nasbench_eval.runs.rank_scores import SHARED_WEIGHTS
 
 
 def statistic_text(row: pd.Series[Any], name: str) -> str:
-    """Return a statistic of a row of ``rank_frame`` as text: value, ± standard deviation over seeds, interval."""
+    """Return a statistic of a row of ``rank_frame`` as text: value, ± standard deviation over seeds, interval.
+
+    In how many seeds of a variant it is undefined, because they gave all cells one score, follows.
+    """
     if pd.isna(row[name]):
         return "undefined, all scores are equal"
     value, low, high = (f"{row[key]:.2f}".replace("-0.00", "0.00") for key in (name, f"{name}_low", f"{name}_high"))
     spread = f" ± {row[f'{name}_std']:.2f}" if pd.notna(row[f"{name}_std"]) else ""
-    return f"{value}{spread} [{low}, {high}]"
+    undefined = row[f"{name}_undefined"]
+    left_out = f", undefined in {undefined} of {row['seeds']} seeds" if pd.notna(undefined) and undefined else ""
+    return f"{value}{spread} [{low}, {high}]{left_out}"
 
 
 def spread_text(row: pd.Series[Any], name: str) -> str:

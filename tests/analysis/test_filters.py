@@ -110,6 +110,7 @@ def test_labels_can_hold_a_setting_in_any_case(runs):
 
 def test_rows_are_grouped_by_the_values_of_a_setting(runs):
     frame = comparison(runs, group_by="arch_lr")
+    assert {*comparison(runs, group_by="scale")["group"]} == {"scale=full", "scale=small"}
     assert frame["group"].tolist() == ["arch_lr=0.1", "arch_lr=4", "arch_lr=none", "no arch_lr"]
     assert comparison(runs)["group"].unique().tolist() == [""]
     with pytest.raises(UsageError, match="--group-by: unknown key 'arch_l': did you mean 'arch_lr'"):

@@ -9,10 +9,15 @@ from nasbench_eval.analysis.labels import brief, distinct_runs, labels
 
 def test_variants_with_equal_overrides_are_told_apart_by_their_settings():
     runs = [make_run({}, settings={"track": True}), make_run({}, settings={"track": False, "clip": 5.0})]
-    assert sorted(labels(runs).values()) == ["GDAS [clip=5, track=false]", "GDAS [clip=none, track=true]"]
+    assert sorted(labels(runs).values()) == ["GDAS [clip=5, track=false]", "GDAS [no clip, track=true]"]
     first = make_run({})
     second = dataclasses.replace(first, record=dataclasses.replace(first.record, variant_id="another"))
     assert sorted(labels([first, second]).values()) == sorted([f"GDAS #{first.record.variant_id[:6]}", "GDAS #anothe"])
+
+
+def test_a_setting_that_is_none_is_not_one_that_a_run_lacks():
+    runs = [make_run({}, settings={"baseline": value}) for value in (None, 0.5)] + [make_run({})]
+    assert list(labels(runs).values()) == ["GDAS [baseline=none]", "GDAS [baseline=0.5]", "GDAS [no baseline]"]
 
 
 def test_a_repeated_seed_counts_once_and_is_reported():

@@ -9,6 +9,7 @@ import pytest
 from analysis_runs import TRUE, make_run, scored
 
 from nasbench_eval.analysis.rank_correlation import first_choice, rank_frame, rank_statistics, resampled_statistics
+from nasbench_eval.analysis.rank_notes import statistic_text
 from nasbench_eval.analysis.statistics import percentile_interval
 
 
@@ -29,6 +30,24 @@ def test_a_variant_is_the_mean_of_its_seeds_on_the_same_cells(tmp_path: Path) ->
     assert (second["first_acc"], second["regret"], whole["regret"]) == (70, 9, 4.5)
     assert rank_frame(runs, ["cifar100"]).empty
     assert rank_frame(runs[2:]).empty
+
+
+def test_seeds_whose_scores_are_all_equal_are_left_out_and_counted(tmp_path: Path) -> None:
+    equal = [5.0] * 20
+    runs = [
+        scored(tmp_path, make_run({}, seed=seed), shared, TRUE) for seed, shared in enumerate([TRUE, equal, TRUE[::-1]])
+    ]
+    variants = rank_frame(runs).query("row == 'variant'")
+    row = variants.iloc[0]
+    assert (row["kendall"], row["kendall_std"]) == (0, pytest.approx(math.sqrt(2)))
+    assert (row["kendall_low"], row["kendall_high"]) == pytest.approx((0, 0))
+    assert statistic_text(row, "kendall") == "0.00 ± 1.41 [0.00, 0.00], undefined in 1 of 3 seeds"
+    assert "undefined" not in statistic_text(row, "top_k")
+    single = rank_frame(runs[:2]).query("row == 'variant'").iloc[0]
+    assert statistic_text(single, "kendall") == "1.00 [1.00, 1.00], undefined in 1 of 2 seeds"
+    never = rank_frame(runs[1:2]).query("row == 'variant'").iloc[0]
+    assert statistic_text(never, "kendall") == "undefined, all scores are equal"
+    assert "undefined" not in statistic_text(rank_frame(runs[:1]).iloc[0], "kendall")
 
 
 def test_k_is_a_tenth_of_the_cells() -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.figures import View, entropy, gap
+from nasbench_eval.analysis.rank_correlation import scores_of, shared_and_true
 from nasbench_eval.analysis.statistics import kendall_tau_b
 from nasbench_eval.cell import OPS
-from nasbench_eval.runs.rank_scores import RankScores, rank_file, read_scores
+from nasbench_eval.runs.rank_scores import RankScores
 from nasbench_eval.runs.store import Run
 
 
@@ -41,7 +42,8 @@ def _last_of(data: Callable[[Sequence[Run], View], pd.DataFrame]) -> Callable[..
     """Return the values after the last epoch of what a figure draws over epochs."""
 
     def values(runs: Sequence[Run], dataset: str) -> list[float]:
-        last = data(runs, View([dataset])).groupby(["variant_id", "seed"])["value"].last()
+        frame = data(runs, View([dataset])).drop_duplicates(["variant_id", "seed"], keep="last")
+        last = dict(zip(zip(frame["variant_id"], frame["seed"], strict=True), frame["value"], strict=True))
         return [float(last.get((run.record.variant_id, run.record.seed), np.nan)) for run in runs]
 
     return values
@@ -51,24 +53,19 @@ def _edges_with(operation: str) -> Callable[[Sequence[Run], str], list[float]]:
     return lambda runs, dataset: [float(run.steps[f"n_{operation}"].iloc[-1]) for run in runs]
 
 
-def _scores(runs: Sequence[Run]) -> list[RankScores | None]:
-    return [None if run.home is None else read_scores(rank_file(run.home, run.record.run_id)) for run in runs]
-
-
 def _gap_batch(runs: Sequence[Run], dataset: str) -> list[float]:
-    return [np.nan if scores is None else scores.gap("batch") for scores in _scores(runs)]
+    return [np.nan if scores is None else scores.gap("batch") for scores in map(scores_of, runs)]
 
 
 def _tau(runs: Sequence[Run], dataset: str) -> list[float]:
     """Return Kendall's tau-b of each run, on the cells that all scored runs share."""
-    scores = _scores(runs)
+    scores = list(map(scores_of, runs))
     n = min((len(each.cells) for each in scores if each is not None), default=0)
-    return [np.nan if each is None else _tau_of(each.cells.head(n)) for each in scores]
+    return [np.nan if each is None else _tau_of(each, n) for each in scores]
 
 
-def _tau_of(cells: pd.DataFrame) -> float:
-    shared, true = (cells[name].to_numpy(dtype=float) for name in ("shared_acc", "test_acc"))
-    return float(kendall_tau_b(shared, true, np.arange(len(cells))[None])[0])
+def _tau_of(scores: RankScores, n: int) -> float:
+    return float(kendall_tau_b(*shared_and_true(scores, n), np.arange(n)[None])[0])
 
 
 QUANTITIES: Mapping[str, Quantity] = {

@@ -26,7 +26,6 @@ _PANEL, _WIDE = (1.85, 1.45), (3.2, 2.3)
 """Inches: width and height of a panel, and of one or two that are alone."""
 
 _LEFT, _BELOW, _GAP = 0.45, 0.42, 0.16
-_LINE = lines_height("x", style.SMALL_SIZE)
 _COLUMNS = 4
 
 FIRST_LIMIT = 5
@@ -54,7 +53,8 @@ def draw(frame: pd.DataFrame) -> Figure:
     own_axes = several or variants["orders_by"].nunique() > 1
     names = panel_titles(variants)
     heads = [_title(names[v["label"]], v["dataset"] if several else "", panel[0]) for _, v in variants.iterrows()]
-    head = 2 * _LINE + 0.06 + max(lines_height(title, style.SMALL_SIZE) for title in heads)
+    words = [_statistics(variant, panel[0]) for _, variant in variants.iterrows()]
+    head = 0.06 + sum(max(lines_height(text, style.SMALL_SIZE) for text in texts) for texts in (words, heads))
     seeds = sorted(set(frame["seed"].dropna()))
     markers = {s: (_MARKERS[i % len(_MARKERS)], style.LINES[i % len(style.LINES)]) for i, s in enumerate(seeds)}
 
@@ -81,7 +81,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             axes.set_xlabel(_axis(variant["orders_by"]), size=style.SMALL_SIZE)
         if column == 0:
             axes.set_ylabel("true test accuracy (%)", size=style.SMALL_SIZE)
-        _write_above(axes, heads[number], "\n".join(_statistics(variant)), panel[1])
+        _write_above(axes, heads[number], words[number], panel[1])
     spacing = {"labelspacing": 0.35, "columnspacing": 1.2, "handletextpad": 0.3}
     legend(figure, _legend_handles(markers), MARGIN, legend_bottom, min(legend_columns, len(markers)) + 1, **spacing)
     caption(figure, text)
@@ -136,12 +136,13 @@ def _title(label: str, dataset: str, inches: float) -> str:
     return wrap(f"{label}, {dataset}" if dataset else label, 0.9 * inches, style.SMALL_SIZE)
 
 
-def _statistics(variant: pd.Series[Any]) -> list[str]:
+def _statistics(variant: pd.Series[Any], inches: float) -> str:
     spread = "" if pd.isna(variant["regret_std"]) else f" ± {variant['regret_std']:.2f}"
-    return [
+    lines = (
         f"tau: {statistic_text(variant, 'kendall')}",
         f"top {variant['k']}: {variant['top_k']:.2f}, regret: {variant['regret']:.2f}{spread}",
-    ]
+    )
+    return "\n".join(wrap(line, inches, style.SMALL_SIZE) for line in lines)
 
 
 def _write_above(axes: Axes, title: str, lines: str, height: float) -> None:

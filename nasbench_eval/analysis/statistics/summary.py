@@ -35,7 +35,7 @@ def interval_of_mean(mean: Floats, std: Floats, n: Floats, ddof: Floats) -> tupl
         mean: Means, shape ``(...)``, as all other arguments.
         std: Standard deviations.
         n: Numbers of values.
-        ddof: What was subtracted from n in the standard deviation: 0 or 1.
+        ddof: What was subtracted from n in the standard deviation: 0 or 1; NaN for 1.
 
     Returns:
         Lower and upper limits; NaN where n is less than 2 or something is unknown.
@@ -43,7 +43,7 @@ def interval_of_mean(mean: Floats, std: Floats, n: Floats, ddof: Floats) -> tupl
     from scipy.special import stdtrit
 
     freedom = np.where(np.asarray(n) > 1, np.asarray(n) - 1.0, np.nan)
-    half = stdtrit(freedom, 0.975) * std * np.sqrt((n - ddof) / freedom / n)
+    half = stdtrit(freedom, 0.975) * std * np.sqrt((n - np.where(np.isnan(ddof), 1.0, ddof)) / freedom / n)
     return mean - half, mean + half
 
 

@@ -10,6 +10,8 @@ import pytest
 from analysis_runs import SMALL, TABLE, make_run, scored
 
 from nasbench_eval.analysis.claims import Claim, Verdict, judge
+from nasbench_eval.analysis.claims.quantities import QUANTITIES
+from nasbench_eval.analysis.rank_correlation import rank_frame
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run
 
@@ -279,6 +281,22 @@ def test_rank_correlation_is_that_of_the_scored_cells(tmp_path: Path) -> None:
     bare = verdict(above, HIGH)
     assert bare.word == "not run"
     assert "score cells with `nbeval rank`" in bare.sentence
+
+
+def test_the_rank_correlation_of_undefined_scores_is_that_of_the_figure(tmp_path: Path) -> None:
+    true = [float(i) for i in range(20)]
+    shared = [-math.inf] * 3 + true[3:]
+    run = scored(tmp_path, HIGH[0], shared, true, orders_by="score of naswot")
+    [value] = QUANTITIES["tau"].values([run], "cifar10")
+    assert value == rank_frame([run])["kendall"].iloc[0]
+    assert 0.9 < value < 1
+
+
+def test_a_quantity_after_the_last_epoch_is_not_that_of_an_earlier_one() -> None:
+    run = HIGH[0]
+    blind = replace(run, steps=run.steps.assign(entropy=[1.3, 1.2, math.nan]))
+    values = QUANTITIES["entropy"].values([blind, HIGH[1]], "cifar10")
+    assert values == [pytest.approx(math.nan, nan_ok=True), pytest.approx(1.1 / math.log(5))]
 
 
 def test_a_published_number_is_reached_or_not() -> None:

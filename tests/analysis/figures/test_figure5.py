@@ -73,6 +73,9 @@ def test_a_published_interval_is_given_where_the_number_of_runs_is_known() -> No
     ours = frame[(frame["label"] == "GAEA DARTS (ERM)") & (frame["dataset"] == "cifar10")].iloc[0]
     # 94.10 +- 0.29 (ddof 0) over 4 runs; t(3, 97.5 %) = 3.18245.
     assert ours["published_high"] - 94.10 == pytest.approx(3.18245 * 0.29 / 3**0.5, rel=1e-4)
+    # 93.92 +- 0.30 over 500 runs; the paper does not say the ddof, which counts as 1. t(499, 97.5 %) = 1.96473.
+    rea = frame[(frame["label"] == "REA") & (frame["dataset"] == "cifar10")].iloc[0]
+    assert rea["published_high"] - 93.92 == pytest.approx(1.96473 * 0.30 / 500**0.5, rel=1e-4)
     assert frame["published_low"][frame["label"] == "RS-WS"].isna().all()
 
 

@@ -33,6 +33,17 @@ def test_the_picture_says_what_it_shows_and_the_notes_how_cells_were_scored(tmp_
     assert "The search space of GAEA excludes the operation none; cells with none are scored all the same." in said
 
 
+def test_a_seed_without_a_correlation_is_counted_above_a_narrow_panel(tmp_path: Path) -> None:
+    runs = [
+        scored(tmp_path, make_run({}, seed=s, method=f"m{i}", title=f"Method {i}"), shared, TRUE)
+        for i in range(3)
+        for s, shared in enumerate((TRUE, [50.0] * 20, TRUE[::-1]))
+    ]
+    figure = readable(rank, rank.data(runs))
+    words = " ".join(figure.axes[0].texts[0].get_text().split())
+    assert "tau: 0.00 ± 1.41 [0.00, 0.00], undefined in 1 of 3 seeds top" in words
+
+
 @pytest.mark.parametrize(("n", "seeds"), [(1, 10), (2, 3), (6, 2), (14, 1)])
 def test_text_stays_on_the_page_and_does_not_overlap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int, seeds: int
