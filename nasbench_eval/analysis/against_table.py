@@ -148,8 +148,8 @@ def _limits(frame: pd.DataFrame) -> list[str]:
     ]
     if fixed:
         said.append(
-            "one cell in all seeds is no estimate of the variance, and makes intervals too narrow; without any spread "
-            f"p is that of the permutation test: {_listed(fixed)}"
+            "one cell in all seeds is no estimate of the variance, and makes intervals too narrow; p is then at least "
+            f"that of the permutation test, and less than four seeds a side decide nothing: {_listed(fixed)}"
         )
     return said
 
