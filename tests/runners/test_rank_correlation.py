@@ -118,7 +118,7 @@ def edge_parameters(method: WeightSharing) -> list[torch.Tensor]:
         ("darts", {}),
         ("gaea_pc_darts", {"channels": 8}),
         ("xnas", {}),
-        ("few_shot", {"split_epochs": 1}),
+        ("few_shot", {"split_epochs": 1, "evolution_population": 3, "evolution_generations": 2}),
     ],
 )
 def test_the_gap_is_that_of_a_search_with_the_same_statistics(name: str, change: dict[str, object]) -> None:
