@@ -14,7 +14,7 @@ from nasbench_eval.analysis.agreement import agreement
 from nasbench_eval.analysis.comparison import comparison
 from nasbench_eval.analysis.comparison_notes import noted_comparison
 from nasbench_eval.analysis.figures import against as against_figure
-from nasbench_eval.analysis.figures import cost, figure5
+from nasbench_eval.analysis.figures import cells, cost, figure5
 from nasbench_eval.analysis.figures._view import View
 from nasbench_eval.analysis.space import percentiles
 from nasbench_eval.runs.store import Run, TableFacts
@@ -94,7 +94,7 @@ def test_rows_of_one_source_are_still_tested_among_others():
     assert "Holm's method for the rows of a data set that have one: 1" in " ".join(table.notes)
 
 
-@pytest.mark.parametrize("figure", [figure5, cost])
+@pytest.mark.parametrize("figure", [figure5, cost, cells])
 def test_figures_say_that_accuracies_come_from_several_sources(figure):
     assert f"CAUTION: the accuracies come from {BOTH}" in _words(figure, [*HALF_TRAINED, *TABLED], View())
     assert "CAUTION" not in _words(figure, TABLED, View())

@@ -14,6 +14,7 @@ from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, run_order
 from nasbench_eval.analysis.statistics import mean_interval
+from nasbench_eval.analysis.truths import cautions, truth_key
 from nasbench_eval.runs.store import TEST_ACC, Run
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ POINTS = 240
 
 COLUMNS = (
     *("label", "variant_id", "method", "block", "reduced", "reductions", "search_dataset", "dataset"),
-    *("seconds", "n", "mean", "ci95_low", "ci95_high", "p10", "p90", "optimum"),
+    *("seconds", "n", "mean", "ci95_low", "ci95_high", "p10", "p90", "optimum", "truths"),
 )
 """Columns of :func:`data`."""
 
@@ -72,6 +73,7 @@ def data(runs: Iterable[Run], view: View = EVERYTHING) -> pd.DataFrame:
             part["optimum"] = record.table.optimum.get(dataset, np.nan) if record.table else np.nan
             part["label"], part["variant_id"], part["method"] = names[variant], variant, record.method
             part["block"] = record.block
+            part["truths"] = [tuple(sorted({truth_key(run.record) for run in group}))] * POINTS
             part["reduced"], part["reductions"] = is_reduced(record), "; ".join(record.reductions)
             part["search_dataset"], part["dataset"] = record.search_dataset, dataset
             parts.append(part[list(COLUMNS)])
@@ -93,8 +95,13 @@ def draw(frame: pd.DataFrame) -> Figure:
         _draw_panel,
         xlabel="simulated seconds",
         ylabel="test accuracy (%)",
-        text=f"True test accuracy of the incumbent, mean over {runs}; band: 95 % t interval of the mean. Dotted: the "
-        "optimum of the table.",
+        text=" ".join(
+            [
+                f"True test accuracy of the incumbent, mean over {runs}; band: 95 % t interval of the mean. Dotted: "
+                "the optimum of the table.",
+                *(f"{caution}." for caution in cautions(frame)),
+            ]
+        ),
     )
 
 

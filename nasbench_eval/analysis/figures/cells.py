@@ -14,6 +14,7 @@ from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, line
 from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import caption_notes, is_reduced, labels, panel_titles
 from nasbench_eval.analysis.order import dataset_order, run_order
+from nasbench_eval.analysis.truths import cautions, truth_key
 from nasbench_eval.cell import EDGES, OPS, Cell
 from nasbench_eval.runs.store import Run
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("label", "variant_id", "method", "reduced", "reductions", "search_dataset"),
-    *("index", "cell", "count", "n", "cells", "dataset", "test_acc"),
+    *("index", "cell", "count", "n", "cells", "dataset", "test_acc", "truths"),
 )
 """Columns of :func:`data`."""
 
@@ -70,6 +71,7 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
         dataset = wanted[0] if wanted else ""
         counts: Counter[str] = Counter()
         accuracies: dict[str, list[float]] = {}
+        truths = tuple(sorted({truth_key(run.record) for run in group if dataset in run.test_acc}))
         for run in group:
             cell = str(run.steps["cell"].iloc[-1])
             counts[cell] += 1
@@ -91,6 +93,7 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
                     "cells": len(counts),
                     "dataset": dataset,
                     "test_acc": float(np.mean(found)) if found else np.nan,
+                    "truths": truths,
                 }
             )
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -179,5 +182,6 @@ def _caption(frame: pd.DataFrame, searched: list[str]) -> str:
             f"Final cells: how many seeds ended on each, its official index{accuracy}. Nodes from the input at the "
             f"left to the output at the right. Searched on {', '.join(searched)}.",
             *caption_notes(frame),
+            *(f"{caution}." for caution in cautions(frame)),
         ]
     )

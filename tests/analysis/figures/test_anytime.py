@@ -40,6 +40,11 @@ def test_the_picture_says_how_many_runs_each_mean_is_over() -> None:
     more = [tabular(s, [15, 300], [55, 70 + s], "rea") for s in range(2)]
     figure = anytime.draw(anytime.data([*runs, *more]))
     assert "mean over runs (REA: 2, RS: 3);" in words(figure)
+    assert "CAUTION" not in words(figure)
+    moved = [
+        replace(run, record=replace(run.record, table=replace(run.record.table, content_hash="ff"))) for run in more
+    ]
+    assert "CAUTION: the accuracies come from 2 different sources" in words(anytime.draw(anytime.data([*runs, *moved])))
     assert [line.get_drawstyle() for line in figure.axes[0].lines][:2] == ["steps-post"] * 2
 
 
