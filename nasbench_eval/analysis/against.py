@@ -15,6 +15,7 @@ is that of two cells, and to train one of them again changes as much.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
@@ -27,6 +28,7 @@ from nasbench_eval.analysis.comparison_notes import protocol_rows
 from nasbench_eval.analysis.labels import labels
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.analysis.statistics import (
+    any_constant,
     holm,
     permutation_p,
     probability_of_improvement,
@@ -47,7 +49,7 @@ LEVEL = 0.05
 CERTAIN = 0.95
 """Posterior probability of a difference inside the noise that makes two variants equivalent."""
 
-FEWEST_OF_ONE_VALUE = 4
+FEWEST_OF_ONE_VALUE = next(n for n in itertools.count(2) if smallest_permutation_p(n, n) < LEVEL)
 """Seeds a side with which a permutation test can have a p value below ``LEVEL``."""
 
 COLUMNS = (
@@ -209,7 +211,7 @@ def _judged(row: dict[str, Any], p: float, tests: int) -> dict[str, Any]:
 
 def too_few(x: Sequence[float], y: Sequence[float]) -> bool:
     """Return whether a side has one value, and the seeds are too few for a permutation test: nothing is decided."""
-    return any(np.ptp(side) == 0 for side in (x, y)) and not smallest_permutation_p(len(x), len(y)) < LEVEL
+    return any_constant(x, y) and not smallest_permutation_p(len(x), len(y)) < LEVEL
 
 
 def sentence(row: Mapping[str, Any]) -> str:

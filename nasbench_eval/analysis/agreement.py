@@ -11,7 +11,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.labels import divergence_notes, is_reduced, labels
 from nasbench_eval.analysis.published import published
-from nasbench_eval.analysis.truths import conflict, truth_key
+from nasbench_eval.analysis.truths import conflict, truths_of
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run
 
@@ -42,8 +42,8 @@ def difference_from_published(
 ) -> dict[str, float]:
     """Return the difference of a measured mean from a published one with its 95 % interval (Welch).
 
-    A published deviation without a number of runs counts as the error of a single run; a
-    published mean without deviation counts as exact. A single measured value is given the published deviation.
+    A published deviation without a number of runs counts as the error of a single run; a published mean without
+    deviation counts as exact. A single measured value is given the published deviation.
 
     Args:
         values: One measured value per seed, shape ``(n,)``, n at least 1.
@@ -71,7 +71,8 @@ def difference_from_published(
     ours = (own_std**2 / n, n - 1) if n > 1 else (std**2, theirs[1])
     found = {"n": n, "mean": float(x.mean()), "std": own_std, "difference": float(x.mean()) - mean}
     variance = ours[0] + theirs[0]
-    if variance == 0 and not ROUNDING < abs(found["difference"]) <= (noise if noise == noise else math.inf):
+    distance = abs(found["difference"])
+    if variance == 0 and (distance <= ROUNDING or distance > noise):
         return found | {"low": found["difference"], "high": found["difference"]}
     if not variance > 0:
         return found | {"low": math.nan, "high": math.nan}
@@ -150,7 +151,7 @@ def _rows(
         noise = math.nan if table is None else table.noise_on(number["dataset"])[0]
         reported = (number["mean"], number["std"], number["runs"], number["ddof"])
         found = difference_from_published(values, *reported, noise)
-        mixed = conflict(truth_key(run.record) for run in group)
+        mixed = conflict(truths_of(group))
         word = ("undecided" if mixed else word_of(found)) if full else "reduced"
         row = shared | found | {"word": word, "label": names[key], "scale": group[0].record.scale}
         notes = divergence_notes([each for each in lost if each.variant_id == key], group)

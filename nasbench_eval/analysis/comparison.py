@@ -19,7 +19,7 @@ from nasbench_eval.analysis.labels import assignment, is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, sort_rows
 from nasbench_eval.analysis.published import published_beside
 from nasbench_eval.analysis.statistics import near_optimum, summary
-from nasbench_eval.analysis.truths import truth_key
+from nasbench_eval.analysis.truths import truths_of
 from nasbench_eval.runs.store import Run
 
 COLUMNS = (
@@ -37,7 +37,7 @@ COLUMNS = (
 interquartile mean, ``regret`` how far the mean is below the table's optimum, ``near_optimum`` the share of seeds within
 one noise deviation of it, ``percentile`` the percentage of all cells that the found cells are better than, mean over
 seeds (``space.percentiles`` fills it from a table). ``truths`` are the sources of the accuracies, as from
-``truths.truth_key``; of several there is no optimum and no noise.
+``truths.truths_of``; of several there is no optimum and no noise.
 """
 
 
@@ -89,7 +89,7 @@ def _row(group: list[Run], dataset: str, ddof: int) -> dict[str, Any]:
     record = group[0].record
     known = [run for run in group if dataset in run.test_acc]
     values = tuple(run.test_acc[dataset] for run in known)
-    truths = tuple(sorted({truth_key(run.record) for run in known}))
+    truths = truths_of(known)
     table = (known or group)[0].record.table if len(truths) < 2 else None
     shared = ("block", "method", "title", "variant_id", "search_dataset", "cost_kind", "batch_norm", "split")
     noise, noise_split = table.noise_on(dataset) if table else (math.nan, "")

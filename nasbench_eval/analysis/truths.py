@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from nasbench_eval.runs.store import RunRecord
+from nasbench_eval.runs.store import Run, RunRecord
 
 
 def truth_key(record: RunRecord) -> str:
@@ -15,6 +15,11 @@ def truth_key(record: RunRecord) -> str:
     Accuracies can be averaged and compared only if their keys are equal.
     """
     return table_key(record.table.content_hash) if record.table else record.truth
+
+
+def truths_of(runs: Iterable[Run]) -> tuple[str, ...]:
+    """Return the keys of some runs, each once."""
+    return tuple(sorted({truth_key(run.record) for run in runs}))
 
 
 def table_key(content_hash: str) -> str:

@@ -42,8 +42,8 @@ def _last_of(data: Callable[[Sequence[Run], View], pd.DataFrame]) -> Callable[..
     """Return the values after the last epoch of what a figure draws over epochs."""
 
     def values(runs: Sequence[Run], dataset: str) -> list[float]:
-        frame = data(runs, View([dataset])).drop_duplicates(["variant_id", "seed"], keep="last")
-        last = dict(zip(zip(frame["variant_id"], frame["seed"], strict=True), frame["value"], strict=True))
+        run_of = ["variant_id", "seed"]
+        last = data(runs, View([dataset])).drop_duplicates(run_of, keep="last").set_index(run_of)["value"]
         return [float(last.get((run.record.variant_id, run.record.seed), np.nan)) for run in runs]
 
     return values

@@ -14,7 +14,7 @@ from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, run_order
 from nasbench_eval.analysis.statistics import mean_interval
-from nasbench_eval.analysis.truths import cautions, truth_key
+from nasbench_eval.analysis.truths import cautions, truths_of
 from nasbench_eval.runs.store import TEST_ACC, Run
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def data(runs: Iterable[Run], view: View = EVERYTHING) -> pd.DataFrame:
             part["optimum"] = record.table.optimum.get(dataset, np.nan) if record.table else np.nan
             part["label"], part["variant_id"], part["method"] = names[variant], variant, record.method
             part["block"] = record.block
-            part["truths"] = [tuple(sorted({truth_key(run.record) for run in group}))] * POINTS
+            part["truths"] = [truths_of(group)] * POINTS
             part["reduced"], part["reductions"] = is_reduced(record), "; ".join(record.reductions)
             part["search_dataset"], part["dataset"] = record.search_dataset, dataset
             parts.append(part[list(COLUMNS)])

@@ -14,7 +14,7 @@ from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, line
 from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import caption_notes, is_reduced, labels, panel_titles
 from nasbench_eval.analysis.order import dataset_order, run_order
-from nasbench_eval.analysis.truths import cautions, truth_key
+from nasbench_eval.analysis.truths import cautions, truths_of
 from nasbench_eval.cell import EDGES, OPS, Cell
 from nasbench_eval.runs.store import Run
 
@@ -71,7 +71,7 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
         dataset = wanted[0] if wanted else ""
         counts: Counter[str] = Counter()
         accuracies: dict[str, list[float]] = {}
-        truths = tuple(sorted({truth_key(run.record) for run in group if dataset in run.test_acc}))
+        truths = truths_of(run for run in group if dataset in run.test_acc)
         for run in group:
             cell = str(run.steps["cell"].iloc[-1])
             counts[cell] += 1

@@ -3,6 +3,7 @@
 from nasbench_eval.analysis.statistics.arrays import Floats, Indices
 from nasbench_eval.analysis.statistics.difference import (
     Difference,
+    any_constant,
     holm,
     paired_difference,
     permutation_p,
@@ -34,6 +35,7 @@ __all__ = [
     "Difference",
     "Floats",
     "Indices",
+    "any_constant",
     "average_ranks",
     "bootstrap",
     "bootstrap_interval",

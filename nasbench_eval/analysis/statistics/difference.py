@@ -170,9 +170,12 @@ def two_sample_p(x: Values, y: Values, generator: np.random.Generator) -> float:
         The p value; NaN if a group has less than two values.
     """
     found = welch(x, y).p
-    if all(np.ptp(group) > 0 for group in (x, y)):
-        return found
-    return float(np.fmax(found, permutation_p(x, y, generator)))
+    return float(np.fmax(found, permutation_p(x, y, generator))) if any_constant(x, y) else found
+
+
+def any_constant(*groups: Values) -> bool:
+    """Return whether the values of some group are all equal."""
+    return any(np.ptp(group) == 0 for group in groups)
 
 
 def smallest_permutation_p(n: int, m: int) -> float:

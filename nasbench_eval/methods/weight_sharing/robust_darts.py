@@ -65,7 +65,7 @@ def stop_epoch(eigenvalues: Sequence[float], factor: float, first: int) -> int |
     eigenvalues = eigenvalues[::EVERY]
     now = len(eigenvalues) - 1
     kept = now - WINDOW // 2 - DELTA
-    if kept < 0 or EVERY * kept < first:
+    if EVERY * kept < max(first, 0):
         return None
     before = statistics.fmean(eigenvalues[max(now - DELTA - WINDOW + 1, 0) : now - DELTA + 1])
     return EVERY * kept if statistics.fmean(eigenvalues[now - WINDOW + 1 :]) > factor * before > 0 else None
