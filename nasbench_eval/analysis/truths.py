@@ -10,11 +10,12 @@ from nasbench_eval.runs.store import Run, RunRecord
 
 
 def truth_key(record: RunRecord) -> str:
-    """Return where the true accuracies of a run come from: ``table:HASH``, the table's content hash, or ``train``.
+    """Return where the true accuracies of a run come from.
 
-    Accuracies can be averaged and compared only if their keys are equal.
+    That is ``table:HASH``, the table's content hash, or ``train:NOTE``, how the final cells were trained. Accuracies
+    can be averaged and compared only if their keys are equal.
     """
-    return table_key(record.table.content_hash) if record.table else record.truth
+    return table_key(record.table.content_hash) if record.table else f"{record.truth}:{record.truth_note}"
 
 
 def truths_of(runs: Iterable[Run]) -> tuple[str, ...]:
@@ -32,7 +33,7 @@ def conflict(keys: Iterable[str]) -> str:
     found = sorted(set(keys))
     if len(found) < 2:
         return ""
-    return f"the accuracies come from {len(found)} different sources ({', '.join(map(_words, found))})"
+    return f"the accuracies come from {len(found)} different sources ({' | '.join(map(_words, found))})"
 
 
 def cautions(frame: pd.DataFrame) -> list[str]:
@@ -54,6 +55,5 @@ def cautions(frame: pd.DataFrame) -> list[str]:
 
 
 def _words(key: str) -> str:
-    kind, _, table = key.partition(":")
-    words = {"table": f"table {table[:8]}".strip(), "train": "cells trained from scratch"}
-    return words.get(kind, kind)
+    kind, _, which = key.partition(":")
+    return f"table {which[:8]}" if kind == "table" else which or kind

@@ -99,7 +99,7 @@ def test_what_is_wrong_with_the_runs_is_said():
     for words in (
         "REDUCED runs, smaller than the published setting: channels 16 -> 4; cells 5 -> 1.",
         "CAUTION: reduced runs are compared with full ones.",
-        "CAUTION: the accuracies come from 2 different sources (table abcdef01, table ffff0000), which are not "
+        "CAUTION: the accuracies come from 2 different sources (table abcdef01 | table ffff0000), which are not "
         "compared, so that nothing is decided: c, a.",
         "One cell in all seeds is no estimate of the variance",
         "One seed has no spread, so that nothing is decided: d.",

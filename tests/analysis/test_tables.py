@@ -109,7 +109,7 @@ def test_there_is_a_warning_if_rows_come_from_different_tables(runs):
         noted_comparison([*runs, make_run({"cifar10": 90.0}, method="darts", title="DARTS", table=other)]), "text"
     )
     words = " ".join(text.split())
-    assert "CAUTION: the accuracies come from 2 different sources (table abcdef01, table ffff0000)" in words
+    assert "CAUTION: the accuracies come from 2 different sources (table abcdef01 | table ffff0000)" in words
     assert "optimum of NAS-Bench-201 ffff0000" in words
 
 

@@ -19,9 +19,9 @@ from nasbench_eval.analysis.figures._view import View
 from nasbench_eval.analysis.space import percentiles
 from nasbench_eval.runs.store import Run, TableFacts
 
-TRAINED: dict[str, Any] = {"truth": "train", "table": None}
+TRAINED: dict[str, Any] = {"truth": "train", "table": None, "truth_note": "cells trained from scratch"}
 OTHER: dict[str, Any] = {"table": replace(TABLE, content_hash="ffff0000")}
-BOTH = "2 different sources (table abcdef01, cells trained from scratch)"
+BOTH = "2 different sources (table abcdef01 | cells trained from scratch)"
 
 
 def mixed(method: str, values: list[float], late: dict[str, Any]) -> list[Run]:
@@ -38,7 +38,7 @@ TABLED = seeds("gdas", [91.0, 91.2, 91.1, 91.3])
 def test_a_row_of_several_sources_has_no_optimum_and_a_caution():
     compared = noted_comparison([*HALF_TRAINED, *TABLED])
     row, other = (compared.frame[compared.frame["method"] == name].iloc[0] for name in ("darts", "gdas"))
-    assert row["truths"] == ("table:abcdef0123456789", "train")
+    assert row["truths"] == ("table:abcdef0123456789", "train:cells trained from scratch")
     assert all(math.isnan(row[name]) for name in ("optimum", "noise", "regret", "near_optimum"))
     assert (other["truths"], other["optimum"]) == (("table:abcdef0123456789",), 94.37)
     assert compared.notes[:2] == (
@@ -67,7 +67,7 @@ def test_different_data_sets_may_have_different_tables():
         ([*seeds("darts", [70.0, 70.2, 70.1], **TRAINED), *TABLED], BOTH),
         (
             [*mixed("darts", [94.0, 94.1, 94.2, 94.0], OTHER), *mixed("gdas", [91.0, 91.2, 91.1, 91.3], OTHER)],
-            "2 different sources (table abcdef01, table ffff0000)",
+            "2 different sources (table abcdef01 | table ffff0000)",
         ),
     ],
     ids=["one mixed", "trained", "both mixed alike"],
@@ -117,3 +117,15 @@ def test_a_mean_of_several_sources_has_no_percentile():
     frame = percentiles(comparison([*runs, *HALF_TRAINED[2:]]), table).set_index("method")
     assert math.isnan(frame.loc["darts", "percentile"])
     assert frame.loc["gdas", "percentile"] > 0
+
+
+def test_cells_trained_in_two_ways_have_two_sources():
+    short, long = "final cell trained once; epochs=5 (benchmark 200)", "final cell trained once, with the schedule"
+    runs = [
+        *seeds("rs", [70.0, 70.2, 70.1], truth="train", table=None, truth_note=short),
+        *seeds("gdas", [91.0, 91.2, 91.1], truth="train", table=None, truth_note=long),
+    ]
+    [why] = against(runs, "gdas")["why"]
+    assert why == f"the accuracies come from 2 different sources ({long} | {short})"
+    alike = [replace(run, record=replace(run.record, truth_note=long)) for run in runs]
+    assert set(against(alike, "gdas")["why"]) == {""}

@@ -40,6 +40,7 @@ def draw_steps(frame: pd.DataFrame, ylabel: str, text: str, *, symlog: bool = Fa
         text: The caption, to which the search data sets and the reductions are added.
         symlog: Whether the y axis is logarithmic beyond -1 and 1, for values of different orders of magnitude.
     """
+    frame = frame[frame["value"].notna()]  # lines go on over epochs without a value
     limits = {str(name): (part["value"].min(), part["value"].max()) for name, part in frame.groupby("dataset")}
     draw_panel = partial(_draw_panel, limits=limits, symlog=symlog)
     few = frame.groupby("variant_id")["seed"].nunique().max() <= SEED_LIMIT

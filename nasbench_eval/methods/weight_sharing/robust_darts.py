@@ -52,15 +52,20 @@ def largest_eigenvalue(gradient: Callable[[], Sequence[Tensor]], parameters: Seq
     return float(torch.linalg.eigvalsh((hessian + hessian.mT) / 2)[-1])
 
 
+def measured_after(epoch: int) -> bool:
+    """Return whether DARTS-ES measures the eigenvalue after an epoch."""
+    return epoch % EVERY == 0
+
+
 def stop_epoch(eigenvalues: Sequence[float], factor: float, first: int) -> int | None:
     """Return the epoch whose cell an early stop keeps if the search ends now; None if it goes on.
 
     Args:
-        eigenvalues: The largest eigenvalue after every epoch so far, of which each ``EVERY``-th counts.
+        eigenvalues: The largest eigenvalue after every epoch so far; only those of every second epoch are read.
         factor: The growth of the average within ``DELTA`` measurements that ends the search.
         first: The first epoch that can be kept.
     """
-    if (len(eigenvalues) - 1) % EVERY:
+    if not measured_after(len(eigenvalues) - 1):
         return None
     eigenvalues = eigenvalues[::EVERY]
     now = len(eigenvalues) - 1

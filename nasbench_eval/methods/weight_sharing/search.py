@@ -35,6 +35,7 @@ from nasbench_eval.methods.weight_sharing.few_shot import Split
 from nasbench_eval.methods.weight_sharing.gradients import eigenvalue
 from nasbench_eval.methods.weight_sharing.iteration import Iteration
 from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, ON_SIMPLEX, OPTIMIZERS, PARAMETRISATIONS
+from nasbench_eval.methods.weight_sharing.robust_darts import measured_after
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
 from nasbench_eval.methods.weight_sharing.selection import Selection
 from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
@@ -200,11 +201,12 @@ class WeightSharing(SearchMethod):
         if entropy is not None:
             metrics["entropy"] = float(entropy)
         observed = time.perf_counter()
-        if self.settings.hessian or self.settings.stop_factor is not None:
+        decides = self.settings.stop_factor is not None and measured_after(self.epoch)
+        if self.settings.hessian or decides:
             batch = next(self._batches(self.arch, "hessian batch"))
             metrics["eigenvalue"] = eigenvalue(self.architecture, self.supernet, self.settings, batch)
-        # An early stop depends on the eigenvalue, so the search pays for it.
-        free = 0.0 if self.settings.stop_factor is not None else time.perf_counter() - observed
+        # An early stop depends on these eigenvalues, so the search pays for them.
+        free = 0.0 if decides else time.perf_counter() - observed
         trained = time.perf_counter()
         before = self.scoring.evaluate(self.architecture.sample)
         # With genotype=best the search chooses by this evaluation, so it pays for it.
@@ -212,8 +214,8 @@ class WeightSharing(SearchMethod):
         seconds = time.perf_counter() - start - free
         chosen, selection_seconds = self.selection.choose(self.epoch, valid_acc=before[1])
         metrics |= chosen
-        if "eigenvalue" in metrics:
-            self.selection.watch(self.epoch, metrics["eigenvalue"])
+        if self.settings.stop_factor is not None:
+            self.selection.watch(self.epoch, metrics.get("eigenvalue", math.nan))
         after = self.scoring.evaluate_cell(self.incumbent())
         if self.held_out:
             metrics |= {"valid_loss": before[0], "valid_acc": before[1]}

@@ -87,11 +87,17 @@ class Selection:
         return self._scoring.on_one_batch_each(generator, augmented=self._architecture.scores_augmented)
 
     def watch(self, epoch: int, eigenvalue: float) -> None:
-        """End the search early if the eigenvalues so far say so, with the cell of an earlier epoch (RobustDARTS)."""
-        assert self.incumbent is not None
+        """End the search early if the eigenvalues so far say so, with the cell of an earlier epoch (RobustDARTS).
+
+        Args:
+            epoch: The epoch.
+            eigenvalue: The largest eigenvalue after it; NaN where it was not measured.
+        """
         settings = self._settings
+        assert self.incumbent is not None
+        assert settings.stop_factor is not None
         self._watched.append((eigenvalue, list(self.incumbent.ops)))
-        if settings.stop_factor is None or epoch >= settings.epochs - 1:
+        if epoch >= settings.epochs - 1:
             return
         kept = stop_epoch([value for value, _ in self._watched], settings.stop_factor, settings.stop_from)
         if kept is not None:

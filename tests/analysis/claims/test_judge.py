@@ -176,7 +176,7 @@ def test_runs_of_two_variants_are_not_compared() -> None:
     assert "are of 2 variants, which do not mix" in verdict(CLAIM, HIGH, LOW, other).sentence
 
 
-TRAINED: dict[str, Any] = {"truth": "train", "table": None}
+TRAINED: dict[str, Any] = {"truth": "train", "table": None, "truth_note": "cells trained from scratch"}
 MOVED: dict[str, Any] = {"table": replace(TABLE, content_hash="ff")}
 
 
@@ -196,7 +196,7 @@ def test_accuracies_from_several_sources_are_not_compared(own: Any, others: Any,
 
     found = verdict(CLAIM, mixed(HIGH, own), mixed(LOW, others))
     assert found.word == "undecided"
-    assert f"2 different sources (table abcdef01, {source}), which are not compared" in found.sentence
+    assert f"2 different sources (table abcdef01 | {source}), which are not compared" in found.sentence
     assert found.rows["difference"].isna().all()
     assert math.isnan(found.rows["seeds_needed"].iloc[0])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -76,16 +78,19 @@ def test_the_search_stops_when_the_released_rule_does(first: int) -> None:
 def test_a_search_that_stops_early_ends_with_the_cell_of_the_epoch_that_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    growing = iter([1.0] * 12 + [9.0] * 20)
+    growing = iter([1.0] * 6 + [9.0] * 10)  # one for every second epoch
     monkeypatch.setattr(search, "eigenvalue", lambda *_: next(growing))
-    method = make("darts_es", epochs=20, stop_from=0, lr_epochs="none")
-    cells, seen = [], 0
-    for seen, _ in enumerate(take_steps(method), start=1):
+    settings: dict[str, Any] = {"hessian": False, "epochs": 20, "stop_from": 0, "lr_epochs": "none"}
+    method = make("darts_es", **settings)
+    cells, measured, seen = [], [], 0
+    for seen, (info, _) in enumerate(take_steps(method), start=1):
         cells.append(method.incumbent())
+        measured.append("eigenvalue" in info.metrics)
         if seen == 3:  # go on from a checkpoint
-            state, method_2 = method.state_dict(), make("darts_es", epochs=20, stop_from=0, lr_epochs="none")
+            state, method_2 = method.state_dict(), make("darts_es", **settings)
             method_2.load_state_dict(state)
             assert method_2.budget == method.budget
     assert seen == 13, "nine is more than 1.3 times the average of before"
+    assert measured == [True, False] * 6 + [True]
     assert cells[-1] == cells[0]
     assert method.state_dict()["stopped"]
