@@ -13,6 +13,7 @@ from nasbench_eval.images.catalogue import DATASETS
 from nasbench_eval.images.splits import OFFICIAL, official_split
 from nasbench_eval.official_names import name_hint
 from nasbench_eval.table import Table, find_table
+from nasbench_eval.table.locate import EMBEDDED
 from nasbench_eval.utils.files import sha256_of
 from nasbench_eval.utils.paths import children, is_dir, is_file, unreadable
 from runners import tabular
@@ -198,15 +199,27 @@ def _variant(spec: RunSpec) -> str:
     return spec.variant_id
 
 
-def _tables(specs: Iterable[RunSpec], table: Table | Path | None) -> dict[str, TableLookup]:
-    found: dict[str, TableLookup] = {}
+def _tables(specs: Sequence[RunSpec], table: Table | Path | None) -> dict[str, TableLookup]:
+    found = table_lookups(table, [spec.search_dataset for spec in specs])
     for spec in specs:
-        name = spec.search_dataset
-        if name not in found:
-            found[name] = table_lookup(table, name)
         if not spec.is_tabular:
-            require_known(found[name], [name])
+            require_known(found[spec.search_dataset], [spec.search_dataset])
     return found
+
+
+def table_lookups(table: Table | Path | None, datasets: Iterable[str]) -> dict[str, TableLookup]:
+    """Return the true accuracies of several data sets, by name.
+
+    A table of the user's that has only some of the data sets is joined by the tables in the package.
+
+    Args:
+        table: The table, as for :func:`table_lookup`.
+        datasets: The data sets, each as often as you like.
+    """
+    found = {name: table_lookup(table, name) for name in dict.fromkeys(datasets)}
+    lacks = [name for name, truth in found.items() if name in EMBEDDED and name not in truth.table.datasets]
+    joined = lacks if table is not None and len(lacks) < len(found) else []
+    return found | {name: table_lookup(None, name) for name in joined}
 
 
 def table_lookup(table: Table | Path | None, dataset: str) -> TableLookup:

@@ -27,7 +27,7 @@ from nasbench_eval.utils.files import sha256_of
 from nasbench_eval.utils.rng import Streams
 from runners.checkpoints import artifact_file, load_checkpoint, using
 from runners.device import make_deterministic
-from runners.inputs import image_loader, table_lookup
+from runners.inputs import image_loader, table_lookups
 from runners.locks import Lock
 from runners.lookup import TableLookup
 from runners.outcome import InUse
@@ -97,7 +97,7 @@ def measure_all(
     in_use: list[InUse] = []
     reporter = reporter or Reporter()
     images = image_loader(data, split_file)
-    tables = {name: table_lookup(table, name) for name in dict.fromkeys(run.record.search_dataset for run in runs)}
+    tables = table_lookups(table, [run.record.search_dataset for run in runs])
     for number, run in enumerate(runs, 1):
         record = run.record
         title = f"[{number}/{len(runs)}] {record.method} {record.search_dataset} seed {record.seed}"

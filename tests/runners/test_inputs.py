@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from command import TINY, call
+from tables import synthetic_table
 
 from nasbench_eval.errors import NbevalError
 from runners.context import Inputs
-from runners.inputs import make_specs
+from runners.inputs import make_specs, table_lookup, table_lookups
 from runners.presets import preset_names
 
 
@@ -58,3 +59,19 @@ def test_a_setting_that_contradicts_the_images_is_found_before_the_first_search_
     assert call("run", *arguments, "--device", "cpu", *TINY, "--set", "partial_channels=3") == 2
     assert "must be a multiple of partial_channels" in capsys.readouterr().err
     assert not Path("results").exists()
+
+
+def test_a_table_without_digits_is_joined_by_the_one_in_the_package(tmp_path: Path) -> None:
+    path = tmp_path / "cifar10.parquet"
+    table = synthetic_table(datasets=("cifar10",))
+    table.save(path)
+    found = table_lookups(path, ["digits", "cifar10", "digits"])
+    assert found["cifar10"].facts().content_hash == table.metadata.content_hash
+    assert found["digits"].facts() == table_lookup(None, "digits").facts()
+    # Where the table has nothing that is asked for, its name may be a mistake.
+    assert table_lookups(path, ["digits"])["digits"].datasets == ("cifar10",)
+
+
+def test_a_table_with_digits_is_used_for_digits(table_file: Path) -> None:
+    found = table_lookups(table_file, ["digits", "cifar10"])
+    assert found["digits"].facts() == found["cifar10"].facts()
