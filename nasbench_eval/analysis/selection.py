@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nasbench_eval.analysis.published import post_methods
-from nasbench_eval.errors import unknown
+from nasbench_eval.errors import UsageError, nearest
 from nasbench_eval.runs.store import Run
 
 MANY = 12
@@ -24,7 +24,7 @@ def check_methods(methods: Sequence[str], runs: Sequence[Run]) -> None:
     known = [*there, *(name for name in post_methods() if name not in there)]
     for name in methods:
         if name != ALL and name not in known:
-            raise unknown("method", name, known)
+            raise UsageError(f"no results of {name!r}: {nearest(name, known)}there are those of {', '.join(known)}")
 
 
 def selected(runs: Sequence[Run], methods: Sequence[str] = (), also: str = "") -> tuple[list[Run], list[str]]:

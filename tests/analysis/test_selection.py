@@ -42,5 +42,5 @@ def test_methods_are_shown_as_asked() -> None:
 
 def test_a_name_without_runs_or_published_values_is_an_error() -> None:
     check_methods(["gdas", "m1", "all", *post_methods()], runs_of("m1"))
-    with pytest.raises(UsageError, match="unknown method 'gdsa': did you mean 'gdas'"):
+    with pytest.raises(UsageError, match="no results of 'gdsa': did you mean 'gdas'\\? there are those of m1, "):
         check_methods(["gdsa"], runs_of("m1"))
