@@ -201,9 +201,8 @@ def _variant(spec: RunSpec) -> str:
 
 def _tables(specs: Sequence[RunSpec], table: Table | Path | None) -> dict[str, TableLookup]:
     found = table_lookups(table, [spec.search_dataset for spec in specs])
-    for spec in specs:
-        if not spec.is_tabular:
-            require_known(found[spec.search_dataset], [spec.search_dataset])
+    for name in {spec.search_dataset: None for spec in specs if not spec.is_tabular}:
+        require_known(found[name], [name])
     return found
 
 
@@ -218,7 +217,7 @@ def table_lookups(table: Table | Path | None, datasets: Iterable[str]) -> dict[s
     """
     found = {name: table_lookup(table, name) for name in dict.fromkeys(datasets)}
     lacks = [name for name, truth in found.items() if name in EMBEDDED and name not in truth.table.datasets]
-    joined = lacks if table is not None and len(lacks) < len(found) else []
+    joined = lacks if len(lacks) < len(found) else []
     return found | {name: table_lookup(None, name) for name in joined}
 
 

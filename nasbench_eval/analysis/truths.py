@@ -54,6 +54,11 @@ def cautions(frame: pd.DataFrame) -> list[str]:
     return said
 
 
+def caption_cautions(frame: pd.DataFrame) -> list[str]:
+    """Return what :func:`cautions` does, with the full stops of a caption."""
+    return [f"{caution}." for caution in cautions(frame)]
+
+
 def _words(key: str) -> str:
     kind, _, which = key.partition(":")
     return f"table {which[:8]}" if kind == "table" else which or kind

@@ -133,12 +133,12 @@ def test_each_committed_study_is_the_study_file_of_its_name(name: str) -> None:
     runs = load_runs([REFERENCE / name / "runs"])
     specs = [spec for spec in load_study(name).specs if not spec.is_tabular]
     there, asked = {run.record.run_id for run in runs}, {spec.run_id for spec in specs}
-    # Some compare their runs with those of the main study.
+    # Two of them compare their runs with those of the main study.
     beside = {run.record.run_id for run in load_runs([REFERENCE / "cifar10-small" / "runs"])}
     assert there <= asked
     if name in IN_PROGRESS:
         return
-    assert asked - there <= (beside if name.endswith(("-none", "-released", "later-methods")) else set())
+    assert asked - there <= (beside if name.endswith(("-none", "-released")) else set())
 
 
 def test_the_included_studies_are_those_of_the_docs() -> None:

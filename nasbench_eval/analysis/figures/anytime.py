@@ -14,7 +14,7 @@ from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, run_order
 from nasbench_eval.analysis.statistics import mean_interval
-from nasbench_eval.analysis.truths import cautions, truths_of
+from nasbench_eval.analysis.truths import caption_cautions, truths_of
 from nasbench_eval.runs.store import TEST_ACC, Run
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             [
                 f"True test accuracy of the incumbent, mean over {runs}; band: 95 % t interval of the mean. Dotted: "
                 "the optimum of the table.",
-                *(f"{caution}." for caution in cautions(frame)),
+                *caption_cautions(frame),
             ]
         ),
     )

@@ -14,7 +14,7 @@ from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, line
 from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import caption_notes, is_reduced, labels, panel_titles
 from nasbench_eval.analysis.order import dataset_order, run_order
-from nasbench_eval.analysis.truths import cautions, truths_of
+from nasbench_eval.analysis.truths import caption_cautions, truths_of
 from nasbench_eval.cell import EDGES, OPS, Cell
 from nasbench_eval.runs.store import Run
 
@@ -182,6 +182,6 @@ def _caption(frame: pd.DataFrame, searched: list[str]) -> str:
             f"Final cells: how many seeds ended on each, its official index{accuracy}. Nodes from the input at the "
             f"left to the output at the right. Searched on {', '.join(searched)}.",
             *caption_notes(frame),
-            *(f"{caution}." for caution in cautions(frame)),
+            *caption_cautions(frame),
         ]
     )

@@ -15,7 +15,7 @@ from nasbench_eval.analysis.figures._rows import mean_marker
 from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import brief, caption_notes
 from nasbench_eval.analysis.order import dataset_order
-from nasbench_eval.analysis.truths import cautions
+from nasbench_eval.analysis.truths import caption_cautions
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
@@ -170,4 +170,4 @@ def _caption(frame: pd.DataFrame) -> str:
     if devices:
         where = next(iter(devices)) if len(devices) == 1 else f"{len(devices)} devices, which the csv names"
         parts.append(f"Measured on {where}.")
-    return " ".join([*parts, *caption_notes(frame), *(f"{caution}." for caution in cautions(frame))])
+    return " ".join([*parts, *caption_notes(frame), *caption_cautions(frame)])

@@ -24,7 +24,7 @@ from nasbench_eval.analysis.figures._rows import (
 )
 from nasbench_eval.analysis.figures._view import EVERYTHING, NothingToDraw, View
 from nasbench_eval.analysis.labels import caption_notes
-from nasbench_eval.analysis.truths import cautions, table_key
+from nasbench_eval.analysis.truths import caption_cautions, table_key
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         "share of all cells that is better than it.",
         *caption_notes(variants),
     ]
-    text += [f"{caution}." for caution in cautions(frame)]
+    text += caption_cautions(frame)
     return draw_rows(
         rows,
         partial(_panel, bins=bins),

@@ -28,7 +28,7 @@ from nasbench_eval.analysis.order import DATASETS, dataset_order, sort_rows
 from nasbench_eval.analysis.published import published_instead
 from nasbench_eval.analysis.statistics import interval_of_mean
 from nasbench_eval.analysis.tables import section_title
-from nasbench_eval.analysis.truths import cautions
+from nasbench_eval.analysis.truths import caption_cautions
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
@@ -223,5 +223,5 @@ def _caption(frame: pd.DataFrame, bars: bool) -> str:
         parts.append("Direct: one search per data set.")
     if not bars:
         parts.append("Arrows: below the start of the axis.")
-    parts += [f"{caution}." for caution in cautions(measured)]
+    parts += caption_cautions(measured)
     return " ".join(parts)
