@@ -1,6 +1,6 @@
 """A complete tabular search: the cross-entropy method. Draw cells, keep the best, draw the next ones like them.
 
-nbeval run --method my_method:CrossEntropy,rs,rea --dataset cifar10 --seeds 500
+nbeval run --method my_method:CrossEntropy,rs,rea --dataset digits --seeds 500
 nbeval compare
 """
 

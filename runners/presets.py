@@ -25,7 +25,7 @@ from nasbench_eval.utils.checks import mapping, shown
 ENTRY_POINTS = "nbeval.methods"
 """The entry-point group through which a package offers methods: ``name = "module:Class"``."""
 
-FAMILIES = ("differentiable", "controller", "one-shot", "without training", "in the table", "your own")
+FAMILIES = ("differentiable", "controller", "one-shot", "training-free", "tabular", "your own")
 """The order in which ``nbeval methods`` lists the families of methods."""
 
 PRESETS_FOLDER = Path(__file__).parent / "presets"

@@ -1,4 +1,4 @@
-"""How runs were made: each setting with the source of its published value, and the command that makes them again."""
+"""How runs were made: each setting with the source of its preset, and the command that makes them again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _provenance(records: Sequence[RunRecord]) -> Provenance:
         preset = load_preset(first.method)
         declared = load_method(preset.implementation).Settings
         fields = dataclasses.fields(declared)
-        published = RunSpec(first.method, first.search_dataset, first.seed).values
+        preset_values = RunSpec(first.method, first.search_dataset, first.seed).values
         values = complete(declared, first.settings)
         spec, split = _spec(first, fields, values)
     except NbevalError as error:
@@ -45,7 +45,7 @@ def _provenance(records: Sequence[RunRecord]) -> Provenance:
         SettingRow(
             name=field.name,
             value=_words(values[field.name]),
-            published=_words(published[field.name]),
+            preset=_words(preset_values[field.name]),
             source=preset.sources.get(field.name, "default"),
             meaning=field.metadata["help"],
             has_effect=has_effect(field, values),

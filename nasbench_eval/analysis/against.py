@@ -50,7 +50,7 @@ CERTAIN = 0.95
 """Posterior probability of a difference inside the noise that makes two variants equivalent."""
 
 FEWEST_OF_ONE_VALUE = next(n for n in itertools.count(2) if smallest_permutation_p(n, n) < LEVEL)
-"""Seeds a side with which a permutation test can have a p value below ``LEVEL``."""
+"""Seeds per method with which a permutation test can have a p value below ``LEVEL``."""
 
 COLUMNS = (
     *("dataset", "group", "label", "method", "title", "variant_id", "block", "search_dataset"),
@@ -58,14 +58,15 @@ COLUMNS = (
     *("n", "n_against", "mean", "mean_against", "std", "std_against", "difference", "low", "high"),
     *("p_welch", "p_permutation", "p_permutation_smallest", "p_holm"),
     *("improvement", "improvement_low", "improvement_high"),
-    *("noise", "noise_split", "p_below", "p_equivalent", "p_above", "word", "seeds_needed", "sentence"),
+    *("noise", "noise_split", "p_below", "p_equivalent", "p_above", "word", "seeds_needed", "would", "sentence"),
     *("one_cell", "one_cell_against", "reduced", "reduced_against", "reductions", "reductions_against", "overrides"),
     *("truths", "truths_against", "why", "table_hash", "table_hash_against"),
 )
 """Columns of :func:`against`; accuracies in percent, differences in percentage points, variant minus ``against``.
 
 ``why`` says why two rows cannot be compared: their accuracies come from several sources (``truths``). Nothing is then
-inferred from them, and the word is ``undecided``.
+inferred from them, and the word is ``undecided``. ``would`` is the word that ``seeds_needed`` seeds per method would
+give.
 """
 
 _INFERRED = (
@@ -193,20 +194,25 @@ def _row(row: Mapping[Hashable, Any], other: Mapping[Hashable, Any], one_cell: s
 
 def _judged(row: dict[str, Any], p: float, tests: int) -> dict[str, Any]:
     """Add the corrected p value, the word, the seeds that would decide, and a sentence."""
-    word, seeds = "undecided", math.nan
+    word, seeds, would = "undecided", math.nan, ""
     two_cells = math.isnan(row["p_welch"]) and abs(row["difference"]) <= row["noise"]
     if row["p_equivalent"] >= CERTAIN and not row["too_few"]:
         word = "equivalent"
     elif p < LEVEL and not two_cells:
-        word = "better" if row["difference"] > 0 else "worse"
+        word = _direction(row)
     elif not row["why"]:
         spread = row["difference"], row["std"], row["std_against"]
         tells = seeds_for_difference(*spread, alpha=LEVEL / tests)
-        seeds = float(np.fmin(tells, seeds_for_equivalence(*spread, row["noise"])))
+        agrees = seeds_for_equivalence(*spread, row["noise"])
+        seeds, would = float(np.fmin(tells, agrees)), "equivalent" if agrees <= tells else _direction(row)
         if row["too_few"]:
             seeds = max(seeds, FEWEST_OF_ONE_VALUE)
-    judged = row | {"p_holm": p, "word": word, "seeds_needed": seeds}
+    judged = row | {"p_holm": p, "word": word, "seeds_needed": seeds, "would": would}
     return judged | {"sentence": sentence(judged)}
+
+
+def _direction(row: Mapping[str, Any]) -> str:
+    return "better" if row["difference"] > 0 else "worse"
 
 
 def too_few(x: Sequence[float], y: Sequence[float]) -> bool:

@@ -85,7 +85,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
 def _meaning(frame: pd.DataFrame) -> list[str]:
     tested = frame[frame["p_holm"].notna()]
     tests = _joined(sorted(set(tested.groupby("dataset").size().astype(str)), key=int) or ["none"])
-    rows = f"{tests} rows of a data set" if len(tested) == len(frame) else f"rows of a data set that have one: {tests}"
+    rows = f"{tests} row{'s' * (tests != '1')} of a data set"
+    rows = rows if len(tested) == len(frame) else f"rows of a data set that have one: {tests}"
     said = [
         "difference: mean test accuracy of the row minus that of the method it is compared with, in percentage points, "
         "with Welch's 95 % interval (not corrected for the number of rows)",
@@ -101,11 +102,14 @@ def _meaning(frame: pd.DataFrame) -> list[str]:
             f"{CERTAIN * 100:.0f} %; the noise is the table's std between trainings of one cell: {sizes}"
         )
     if quiet := dataset_order(set(frame["dataset"]) - {row["dataset"] for row in noisy}):
-        said.append(f"no row can be equivalent on {_joined(quiet)}: the noise between trainings is not known there")
+        said.append(
+            f"the noise between trainings of one cell is not known on {_joined(quiet)}: no row can be equivalent "
+            "there, and one that is better or worse can be so by less than this noise"
+        )
     if frame["seeds_needed"].notna().any():
         said.append(
-            "undecided: in brackets the seeds a side that would decide with a probability of 80 %, if the difference "
-            "and the spreads are what these few seeds say: an order of magnitude"
+            "undecided: in brackets the seeds per method that would decide with a probability of 80 %, and the verdict "
+            "they would give, if the difference and the spreads are what these few seeds say: an order of magnitude"
         )
     return said
 
@@ -117,8 +121,8 @@ def _limits(frame: pd.DataFrame) -> list[str]:
     if not coarse.empty:
         row = coarse.to_dict("records")[-1]
         said.append(
-            f"with {_counts(row)} no two-sided permutation p can be below {row['p_permutation_smallest']:.2g} (4 a "
-            "side: 0.029): a smaller p rests on the assumption that accuracies vary normally over seeds"
+            f"with {_counts(row)} no two-sided permutation p can be below {row['p_permutation_smallest']:.2g} (4 "
+            "and 4: 0.029): a smaller p rests on the assumption that accuracies vary normally over seeds"
         )
     single = frame[(frame["n"] < 2) | (frame["n_against"] < 2)]
     if not single.empty:
@@ -131,7 +135,7 @@ def _limits(frame: pd.DataFrame) -> list[str]:
             std = float(pd.concat([here["std"], here["std_against"].drop_duplicates()]).median())
             seeds = seeds_for_difference(EXAMPLE, std, std)
             if not math.isnan(seeds):
-                spreads.append(f"{_seeds(seeds)} seeds a side on {dataset} (std {std:.2f})")
+                spreads.append(f"{_seeds(seeds)} seeds per method on {dataset} (std {std:.2f})")
         if spreads:
             said.append(
                 f"to tell {EXAMPLE:g} points apart, two methods with the median std of these rows need "
@@ -149,7 +153,7 @@ def _limits(frame: pd.DataFrame) -> list[str]:
     if fixed:
         said.append(
             "one cell in all seeds is no estimate of the variance, and makes intervals too narrow; p is then at least "
-            f"that of the permutation test, and less than four seeds a side decide nothing: {_listed(fixed)}"
+            f"that of the permutation test, and less than four seeds per method decide nothing: {_listed(fixed)}"
         )
     return said
 
@@ -175,7 +179,7 @@ def _rows(frame: pd.DataFrame) -> list[str]:
 
 def _counts(row: Mapping[Any, Any]) -> str:
     n, m = row["n"], row["n_against"]
-    return f"{n} seeds a side" if n == m else f"{n} and {m} seeds"
+    return f"{n} seeds per method" if n == m else f"{n} and {m} seeds"
 
 
 def _joined(words: Sequence[str]) -> str:
@@ -197,10 +201,10 @@ def difference_text(row: Mapping[Any, Any]) -> str:
 
 
 def verdict_text(row: Mapping[Any, Any]) -> str:
-    """Return the word of a row, with the seeds that would decide, such as ``undecided (11 seeds)``."""
+    """Return the word of a row, with the seeds that would decide and how: ``undecided (11 seeds: better)``."""
     if math.isnan(row["seeds_needed"]):
         return str(row["word"])
-    return f"{row['word']} ({_seeds(row['seeds_needed'])} seeds)"
+    return f"{row['word']} ({_seeds(row['seeds_needed'])} seeds: {row['would']})"
 
 
 def p_text(p: float) -> str:

@@ -124,14 +124,15 @@ def _percentiles(frame: pd.DataFrame) -> list[str]:
 
 
 def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
-    """Return one note each on reductions, cost, BatchNorm, split, truth and table, with the rows that differ."""
+    """Return one note each on reductions, cost, BatchNorm, split, truth, table ..., with the rows that differ."""
     names = dict(zip(frame["variant_id"], frame["label"], strict=True))
     order = list(dict.fromkeys(frame["label"]))
     facts: dict[str, Callable[[Run], str]] = {
         "search cost": _cost,
         "choosing among candidates": _selection,
         "BatchNorm of the supernet": lambda run: run.record.batch_norm,
-        "split": lambda run: run.record.split,
+        "split": lambda run: run.record.split if run.record.cost_kind == "measured" else "",
+        "reward and cost": lambda run: run.record.split if run.record.cost_kind == "simulated" else "",
         "truth": lambda run: run.record.truth_note or run.record.truth,
         "table": _table,
     }
@@ -147,10 +148,24 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
     if continued:
         whose = ", ".join(sorted(continued, key=order.index))
         notes.append(f"continued: first epochs, and their cost, are those of finished runs of the same search: {whose}")
+    if several := _versions(runs, names):
+        notes.append(
+            f"#: versions of one method; the digits are in the names of their run files. The newest: {several}"
+        )
     for title, fact in facts.items():
         if words := _values(runs, fact, names, order):
             notes.append(f"{title}: {words}")
     return notes
+
+
+def _versions(runs: list[Run], names: dict[str, str]) -> str:
+    """Return, of labels that only the digits of their variants tell apart, the one with the newest run."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for run in runs:
+        label, mark, _ = names[run.record.variant_id].rpartition(" #")
+        if mark:
+            groups.setdefault(label, []).append((run.record.finished, names[run.record.variant_id]))
+    return ", ".join(max(group)[1] for group in groups.values())
 
 
 def _one_cell(runs: list[Run], names: dict[str, str], order: list[str]) -> str:

@@ -37,7 +37,7 @@ def draw_default(tensor: Tensor, fan_in: int, generator: torch.Generator) -> Non
 
 
 class FusedCell(nn.Module):
-    """The weight-sharing cell: six edges, each with the five candidate operations, mixed by edge weights.
+    """The weight-sharing cell: six edges, each with the five candidate operations, mixed by operation weights.
 
     Convolutions that leave the same node are stored as one wide kernel, with blocks in the order of ``OUTGOING``. Every
     convolution has a bias, because its BatchNorm has no affine parameters (``ReLUConvBN`` in the released code of

@@ -5,9 +5,9 @@ kernels:
 
 - ReLU and average pooling depend only on the source node: they are computed once per node, not once per edge.
 - The 3x3 convolutions that leave a node are one wide convolution.
-- BatchNorm without affine parameters and the edge weight together are one scale and shift per channel.
+- BatchNorm without affine parameters and the operation weight together are one scale and shift per channel.
 - A 1x1 convolution is linear, so the batch statistics of its output follow from the mean and covariance of its input,
-  which are computed once per node. Scale and edge weight fold into its kernel, and its output is never stored.
+  which are computed once per node. Scale and operation weight fold into its kernel, and its output is never stored.
 
 Tensors are in channels-last layout: a feature map is a matrix of (images x pixels, channels).
 """
@@ -81,7 +81,7 @@ def _map(x: Tensor, like: Tensor) -> Tensor:
 
 
 def scalars(weights: Tensor) -> list[tuple[Tensor, ...]]:
-    """Split a matrix of edge weights into scalars [edge][operation], without synchronising with the device."""
+    """Split a matrix of operation weights into scalars [edge][operation], without synchronising with the device."""
     return [row.unbind() for row in weights.unbind()]
 
 
@@ -129,31 +129,31 @@ def _blocks(edges: tuple[int, ...], *wide: Tensor) -> Iterator[tuple[Any, ...]]:
 
 
 class _Conv1:
-    """The 1x1 convolutions that leave a node, with BatchNorm and edge weight folded in; forward and backward.
+    """The 1x1 convolutions that leave a node, with BatchNorm and operation weight folded in; forward and backward.
 
-    ``out = relu @ kernel.T + shift`` with ``kernel = scale * weight`` row by row, ``scale = edge weight / std``.
+    ``out = relu @ kernel.T + shift`` with ``kernel = scale * weight`` row by row, ``scale = operation weight / std``.
     """
 
-    def __init__(self, relu: Tensor, weight: Tensor, edge_weight: Tensor) -> None:
+    def __init__(self, relu: Tensor, weight: Tensor, op_weight: Tensor) -> None:
         self.n = relu.shape[0]
         self.weight = weight
-        self.edge_weight = edge_weight
+        self.op_weight = op_weight
         self.m = relu.mean(0)
         self.covariance = relu.t().mm(relu).div_(self.n).addr_(self.m, self.m, alpha=-1.0)
         self.mean = weight.mv(self.m)
         self.spread = weight.mm(self.covariance)
         self.var = (self.spread * weight).sum(1).clamp_min_(0.0)
         self.inv_std = torch.rsqrt(self.var + BN_EPS)
-        self.scale = edge_weight * self.inv_std
+        self.scale = op_weight * self.inv_std
         self.kernel = weight * self.scale.unsqueeze(1)
         self.shift = -self.scale * self.mean
 
     def backward(self, grad: Tensor, relu: Tensor, d_relu: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Add the gradient of the input to ``d_relu``; return the gradients of the weight and of the edge weights."""
+        """Add the gradient of the input to ``d_relu``; return those of the weight and of the operation weights."""
         d_kernel = grad.t().mm(relu)
         d_shift = grad.sum(0)
         d_scale = (d_kernel * self.weight).sum(1) - d_shift * self.mean
-        d_var = -0.5 * d_scale * self.edge_weight * self.inv_std**3
+        d_var = -0.5 * d_scale * self.op_weight * self.inv_std**3
         d_mean = -self.scale * d_shift
         d_weight = (
             d_kernel * self.scale.unsqueeze(1) + torch.outer(d_mean, self.m) + 2 * d_var.unsqueeze(1) * self.spread
@@ -221,20 +221,20 @@ class CellFunction(torch.autograd.Function):
             if edges.conv1 or edges.conv3:
                 keep.relu = relu = node.relu()
             if kernel1 is not None:
-                edge_weight = per_channel(values, edges.conv1, NOR_CONV_1X1, channels)
-                keep.conv1 = conv1 = _Conv1(_matrix(relu), kernel1, edge_weight)
+                op_weight = per_channel(values, edges.conv1, NOR_CONV_1X1, channels)
+                keep.conv1 = conv1 = _Conv1(_matrix(relu), kernel1, op_weight)
                 statistics[source, NOR_CONV_1X1] = (conv1.mean, conv1.var)
                 for target, kernel, shift in _blocks(edges.conv1, conv1.kernel, conv1.shift):
                     sums[target - 1].addmm_(_matrix(relu), kernel.t())
                     shifts[target - 1] += shift
             if kernel3 is not None:
-                edge_weight = per_channel(values, edges.conv3, NOR_CONV_3X3, channels)
+                op_weight = per_channel(values, edges.conv3, NOR_CONV_3X3, channels)
                 wide = F.conv2d(relu, kernel3, padding=1).contiguous(memory_format=torch.channels_last)
                 mean, var = _statistics(wide)
                 statistics[source, NOR_CONV_3X3] = (mean, var)
                 inv_std = torch.rsqrt(var + BN_EPS)
-                keep.conv3 = (wide, mean, inv_std, edge_weight)
-                scales = edge_weight * inv_std
+                keep.conv3 = (wide, mean, inv_std, op_weight)
+                scales = op_weight * inv_std
                 parts = _matrix(wide).chunk(len(edges.conv3), 1)
                 blocks = _blocks(edges.conv3, scales, scales * mean)
                 for part, (target, scale, shift) in zip(parts, blocks, strict=True):
@@ -277,10 +277,10 @@ class CellFunction(torch.autograd.Function):
             need_1, need_3 = ctx.needs_input_grad[5 + 2 * source : 7 + 2 * source]
             d_relu = grad3 = None
             if keep.conv3 is not None and (need_node or need_3 or need_weights):
-                wide, mean, inv_std, edge_weight = keep.conv3
+                wide, mean, inv_std, op_weight = keep.conv3
                 grad3 = gather(edges.conv3)
                 d_wide, d_scale, _ = torch.ops.aten.native_batch_norm_backward(
-                    _map(grad3, node), wide, edge_weight, None, None, mean, inv_std, True, BN_EPS, [True] * 3
+                    _map(grad3, node), wide, op_weight, None, None, mean, inv_std, True, BN_EPS, [True] * 3
                 )
                 if need_weights:
                     set_weights(edges.conv3, NOR_CONV_3X3, d_scale)

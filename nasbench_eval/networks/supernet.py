@@ -29,12 +29,12 @@ def active_of(cell: Cell) -> Active:
 
 
 def one_hot(cell: Cell, *, device: torch.device | str = "cpu") -> Tensor:
-    """Return the edge weights (6, 5) that are one on the operations of a cell and zero elsewhere."""
+    """Return the operation weights (6, 5) that are one on the operations of a cell and zero elsewhere."""
     return F.one_hot(torch.tensor(cell.ops), N_OPS).float().to(device, non_blocking=True)
 
 
 class Supernet(Skeleton):
-    """The network of weight-sharing searches: all cells share one set of edge weights.
+    """The network of weight-sharing searches: all cells share one set of operation weights.
 
     Args:
         channels: C, the channels of the first stage.

@@ -12,23 +12,24 @@ class SettingRow:
     Attributes:
         name: Its name, as ``--set`` takes it.
         value: The value that the runs had.
-        published: The value of the published method; empty if unknown.
-        source: Where the published value comes from: a section of a paper or a file of code.
+        preset: The value of the preset on this data set, which is the published one where ``source`` says so; empty if
+            unknown.
+        source: Where the preset's value comes from: a section of a paper or a file of code, or our choice.
         meaning: What the setting means.
         has_effect: Whether it has an effect, given the other settings.
     """
 
     name: str
     value: str
-    published: str
+    preset: str
     source: str
     meaning: str
     has_effect: bool
 
     @property
     def differs(self) -> bool:
-        """Whether the runs had another value than the published method."""
-        return bool(self.published) and self.has_effect and self.value != self.published
+        """Whether the runs had another value than the preset."""
+        return bool(self.preset) and self.has_effect and self.value != self.preset
 
 
 @dataclass(frozen=True)

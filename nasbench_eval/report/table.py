@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from nasbench_eval.analysis.against_table import p_text
 from nasbench_eval.analysis.layout import to_csv
 
 WORDS: Mapping[str, tuple[str, str]] = {
@@ -110,6 +111,11 @@ def number(value: float, digits: int = 2, sign: str = "") -> Entry:
     if value is None or math.isnan(value):
         return Entry("–")
     return Entry(f"{value:{sign}.{digits}f}".replace("-", "−"), float(value))
+
+
+def p_value(p: float) -> Entry:
+    """Return the entry of a p value, as ``compare --against`` prints it; a dash if it is missing."""
+    return Entry("–") if math.isnan(p) else Entry(p_text(p), p)
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:

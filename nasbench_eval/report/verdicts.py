@@ -13,7 +13,19 @@ import pandas as pd
 from nasbench_eval.analysis.against_table import verdict_text
 from nasbench_eval.analysis.claims import QUANTITIES, Verdict
 from nasbench_eval.report.results import labelled
-from nasbench_eval.report.table import WORDS, Column, Entry, Table, csv_uri, entries, folded, interval, number, word
+from nasbench_eval.report.table import (
+    WORDS,
+    Column,
+    Entry,
+    Table,
+    csv_uri,
+    entries,
+    folded,
+    interval,
+    number,
+    p_value,
+    word,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ def _comparisons(verdict: Verdict, name: str) -> Table:
             number(row["mean"], digits),
             number(row["mean_against"], digits),
             _difference(row, digits),
-            number(row["p_holm"], 3),
+            p_value(row["p_holm"]),
             _seeds(row["seeds_needed"]),
         ]
         for row in verdict.rows.to_dict("records")
@@ -159,7 +171,7 @@ def against_table(frame: pd.DataFrame) -> Table:
             row["dataset"],
             word(row["word"], verdict_text(row).removeprefix(row["word"]).strip()),
             _difference(row),
-            number(row["p_holm"], 3),
+            p_value(row["p_holm"]),
             _improvement(row),
             Entry(f"{row['n']} and {row['n_against']}", row["n"]),
         ]

@@ -47,7 +47,7 @@ def find_table(path: str | Path | None = None, dataset: str | None = None) -> Pa
             return EMBEDDED[str(found)]
         raise NbevalError(
             f"no benchmark table at {found}{hidden}: `nbeval table fetch` makes one from public files "
-            "(8 MB);\nor give one with --table or NBEVAL_TABLE, use --table digits, or make one with "
-            "`nbeval table build OFFICIAL_FILE` or `nbeval table import FLAT_FILE` (docs/data.md)"
+            "(8 MB);\nor give one with --table (from Python: table=) or NBEVAL_TABLE, use --table digits, or make one "
+            "with `nbeval table build OFFICIAL_FILE` or `nbeval table import FLAT_FILE` (docs/data.md)"
         )
     return found

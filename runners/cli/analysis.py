@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasbench_eval.errors import NbevalError, UsageError, nearest, unknown
-from runners.cli.options import where_option
+from runners.cli.options import method_option, where_option
 
 if TYPE_CHECKING:
     from nasbench_eval.analysis.layout import Format
@@ -83,15 +83,18 @@ def nothing_in(folders: tuple[Path, ...]) -> str:
     return f"no complete run under {', '.join(map(str, folders))}"
 
 
-def load_results(folders: tuple[Path, ...], conditions: Sequence[str] = ()) -> tuple[list[Run], list[Failure]]:
+def load_results(
+    folders: tuple[Path, ...], conditions: Sequence[str] = (), methods: Sequence[str] = ()
+) -> tuple[list[Run], list[Failure]]:
     """Return the runs in results folders, by default ``RESULTS``, and those that diverged.
 
     Args:
         folders: The folders.
         conditions: What ``--where`` asks of the runs.
+        methods: Only the runs of these methods; empty for all.
 
     Raises:
-        UsageError: If a condition is none, or names what no run has.
+        UsageError: If a condition is none, or names what no run has, or if there is no run of one of the methods.
         NbevalError: If there is no complete run, or a folder or file cannot be read.
     """
     from nasbench_eval.analysis.filters import parse_condition, select
@@ -104,11 +107,17 @@ def load_results(folders: tuple[Path, ...], conditions: Sequence[str] = ()) -> t
     if not runs:
         diverged = f" ({len(failures)} runs diverged)" if failures else ""
         raise NbevalError(f"{nothing_in(folders)}{diverged}: run `nbeval run` first")
+    for name in methods:
+        if name not in (there := list(dict.fromkeys(run.record.method for run in runs))):
+            raise UsageError(f"no results of {name!r}: {nearest(name, there)}there are those of {', '.join(there)}")
+    if methods:
+        asked.append(parse_condition(f"method={','.join(methods)}"))
     return select(runs, failures, asked)
 
 
 @click.command(short_help="Compare methods over seeds, beside the published values.")
 @results_option
+@method_option
 @datasets_option
 @click.option(
     "--protocol",
@@ -132,7 +141,8 @@ def load_results(folders: tuple[Path, ...], conditions: Sequence[str] = ()) -> t
     "--table",
     "table_path",
     type=click.Path(path_type=Path),
-    help="The table of the runs: adds which percentage of all cells is worse than those found.",
+    help="The table file of the runs, or `digits`: adds which percentage of all cells is worse than those found.  "
+    "[default: none]",
 )
 @click.option(
     "--format",
@@ -156,6 +166,7 @@ def load_results(folders: tuple[Path, ...], conditions: Sequence[str] = ()) -> t
 )
 def compare(
     folders: tuple[Path, ...],
+    methods: tuple[str, ...],
     datasets: tuple[str, ...],
     protocol: str | None,
     reference: str | None,
@@ -182,7 +193,7 @@ def compare(
 
     if reference is not None and (table_path is not None or ddof == 0):
         raise UsageError("--table and --ddof are of no use with --against: omit them")
-    runs, failures = load_results(folders, conditions)
+    runs, failures = load_results(folders, conditions, names(methods))
     wanted = names(datasets)
     with_results(wanted, runs)
     if group_by:

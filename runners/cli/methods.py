@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -39,7 +41,12 @@ def methods(name: str | None) -> None:
     fields = dataclasses.fields(cls)
     idle = [field.name for field in fields if not has_effect(field, values)]
     settings: list[tuple[str, str, str, str]] = [
-        (field.name, str(values[field.name]).lower(), field.metadata["help"], preset.sources.get(field.name, "default"))
+        (
+            field.name,
+            _values(values[field.name], preset.on.get(field.name, {})),
+            field.metadata["help"],
+            preset.sources.get(field.name, "default"),
+        )
         for field in fields
         if field.name not in idle
     ]
@@ -47,6 +54,12 @@ def methods(name: str | None) -> None:
     click.echo(tabulate(settings, headers=headers, tablefmt="simple", maxcolwidths=[None, None, 44, 40]))
     if idle:
         click.echo(f"\nWithout effect here: {', '.join(idle)}.")
+
+
+def _values(value: Any, on: Mapping[str, Any]) -> str:
+    """Return the value of a setting, and those that it has on some data sets."""
+    others = ", ".join(f"{dataset}: {other}" for dataset, other in on.items())
+    return f"{value} ({others})".lower() if others else str(value).lower()
 
 
 def _row(name: str) -> tuple[str, str, str, str]:

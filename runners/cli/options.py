@@ -23,15 +23,26 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+TABLE_DEFAULT = "[default: NBEVAL_TABLE, else the user cache folder; for digits the one in the package]"
 data_option = click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder of the image data sets [NBEVAL_DATA]."
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder of the image data sets.  [default: NBEVAL_DATA, else the user cache folder]",
 )
 where_option = click.option(
     "--where",
     "conditions",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Only runs with this setting or fact: arch_lr=4, scale=full, method!=rs,rea, seed<3, ...; may be repeated.",
+    help="Only runs with this setting or fact: arch_lr=4, scale=full, 'method!=rs,rea', 'seed<3', ... (with quotes for "
+    "the shell); may be repeated.",
+)
+method_option = click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="NAME[,NAME...]",
+    help="Only runs of these methods: short for --where method=NAME,...",
 )
 split_option = click.option(
     "--split",
@@ -58,7 +69,7 @@ _RUN_OPTIONS = (
         help="Where the final cell's true accuracy comes from; `train` trains it from scratch.  "
         "[default: table, or the study's]",
     ),
-    click.option("--table", type=click.Path(path_type=Path), help="The benchmark table [NBEVAL_TABLE]."),
+    click.option("--table", type=click.Path(path_type=Path), help=f"The benchmark table.  {TABLE_DEFAULT}"),
     data_option,
     split_option,
     click.option("--fetch", is_flag=True, help="First download the table and the images that are missing."),

@@ -19,7 +19,7 @@ from runners.cli.analysis import (
     results_option,
     with_results,
 )
-from runners.cli.options import where_option
+from runners.cli.options import TABLE_DEFAULT, where_option
 
 if TYPE_CHECKING:
     from nasbench_eval.runs.store import Run
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 @click.option(
     "--table",
     type=click.Path(path_type=Path),
-    help="The benchmark table, for the figure distribution [NBEVAL_TABLE].",
+    help=f"The benchmark table, for the figure distribution.  {TABLE_DEFAULT}",
 )
-@click.option("--bars", is_flag=True, help="Draw figure5 with bars from zero, as in the post.")
+@click.option("--bars", is_flag=True, help="Draw figure5 with bars from zero, as in the post (Khodak & Li, 2020).")
 @click.option(
     "--plots",
     "folder",

@@ -9,7 +9,7 @@ import click
 
 from nasbench_eval.errors import InUseError
 from runners.cli.analysis import PICTURES
-from runners.cli.options import data_option, device_option, split_option
+from runners.cli.options import TABLE_DEFAULT, data_option, device_option, split_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--dataset", "datasets", multiple=True, metavar="NAME[,NAME...]", help="Of them, those searched on it.")
 @click.option("--cells", type=click.IntRange(10, 15_625), default=500, show_default=True, help="How many cells.")
 @device_option
-@click.option("--table", "table_path", type=click.Path(path_type=Path), help="The benchmark table [NBEVAL_TABLE].")
+@click.option("--table", "table_path", type=click.Path(path_type=Path), help=f"The benchmark table.  {TABLE_DEFAULT}")
 @data_option
 @split_option
 @click.option("--wait", is_flag=True, help="Wait for runs that other commands are ranking; else leave them out.")
@@ -53,9 +53,10 @@ def rank(
     folder: Path,
     formats: str,
 ) -> None:
-    """Score a random sample of cells as finished searches order them, and compare with true accuracies.
+    """Measure how well the scores of finished searches rank a random sample of cells by their true accuracy.
 
-    A weight-sharing search orders cells by their accuracy with its shared weights, a training-free one by its score.
+    The score of a cell is its accuracy with the shared weights of a weight-sharing search, or that of a training-free
+    one for the untrained cell.
 
     The sample is the same for every run and is scored on the whole valid part. Prints Kendall's tau, Spearman's rho
     and the overlap of the best tenths, each with its 95 % interval, and draws the figure `rank` of these runs. Scores

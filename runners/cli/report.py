@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from runners.cli.analysis import datasets_option, load_results, names, results_option, with_results
-from runners.cli.options import where_option
+from runners.cli.options import method_option, where_option
 
 
 @click.command(short_help="Write one HTML page: verdicts, tables, figures, cells, settings, runs.")
@@ -24,6 +24,7 @@ from runners.cli.options import where_option
     metavar="METHOD",
     help="Give every method's difference from this one.  [default: the method of the study's claims, or gaea_darts]",
 )
+@method_option
 @datasets_option
 @where_option
 @click.option(
@@ -38,6 +39,7 @@ def report(
     folders: tuple[Path, ...],
     study: str | None,
     reference: str | None,
+    methods: tuple[str, ...],
     datasets: tuple[str, ...],
     conditions: tuple[str, ...],
     output: Path,
@@ -50,7 +52,7 @@ def report(
         nbeval report --study figure5
         nbeval report --results results/reference/cifar10-small --study cifar10-small
     """  # noqa: D301 - click reads the control character: keep these lines as they are
-    runs, failures = load_results(folders, conditions)
+    runs, failures = load_results(folders, conditions, names(methods))
     wanted = names(datasets)
     with_results(wanted, runs)
 
@@ -62,6 +64,7 @@ def report(
         ("--results", folders),
         ("--study", [study] if study else []),
         ("--against", [reference] if reference else []),
+        ("--method", [",".join(names(methods))] if methods else []),
         ("--dataset", [",".join(wanted)] if wanted else []),
         ("--where", conditions),
     ):

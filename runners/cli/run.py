@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     metavar="NAME[,NAME...]|all",
     help="What to run: `nbeval methods`, optuna:SAMPLER, or your own class as MODULE:CLASS.",
 )
-@click.option("--dataset", "datasets", metavar="NAME[,NAME...]|all", help="What the search trains on.")
+@click.option(
+    "--dataset",
+    "datasets",
+    metavar="NAME[,NAME...]|all",
+    help="What the search trains on: cifar10, cifar100, imagenet16-120 or digits.",
+)
 @run_options
 def run(study: str | None, methods: str | None, datasets: str | None, **given: Any) -> None:
     """Run searches, look up the true accuracy of every derived cell, and print a summary.
@@ -35,7 +40,7 @@ def run(study: str | None, methods: str | None, datasets: str | None, **given: A
 
     \b
         nbeval run --method gaea_darts --dataset cifar10 --seeds 4
-        nbeval run --method gaea_darts,darts --dataset digits --scale small --truth train
+        nbeval run --method gaea_darts,darts --dataset digits --scale small --seeds 4
         nbeval run --method all --dataset digits --scale small --seeds 2 --workers 4
         nbeval run --method my_method:CrossEntropy,rea --dataset cifar10 --seeds 500
         nbeval run my_study.toml --workers 4

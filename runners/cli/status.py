@@ -36,7 +36,7 @@ folder_option = click.option(
 @click.option("--failed", is_flag=True, help="Also the records of failed runs; the same command then runs them again.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 def clean(folder: Path, failed: bool, yes: bool) -> None:
-    """Show the files of a results folder that nobody needs, and remove them if you agree.
+    """Show the files of a results folder (by default `results`) that nobody needs, and remove them if you agree.
 
     They are checkpoints of complete runs, half-written files and locks of killed processes, and shared weights of runs
     that are gone. What a live process works with, on this host or another, and checkpoints of interrupted runs stay.

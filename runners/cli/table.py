@@ -32,7 +32,11 @@ for _command in (import_, build, fetch, train):
 @table.command()
 @click.option("--against", type=click.Path(path_type=Path), help="Also compare with this table.")
 @click.option(
-    "--tolerance", type=float, default=0.001, show_default=True, help="By how much values of two tables may differ."
+    "--tolerance",
+    type=float,
+    default=0.001,
+    show_default=True,
+    help="By how much values of two tables may differ, in the unit of each column.",
 )
 @click.option(
     "--top", type=click.IntRange(min=1), default=10, show_default=True, help="Number of lines to show per check."

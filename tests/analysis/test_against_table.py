@@ -65,9 +65,9 @@ def test_only_rows_with_a_p_value_count_as_tests():
 
 def test_the_limits_of_four_seeds_are_said(table):
     text = flat(table)
-    assert "With 4 seeds a side no two-sided permutation p can be below 0.029" in text
+    assert "With 4 seeds per method no two-sided permutation p can be below 0.029" in text
     assert "The same cells are looked up on cifar10 and cifar100: that rows agree" in text
-    assert "To tell 0.5 points apart, two methods with the median std of these rows need 3 seeds a side" in text
+    assert "To tell 0.5 points apart, two methods with the median std of these rows need 3 seeds per method" in text
 
 
 def test_a_note_is_there_only_if_it_applies():
@@ -108,7 +108,9 @@ def test_what_is_wrong_with_the_runs_is_said():
     ):
         assert words in text
     quiet = against_table([*seeds("a", GAEA, table=None), *seeds("b", GAEA, table=None)], "a")
-    assert "No row can be equivalent on cifar10: the noise between trainings is not known there." in flat(quiet)
+    assert "The noise between trainings of one cell is not known on cifar10: no row can be equivalent there" in flat(
+        quiet
+    )
     assert "Equivalent:" not in flat(quiet)
 
 

@@ -76,3 +76,20 @@ def test_a_note_names_the_rows_that_continue_finished_runs() -> None:
 def test_the_error_for_an_unknown_data_set_names_the_known_ones() -> None:
     with pytest.raises(NbevalError, match="no result on svhn: these runs have cifar10, cifar100"):
         noted_comparison([make_run({"cifar10": 93.0, "cifar100": 70.0})], datasets=["svhn"])
+
+
+def test_tabular_rows_have_a_reward_and_a_cost_and_no_split() -> None:
+    rs = make_run({"cifar10": 93.0}, method="rs", title="RS", cost_kind="simulated", split="reward: the mean")
+    notes = noted_comparison([rs, make_run({"cifar10": 93.0}, split="halves")]).notes
+    assert {"reward and cost: reward: the mean", "split: halves"} <= set(notes)
+
+
+def test_a_note_names_the_newest_version_of_a_method() -> None:
+    mine = make_run({"cifar10": 93.0}, title="Mine", method="mine:M")
+    old, new, other = (
+        replace(mine, record=replace(mine.record, variant_id=f"{name}00000000", finished=when))
+        for name, when in (("ffff", "2026-01-01"), ("aaaa", "2026-01-02"), ("bbbb", "2026-01-01"))
+    )
+    [note] = [note for note in noted_comparison([old, new, other]).notes if note.startswith("#:")]
+    assert note.endswith("The newest: Mine #aaaa00")
+    assert not [note for note in noted_comparison([old]).notes if note.startswith("#:")]

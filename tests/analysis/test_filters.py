@@ -127,5 +127,10 @@ def test_every_command_that_reads_runs_takes_conditions(runs, home):
     assert CliRunner().invoke(cli, ["plot", "entropy", "--format", "svg", *where]).exit_code == 0
     csv = (home / "plots" / "entropy.csv").read_text().splitlines()
     assert len(csv) == 1 + 3
+    for_one = CliRunner().invoke(cli, ["compare", "--format", "json", "--method", "rea"])
+    assert {row["method"] for row in json.loads(for_one.output)["rows"]} == {"rea"}
+    unknown = CliRunner().invoke(cli, ["compare", "--method", "rea,gdsa"])
+    assert isinstance(unknown.exception, UsageError)
+    assert "no results of 'gdsa': did you mean 'gdas'?" in str(unknown.exception)
     grouped = CliRunner().invoke(cli, ["compare", "--group-by", "arch_lr"]).output
     assert "arch_lr=4: weight sharing, direct" in grouped

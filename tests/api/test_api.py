@@ -277,7 +277,7 @@ def test_a_package_brings_methods_by_entry_points(folder: Path, capsys: pytest.C
     assert re.search(r"^cross_entropy +Cross-entropy +Cross-entropy method: ind", out, re.MULTILINE)
     assert re.search(r"^broken +cannot be loaded: nothing:Mine: there is no module", out, re.MULTILINE)
     assert re.search(r"^rs +RS ", out, re.MULTILINE), "a preset's name stays the preset's"
-    in_order = ["\ndifferentiable\n", "\ngaea_darts ", "\nin the table\n", "\nrs ", "\nyour own\n", "\ncross_entropy "]
+    in_order = ["\ndifferentiable\n", "\ngaea_darts ", "\ntabular\n", "\nrs ", "\nyour own\n", "\ncross_entropy "]
     assert sorted(in_order, key=out.index) == in_order, "methods are listed by family"
     assert call("run", "--method", "cross_entropy", "--dataset", "cifar10", "--set", "budget_seconds=3000") == 0
     (run,) = runs().values()

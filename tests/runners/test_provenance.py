@@ -65,10 +65,10 @@ def test_changed_settings_the_official_split_and_another_truth_are_in_the_comman
     assert not made.note
 
 
-def test_every_setting_has_its_published_value_and_source():
+def test_every_setting_has_its_preset_and_source():
     made = only([record(RunSpec("gaea_darts", "cifar10", 0, "small"))])
     rows = {row.name: row for row in made.settings}
-    assert (rows["channels"].value, rows["channels"].published) == ("8", "16")
+    assert (rows["channels"].value, rows["channels"].preset) == ("8", "16")
     assert rows["arch_lr"].source == "GAEA appendix C.3"
     differing = {name for name, row in rows.items() if row.differs}
     assert {"channels", "cells", "epochs", "lr_epochs", "train_images", "valid_images"} <= differing

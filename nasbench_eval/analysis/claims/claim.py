@@ -12,11 +12,11 @@ from nasbench_eval.utils.checks import mapping
 from nasbench_eval.utils.toml_tables import TomlTable
 
 TESTS: Mapping[str, str] = {
-    "better": "the mean test accuracy of each method is higher than that of each of `against`",
+    "better": "the mean test accuracy of each method is higher than that of each of `against`, and not only by less "
+    "than the table's noise (the deviation between trainings of one cell), or than `margin`",
     "higher": "the mean of the quantity is higher than that of each of `against`",
     "lower": "the mean of the quantity is lower than that of each of `against`",
-    "equivalent": "the mean differs from that of each of `against` by less than the table's noise (the deviation "
-    "between trainings of one cell), or than `margin`",
+    "equivalent": "the mean differs from that of each of `against` by less than the table's noise, or than `margin`",
     "above": "the mean of the quantity is above `value`",
     "below": "the mean of the quantity is below `value`",
     "within_noise_of_optimum": "the mean test accuracy is below that of the best cell by less than the table's noise, "
@@ -51,7 +51,7 @@ class Claim:
         settings: Changed settings of ``method`` (key ``set``).
         against_settings: Changed settings of ``against`` (key ``against_set``).
         value: The number of ``above`` and ``below``.
-        margin: What ``equivalent`` and ``within_noise_of_optimum`` take in place of the table's noise, if not None.
+        margin: What takes the place of the table's noise, if not None: a difference inside it is not called one.
     """
 
     text: str
@@ -144,7 +144,7 @@ def _check_keys(claim: Claim) -> None:
         "against": bool(claim.against) and not compares,
         "against_set": bool(claim.against_settings) and not compares,
         "value": claim.value is not None and not bounds,
-        "margin": claim.margin is not None and claim.test not in ("equivalent", "within_noise_of_optimum"),
+        "margin": claim.margin is not None and not compares and claim.test != "within_noise_of_optimum",
     }
     for key, given in idle.items():
         if given:

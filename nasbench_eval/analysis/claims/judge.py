@@ -34,11 +34,13 @@ from nasbench_eval.utils.rng import Streams
 
 COLUMNS = (
     *("word", "method", "label", "against", "label_against", "dataset", "search_dataset", "n", "n_against"),
-    *("mean", "mean_against", "difference", "low", "high", "p", "p_holm", "margin", "inside", "seeds_needed", "why"),
+    *("mean", "mean_against", "difference", "low", "high", "p", "p_holm", "margin", "inside", "seeds_needed"),
+    *("would", "why"),
 )
 """Columns of ``Verdict.rows``. ``mean_against`` is the other side: a mean, a value, the optimum or a published mean.
 ``low`` and ``high`` limit the 95 % interval of the difference; ``inside`` is the probability that it is smaller than
-``margin``; ``seeds_needed`` is for each side; ``why`` says why there is no decision."""
+``margin``; ``seeds_needed`` is for each method, and ``would`` the word that so many seeds would give; ``why`` says why
+there is no decision."""
 
 
 class Side(NamedTuple):
@@ -175,7 +177,7 @@ def _judge(claim: Claim, scale: str, pool: _Pool) -> Verdict:
     word = next((word for word in ("fails", "not run", "undecided") if word in words), "holds")
     for row in rows:
         if word == row["word"] == "undecided":
-            row["seeds_needed"] = _seeds_needed(claim, row, len(rows))
+            row["seeds_needed"], row["would"] = _seeds_needed(claim, row, len(rows))
     reduced = any(is_reduced(run.record) for run in used)
     said = sentence(claim, rows, scale, reduced)
     return Verdict(claim, scale, word, said, reduced, pd.DataFrame(rows, columns=list(COLUMNS)))
@@ -223,7 +225,8 @@ def _without_value(
 
 def _empty_row(dataset: str, mine: Side, against: str) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
-    row |= {"word": "", "why": "", "missing": [], "lost": [], "dataset": dataset, "search_dataset": mine.search_dataset}
+    row |= dict.fromkeys(("word", "would", "why"), "")
+    row |= {"missing": [], "lost": [], "dataset": dataset, "search_dataset": mine.search_dataset}
     return row | {"method": mine.method, "label": mine.method, "against": against, "label_against": against}
 
 
@@ -279,11 +282,11 @@ def _measure(claim: Claim, row: dict[str, Any], values: list[list[float]], runs:
 def _no_interval(found: Difference, values: list[list[float]]) -> str:
     """Return why there is no interval, or why it is too narrow."""
     if min(map(len, values)) < 2:
-        return "one seed has no interval: run at least two a side"
+        return "one seed has no interval: run at least two per method"
     if math.isnan(found.low):
         return "every seed gave the same value, so that there is no interval"
     if any_constant(*values):
-        return "a side whose seeds all gave one value makes the interval too narrow"
+        return "a method whose seeds all gave one value makes the interval too narrow"
     return ""
 
 
@@ -299,25 +302,31 @@ def _decide(claim: Claim, row: Mapping[str, Any]) -> str:
     # Without an interval no seed left its value. If these are accuracies of two cells, the noise can explain as much.
     two_cells = math.isnan(row["low"]) and claim.quantity == "test_acc"
     if row["p_holm"] < LEVEL and not (two_cells and abs(row["bound"]) <= row["margin"]):
-        sign = -1 if claim.test in ("lower", "below") else 1
-        return "holds" if sign * row["bound"] > 0 else "fails"
+        return _direction(claim, row)
     return "undecided"
 
 
-def _seeds_needed(claim: Claim, row: Mapping[str, Any], tests: int) -> float:
-    """Return about how many seeds a side would decide, if means and deviations stay as they are."""
+def _direction(claim: Claim, row: Mapping[str, Any]) -> str:
+    """Return the word of a claim whose difference is told from zero."""
+    sign = -1 if claim.test in ("lower", "below") else 1
+    return "holds" if sign * row["bound"] > 0 else "fails"
+
+
+def _seeds_needed(claim: Claim, row: Mapping[str, Any], tests: int) -> tuple[float, str]:
+    """Return about how many seeds per method would decide, and how, if means and deviations stay as they are."""
     if any(map(math.isnan, row.get("spread", [math.nan]))):
-        return math.nan
+        return math.nan, ""
     margin, difference = row["margin"], row["bound"]
     if claim.test == "equivalent" and abs(difference) >= margin:
         difference = abs(difference) - margin  # to be told from the margin
     sd, other_sd = row["spread"]
     to_differ = seeds_for_difference(difference, sd, other_sd, alpha=LEVEL / tests)
     to_agree = seeds_for_equivalence(row["bound"], sd, other_sd, margin) if claim.test in COMPARING else math.nan
-    if claim.test == "equivalent" and abs(row["bound"]) < margin:
-        return to_agree
+    if claim.test == "equivalent":
+        return (to_agree, "holds") if abs(row["bound"]) < margin else (max(to_differ, 2), "fails")
     fewest = FEWEST_OF_ONE_VALUE if row.get("too_few") else 2
-    return max(float(np.fmin(to_differ, to_agree)), fewest)
+    would = "fails" if to_agree <= to_differ else _direction(claim, row)
+    return max(float(np.fmin(to_differ, to_agree)), fewest), would
 
 
 def _published(dataset: str, mine: Side, pool: _Pool) -> tuple[dict[str, Any], list[Run]]:

@@ -12,6 +12,8 @@ from nasbench_eval.analysis.claims.quantities import QUANTITIES
 
 Rows = Sequence[Mapping[str, Any]]
 
+_NOISE = {True: "noise", False: "margin"}
+
 
 def sentence(claim: Claim, rows: Rows, scale: str, reduced: bool) -> str:
     """Return the numbers of all comparisons of a claim: means, differences, intervals and what is missing.
@@ -29,9 +31,10 @@ def sentence(claim: Claim, rows: Rows, scale: str, reduced: bool) -> str:
     for method, dataset in dict.fromkeys((side.name, side.search_dataset) for row in rows for side in row["missing"]):
         missing.setdefault(dataset, []).append(method)
     parts += [f"there is no run of {', '.join(names)} on {dataset}" for dataset, names in missing.items()]
-    seeds = [row["seeds_needed"] for row in rows if not math.isnan(row["seeds_needed"])]
-    if seeds:
-        parts.append(_needed(max(seeds), claim))
+    needed = [row for row in rows if not math.isnan(row["seeds_needed"])]
+    if needed:
+        would = {row["would"] for row in needed}
+        parts.append(_needed(max(row["seeds_needed"] for row in needed), claim, would.pop() if len(would) == 1 else ""))
     if reduced and any(row["n"] > 0 and not row["missing"] for row in rows):
         parts.append("reduced runs" if scale == "full" else f"reduced runs (scale {scale})")
     return "; ".join(parts)
@@ -70,7 +73,7 @@ def _difference(claim: Claim, row: Mapping[str, Any], first: bool) -> str:
     interval = "" if math.isnan(low) else f" [{low:+.{digits}f}, {high:+.{digits}f}]"
     other = "the optimum" if claim.test == "within_noise_of_optimum" else row["label_against"]
     inside = claim.test != "equivalent" and row["inside"] >= CERTAIN
-    noise = f", inside the noise of {row['margin']:.{digits}f}" if inside else ""
+    noise = f", inside the {_NOISE[claim.margin is None]} of {row['margin']:.{digits}f}" if inside else ""
     return f"{head}{row['difference']:+.{digits}f}{interval} against {other} {row['mean_against']:.{digits}f}{noise}"
 
 
@@ -84,14 +87,17 @@ def _each(rows: Rows) -> str:
 
 
 def _margin(claim: Claim, row: Mapping[str, Any]) -> str:
+    if claim.test == "better" and math.isnan(row["margin"]):
+        return "; the noise between trainings of one cell is not known there"
     if claim.test not in ("equivalent", "within_noise_of_optimum"):
         return ""
     what = "the table's noise is" if claim.margin is None else "the margin is"
     return f"; {what} {row['margin']:.{QUANTITIES[claim.quantity].digits}f}"
 
 
-def _needed(seeds: float, claim: Claim) -> str:
-    side = " a side" if claim.against else ""
+def _needed(seeds: float, claim: Claim, would: str) -> str:
+    side = " per method" if claim.against else ""
     if math.isinf(seeds):
         return "no number of seeds that can be run would decide"
-    return f"about {seeds:,.0f} seeds{side} would decide, if means and deviations stay as they are"
+    then = f" that the claim {would}" if would else ""
+    return f"about {seeds:,.0f} seeds{side} would decide{then}, if means and deviations stay as they are"

@@ -45,7 +45,7 @@ def percentiles(values: Iterable[Sequence[float]]) -> tuple[list[float], list[fl
     return [float(low) for low, _ in pairs], [float(high) for _, high in pairs]
 
 
-def draw_seeds(axes: Axes, y: float, row: Mapping[Any, Any], colour: str) -> None:
+def draw_seeds(axes: Axes, y: float, row: Mapping[Any, Any], colour: str, floor: float = -np.inf) -> None:
     """Draw one dot per seed, or of many seeds the middle 80 %.
 
     Args:
@@ -53,13 +53,21 @@ def draw_seeds(axes: Axes, y: float, row: Mapping[Any, Any], colour: str) -> Non
         y: The height.
         row: With ``values``, one per seed, and their percentiles ``p10`` and ``p90``.
         colour: The colour of the method.
+        floor: The start of the axis; a seed below is an arrow there.
     """
     values = np.asarray(row["values"], dtype=float)
     if len(values) > DOT_LIMIT:
         axes.barh(y, row["p90"] - row["p10"], 0.5 * ROW, left=row["p10"], color=style.tint(colour, 0.6), zorder=1.8)
     else:
         spread = y + ROW * (np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1))
-        axes.plot(values, spread, **_SEED)
+        below = values < floor
+        for where, look in ((~below, {}), (below, {**BELOW, "markersize": 3})):
+            if where.any():
+                axes.plot(values[where].clip(floor), spread[where], **{**_SEED, **look})
+
+
+BELOW: dict[str, Any] = {"marker": "<", "clip_on": False}
+"""The look of what lies below the start of the axis."""
 
 
 def seed_handles(values: pd.Series[Any]) -> list[Any]:

@@ -12,6 +12,7 @@ import pandas as pd
 from nasbench_eval.analysis.comparison import COLUMNS, comparison, references, table_names
 from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._rows import (
+    BELOW,
     ROW,
     draw_optimum,
     draw_rows,
@@ -119,13 +120,13 @@ def axis_floor(means: Sequence[float], top: float) -> float:
     """Return the start of an accuracy axis that ends at ``top``, so that the upper four fifths of the means differ.
 
     Means far below would squeeze the others; they are drawn as an arrow with their value. The axis includes all if that
-    makes it longer by less than half.
+    makes it longer by less than half. The start is rounded down to a tenth, so that its label can say it.
     """
     low, fifth = min(means), float(np.quantile(means, 0.2))
     span = max(1.3 * (top - fifth), 1.0)
     if top - low < 1.5 * span:
         span = max(1.12 * (top - low), 1.0)
-    return max(top - span, 0.0)
+    return max(float(np.floor(10 * (top - span) + 1e-6)) / 10, 0.0)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -149,7 +150,7 @@ def _panel(axes: Axes, dataset: str, rows: pd.DataFrame, *, optima: pd.DataFrame
     highest = max([*means, *(value for values in rows["values"] for value in values)])
     floor = 0.0 if bars else axis_floor(means, highest)
     axes.set_xlim(floor, highest + 0.04 * (highest - floor))
-    axes.set_xlabel("test accuracy (%)" + (f", from {floor:.0f}" if floor else ""), size=style.SMALL_SIZE)
+    axes.set_xlabel("test accuracy (%)" + (f", from {floor:g}" if floor else ""), size=style.SMALL_SIZE)
     axes.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
     for optimum, noise in zip(best["mean"], best["noise"], strict=True):
         draw_optimum(axes, optimum, noise)
@@ -165,7 +166,7 @@ def _row(axes: Axes, row: Row, floor: float, bars: bool) -> None:
     if bars:
         axes.barh(y, row["mean"], 0.7 * ROW, zorder=1, **_bar_look(row))
     if measured:
-        draw_seeds(axes, y, row, colour)
+        draw_seeds(axes, y, row, colour, floor)
         axes.plot([row["ci95_low"], row["ci95_high"]], [y, y], color=style.INK if bars else colour, linewidth=1.3)
         _mark(axes, row["mean"], y, floor, mean_marker(colour, row["reduced"]))
     if beside or not measured:
@@ -177,7 +178,7 @@ def _row(axes: Axes, row: Row, floor: float, bars: bool) -> None:
 def _mark(axes: Axes, value: float, y: float, floor: float, look: dict[str, Any]) -> None:
     """Draw a mean, or an arrow at the start of the axis if it is below."""
     if value < floor:
-        look = {**look, "marker": "<", "markersize": 5, "clip_on": False}
+        look = {**look, **BELOW, "markersize": 5}
     axes.plot([max(value, floor)], [y], **look)
 
 

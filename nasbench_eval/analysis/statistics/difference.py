@@ -22,7 +22,7 @@ DRAWN_ASSIGNMENTS = 4_999
 """So many it draws at random where there are more."""
 
 MOST_SEEDS = 10_000
-"""Where a design would need more seeds a side, the number is given as infinite."""
+"""Where a design would need more seeds per method, the number is given as infinite."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def any_constant(*groups: Values) -> bool:
 def smallest_permutation_p(n: int, m: int) -> float:
     """Return the smallest p value that :func:`permutation_p` can have for groups of n and m values.
 
-    It is 0.1 for 3 seeds a side, 0.029 for 4 and 0.008 for 5; NaN if a group has less than two values.
+    It is 0.1 for 3 seeds per method, 0.029 for 4 and 0.008 for 5; NaN if a group has less than two values.
     """
     if min(n, m) < 2:
         return math.nan
@@ -251,7 +251,7 @@ def probability_of_improvement(x: Values, y: Values) -> tuple[float, float, floa
 def seeds_for_difference(
     difference: float, sd: float, other_sd: float, *, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """Return how many seeds a side Welch's t test needs to tell a difference from zero.
+    """Return how many seeds per method Welch's t test needs to tell a difference from zero.
 
     Args:
         difference: The true difference of the means.
@@ -275,7 +275,7 @@ def seeds_for_difference(
 def seeds_for_equivalence(
     difference: float, sd: float, other_sd: float, region: float, *, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """Return how many seeds a side are needed to show that a difference is inside a region of equivalence.
+    """Return how many seeds per method are needed to show that a difference is inside a region of equivalence.
 
     The power is that of two one-sided t tests, approximated by noncentral t distributions (Julious, Statistics in
     Medicine 23, 2004).
@@ -317,7 +317,7 @@ def _noncentral_t(limit: float, shift: float, df: float) -> float:
 def _fewest(
     reached: Callable[[float, float], float], difference: float, sd: float, other_sd: float, power: float
 ) -> float:
-    """Return the smallest number of seeds a side at which a test reaches a power.
+    """Return the smallest number of seeds per method at which a test reaches a power.
 
     Args:
         reached: Returns the power for a standard error and its degrees of freedom.

@@ -122,7 +122,7 @@ def sampler_search(name: str) -> type[OptunaSearch]:
         raise unknown("Optuna sampler", name, sorted(found))
     attributes = {
         "__module__": "optuna",
-        "__doc__": f"{sampler.__name__} of Optuna proposes the cells: 12,000 simulated seconds",
+        "__doc__": f"{sampler.__name__} of Optuna proposes the cells: 12,000 simulated seconds (350 on digits)",
         "Settings": _settings(sampler),
         "sampler": sampler,
         "library": f"optuna {optuna.__version__}",

@@ -25,7 +25,7 @@ Score = Callable[[list[Cell]], list[float]]
 
 
 class EdgeWeights(NamedTuple):
-    """The edge weights of one batch, as ``Supernet.forward`` takes them.
+    """The operation weights of one batch, as ``Supernet.forward`` takes them.
 
     Attributes:
         values: (6, 5), the weights of all operations on all edges; (cells, 6, 5) for other ones in each cell.
@@ -41,7 +41,7 @@ class EdgeWeights(NamedTuple):
 
 
 EdgeLoss = Callable[[EdgeWeights], Tensor]
-"""Computes the loss of a batch at given edge weights, with BatchNorm in evaluation mode."""
+"""Computes the loss of a batch at given operation weights, with BatchNorm in evaluation mode."""
 
 
 class Distribution(nn.Module, abc.ABC):
@@ -97,10 +97,10 @@ class ArchParameters(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def sample(self) -> EdgeWeights:
-        """Return the edge weights for the next batch of the weights step."""
+        """Return the operation weights for the next batch of the weights step."""
 
     def weights_samples(self, loss: EdgeLoss) -> Sequence[EdgeWeights]:
-        """Return the edge weights of one weights step, whose gradients are summed; by default one sample.
+        """Return the operation weights of one weights step, whose gradients are summed; by default one sample.
 
         Args:
             loss: Computes the loss of the batch, for rules that depend on it.
@@ -108,7 +108,7 @@ class ArchParameters(nn.Module, abc.ABC):
         return [self.sample()]
 
     def architecture_sample(self) -> EdgeWeights:
-        """Return the edge weights for the next batch of the architecture step; by default the same rule."""
+        """Return the operation weights for the next batch of the architecture step; by default the same rule."""
         return self.sample()
 
     def probabilities(self) -> Tensor | None:

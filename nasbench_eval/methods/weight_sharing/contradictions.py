@@ -49,7 +49,7 @@ def _check_joint(s: WeightSharingSettings) -> None:
         ("unrolled", s.unrolled, "the architecture gradient is taken at other weights"),
         ("neumann_terms", s.neumann_terms is not None, "the architecture gradient is not that of the loss alone"),
         ("clip_architecture", s.clip_architecture, "the gradient that moves the architecture would be clipped too"),
-        ("perturbation", s.perturbation != "none", "the weights step evaluates other edge weights"),
+        ("perturbation", s.perturbation != "none", "the weights step evaluates other operation weights"),
     ):
         if wanted:
             raise UsageError(f"joint and {name} exclude each other: {why}")
@@ -89,7 +89,9 @@ def _check_mixture(s: WeightSharingSettings) -> None:
                 f"parametrisation {', '.join(MIXTURES)}; got {s.parametrisation}"
             )
     if s.parametrisation in ("softmax", "simplex") and s.auxiliary_skip and s.perturbation != "none":
-        raise UsageError("a perturbation keeps edge weights that sum to one, so auxiliary_skip does not go with it")
+        raise UsageError(
+            "auxiliary_skip does not go with a perturbation, which keeps the sum of operation weights at one"
+        )
     if s.selection == "perturbation" and s.stop_factor is not None:
         raise UsageError("selection=perturbation chooses after the search, stop_factor before its end: set only one")
 

@@ -73,7 +73,7 @@ class Mixture(ArchParameters):
         self._learned = distribution
 
     def sample(self) -> EdgeWeights:
-        """Return the probabilities as edge weights; nothing is drawn."""
+        """Return the probabilities as operation weights; nothing is drawn."""
         return self._mixture(self._learned.probabilities())
 
 

@@ -39,7 +39,7 @@ class AuxiliarySkip(Mixture):
         self.factor = self._beta * max(1 - epoch / self._epochs, 0.0)
 
     def sample(self) -> EdgeWeights:
-        """Return the probabilities as edge weights, that of the skip connection larger by the factor."""
+        """Return the probabilities as operation weights, that of the skip connection larger by the factor."""
         mixture = super().sample()
         extra = torch.zeros_like(mixture.values)
         extra[:, SKIP_CONNECT] = self.factor

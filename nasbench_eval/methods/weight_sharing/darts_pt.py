@@ -50,7 +50,7 @@ def most_needed(architecture: ArchParameters, edge: int, accuracy: Callable[[Edg
     Args:
         architecture: The trained architecture.
         edge: The edge.
-        accuracy: The accuracy of the supernet at given edge weights.
+        accuracy: The accuracy of the supernet at given operation weights.
     """
     mixture = architecture.sample()
 

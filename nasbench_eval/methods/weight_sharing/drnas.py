@@ -1,4 +1,4 @@
-"""DrNAS (Chen et al., ICLR 2021): edge weights drawn from a learned Dirichlet distribution.
+"""DrNAS (Chen et al., ICLR 2021): operation weights drawn from a learned Dirichlet distribution.
 
 The algorithm is that of DARTS with another mixture (section 3), and the code below:
 
@@ -85,7 +85,7 @@ class Dirichlet(ArchParameters):
         return self._left(p)
 
     def sample(self) -> EdgeWeights:
-        """Return a draw, with its pathwise gradient, as edge weights."""
+        """Return a draw, with its pathwise gradient, as operation weights."""
         concentration = F.elu(self._logits.logits) + 1
         drawn: Tensor = _DirichletDraw.apply(concentration, self._draw(concentration.detach()))  # type: ignore[no-untyped-call]
         mixture = self._mixture(self._left(drawn))

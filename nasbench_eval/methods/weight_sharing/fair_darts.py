@@ -43,7 +43,7 @@ class Sigmoids(ArchParameters):
         return values / values.sum(-1, keepdim=True)
 
     def sample(self) -> EdgeWeights:
-        """Return the sigmoids as edge weights; nothing is drawn."""
+        """Return the sigmoids as operation weights; nothing is drawn."""
         return self._mixture(self.values())
 
 

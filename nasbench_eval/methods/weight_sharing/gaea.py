@@ -16,7 +16,7 @@ over the operations of one edge, a point on the probability simplex. The algorit
 
 5. After the last epoch keep the most probable operation of every edge: ``ArchParameters.cell``.
 
-Lines 2 to 4 repeat for every batch. theta enters the network as the edge weights of the mixture, as in DARTS:
+Lines 2 to 4 repeat for every batch. theta enters the network as the operation weights of the mixture, as in DARTS:
 ``darts.Mixture``. GAEA GDAS samples one operation per edge from theta instead: ``gdas.Gumbel``.
 
 **ERM and bilevel.** ERM (empirical risk minimisation, the single level) takes both steps on the same training images

@@ -92,7 +92,7 @@ def add_penalties(architecture: ArchParameters, settings: WeightSharingSettings,
 
 
 def of_each_cell(weights: EdgeWeights, cells: int) -> EdgeWeights:
-    """Give each cell edge weights of its own, equal in value, whose gradients are kept apart."""
+    """Give each cell operation weights of its own, equal in value, whose gradients are kept apart."""
     values = weights.values.expand(cells, -1, -1).clone()
     if not values.requires_grad:
         values.requires_grad_()
@@ -105,7 +105,7 @@ def add_alignment(supernet: Supernet, weights: EdgeWeights, batch: Batch, streng
 
     Args:
         supernet: The network, after the backward pass of the loss.
-        weights: The edge weights of each cell, with their gradients.
+        weights: The operation weights of each cell, with their gradients.
         batch: The batch of that loss.
         strength: The weight of Lambda.
     """

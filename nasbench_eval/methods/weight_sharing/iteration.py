@@ -82,7 +82,7 @@ class Iteration:
         self.arch_optimizer.step()
 
     def _loss_in_evaluation(self, batch: Batch, weights: EdgeWeights) -> Tensor:
-        """Return a loss as a function of the edge weights alone, with BatchNorm in evaluation mode."""
+        """Return a loss as a function of the operation weights alone, with BatchNorm in evaluation mode."""
         self.supernet.eval().requires_grad_(False)
         try:
             return F.cross_entropy(self.supernet(batch[0], *weights), batch[1])

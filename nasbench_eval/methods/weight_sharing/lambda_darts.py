@@ -1,10 +1,10 @@
 """Lambda-DARTS (Movahedi et al., ICLR 2023): the cells shall agree on which operations help.
 
-All cells share their edge weights, but the gradient of each cell points elsewhere, and the last cells decide. Lambda
-is the mean cosine between the gradients of two cells. The weights step also ascends Lambda, with a weight that rises
-linearly from zero: :func:`alignment_gradient`.
+All cells share their operation weights, but the gradient of each cell points elsewhere, and the last cells decide.
+Lambda is the mean cosine between the gradients of two cells. The weights step also ascends Lambda, with a weight that
+rises linearly from zero: :func:`alignment_gradient`.
 
-The derivative of Lambda in the weights is a central difference: with the edge weights of each cell moved along the
+The derivative of Lambda in the weights is a central difference: with the operation weights of each cell moved along the
 derivative of Lambda in its gradient, forth and back. What the paper leaves open follows
 ``get_perturbations`` in ``search_model_darts_v1.py`` of the released code.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 from nasbench_eval.methods.weight_sharing.darts import float32_convolutions
 
 WIDTH = 1e-4
-"""How far all edge weights together are moved: ``epsilon_0`` of the released code."""
+"""How far all operation weights together are moved: ``epsilon_0`` of the released code."""
 
 TINY = 1e-12
 """Added to nothing but a norm of zero, which would divide zero by zero."""
@@ -31,9 +31,9 @@ def alignment_gradient(
     """Return the derivative of -Lambda in the weights, one tensor per weight.
 
     Args:
-        gradients: The gradients of the loss in the edge weights of each cell, (cells, 6, 5).
-        values: The edge weights of each cell, of the same shape.
-        loss: The loss of the batch at edge weights of each cell.
+        gradients: The gradients of the loss in the operation weights of each cell, (cells, 6, 5).
+        values: The operation weights of each cell, of the same shape.
+        loss: The loss of the batch at operation weights of each cell.
         weights: The parameters of the network.
     """
     direction = _ascent(gradients)

@@ -1,13 +1,13 @@
-"""SmoothDARTS (Chen & Hsieh, ICML 2020): the weights train on perturbed edge weights.
+"""SmoothDARTS (Chen & Hsieh, ICML 2020): the weights train on perturbed operation weights.
 
-The loss of the supernet should not depend on the exact edge weights, as discretisation will change them. So the weights
-step trains at edge weights moved by at most epsilon, and the architecture step at the true ones:
+The loss of the supernet should not depend on the exact operation weights, as discretisation will change them. So the
+weights step trains at operation weights moved by at most epsilon, and the architecture step at the true ones:
 
 - SDARTS-RS, ``perturbation = random``: by uniform noise.
 - SDARTS-ADV, ``perturbation = adversarial``: to where the train loss is largest, found by projected gradient ascent
   from a random start; if it finds no larger loss, they are not moved.
 
-Both amount to a penalty of the Hessian of the loss in the edge weights.
+Both amount to a penalty of the Hessian of the loss in the operation weights.
 
 Source of what the paper leaves open: ``nasbench201/train_search.py`` (epsilon rises linearly from 0.03) and
 ``attacker/perturb.py`` (steps of ``2 * epsilon / steps`` along the sign of the gradient, taken with BatchNorm's running
@@ -36,7 +36,7 @@ class Perturbed(Mixture):
 
     Args:
         distribution: The learned distribution.
-        radius: Epsilon at the end of the search, the largest change of an edge weight.
+        radius: Epsilon at the end of the search, the largest change of an operation weight.
         steps: Steps of gradient ascent; 0 for random noise.
         epochs: The epoch at which epsilon would be ``radius``.
     """
@@ -54,7 +54,7 @@ class Perturbed(Mixture):
         self._noise = iter(noise.to(device).unbind())
 
     def weights_samples(self, loss: EdgeLoss) -> list[EdgeWeights]:
-        """Return the moved edge weights; no gradient leads from them to the architecture."""
+        """Return the moved operation weights; no gradient leads from them to the architecture."""
         p = self._learned.probabilities().detach()
         moved = projected(p + self.radius * next(self._noise))
         if self._steps:
@@ -74,10 +74,10 @@ def ascended(p: Tensor, start: Tensor, loss: Callable[[Tensor], Tensor], radius:
     """Return values within ``radius`` of ``p`` at which the loss is larger, by projected gradient ascent.
 
     Args:
-        p: The true edge weights.
+        p: The true operation weights.
         start: Where the ascent begins.
-        loss: The loss at given edge weights.
-        radius: The largest change of an edge weight before the projection.
+        loss: The loss at given operation weights.
+        radius: The largest change of an operation weight before the projection.
         steps: Number of steps.
     """
     values = start

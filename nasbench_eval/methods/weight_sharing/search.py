@@ -184,7 +184,7 @@ class WeightSharing(SearchMethod):
         """Train for one epoch, then choose the cell.
 
         Records, beside the metrics named in ``StepInfo``, the supernet's loss and accuracy on the valid part before and
-        after discretisation: with the edge weights it trains with, and with the one-hot weights of the chosen cell
+        after discretisation: with the operation weights it trains with, and with the one-hot weights of the chosen cell
         (columns ``loss_before_rounding`` and so on). ``valid_loss`` and ``valid_acc`` are left out if the weights train
         on the valid part.
         """

@@ -40,7 +40,7 @@ class Setn(ArchParameters):
         return self._uniform.next()
 
     def architecture_sample(self) -> EdgeWeights:
-        """Return the probabilities as edge weights."""
+        """Return the probabilities as operation weights."""
         return self._mixture(self._learned.probabilities())
 
     def candidates(self, n: int, generator: torch.Generator) -> list[Cell]:

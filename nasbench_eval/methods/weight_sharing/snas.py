@@ -1,4 +1,4 @@
-"""SNAS (Xie et al., ICLR 2019): edge weights drawn from a concrete distribution, whose temperature falls.
+"""SNAS (Xie et al., ICLR 2019): operation weights drawn from a concrete distribution, whose temperature falls.
 
 The algorithm is that of DARTS with another mixture, and the code below:
 
@@ -25,5 +25,5 @@ class Concrete(Gumbel):
     """Every batch evaluates all operations, weighted by a draw from the concrete distribution."""
 
     def sample(self) -> EdgeWeights:
-        """Return the draw as edge weights."""
+        """Return the draw as operation weights."""
         return self._mixture(self.relaxed())

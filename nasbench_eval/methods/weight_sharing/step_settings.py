@@ -206,15 +206,15 @@ class StepSettings:
         only_with=MIXTURE,
     )
     perturbation: str = setting(
-        "edge weights that the weights step trains at: moved at random (SDARTS-RS), to where the train loss is largest "
-        "(adversarial, SDARTS-ADV), or not (none)",
+        "operation weights that the weights step trains at: moved at random (SDARTS-RS), to where the train loss is "
+        "largest (adversarial, SDARTS-ADV), or not (none)",
         choices=("none", "random", "adversarial"),
         default="none",
         before="none",
         only_with=MIXTURE,
     )
     perturbation_max: float = setting(
-        "largest change of an edge weight by the perturbation at the end of the search; it rises from 0.03",
+        "largest change of an operation weight by the perturbation at the end of the search; it rises from 0.03",
         above=0,
         default=0.3,
         before=0.3,
@@ -228,8 +228,8 @@ class StepSettings:
         only_with={**MIXTURE, "perturbation": ("adversarial",)},
     )
     alignment: float = setting(
-        "weight at the end of the search of the mean cosine between two cells' gradients in their edge weights, which "
-        "the weights step raises; it rises from 0 (Lambda-DARTS)",
+        "weight at the end of the search of the mean cosine between two cells' gradients in their operation weights, "
+        "which the weights step raises; it rises from 0 (Lambda-DARTS)",
         at_least=0,
         default=0.0,
         before=0.0,

@@ -48,7 +48,7 @@ def test_a_claim_is_read_with_its_defaults() -> None:
         ({"text": ""}, "claim 1 needs a value for text"),
         ({"test": '"above"', "against": ""}, "the test 'above' needs a value"),
         ({"value": "0.5"}, "value has no effect with the test 'better'"),
-        ({"margin": "0.5"}, "margin has no effect with the test 'better'"),
+        ({"test": '"published"', "against": "", "margin": "0.5"}, "margin has no effect with the test 'published'"),
         ({"test": '"published"'}, "against has no effect with the test 'published'"),
         ({"test": '"equivalent"', "margin": "0"}, "margin is above 0"),
         ({"test": '"equivalent"', "margin": "nan"}, "margin is a finite number; got nan"),

@@ -52,7 +52,9 @@ def test_too_few_seeds_are_undecided_with_the_number_that_would_decide() -> None
     assert found.word == "undecided"
     needed = found.rows["seeds_needed"].iloc[0]
     assert 3 < needed < 100
-    assert f"about {needed:.0f} seeds a side would decide" in found.sentence
+    assert f"about {needed:.0f} seeds per method would decide that the claim holds, if" in found.sentence
+    turned = verdict(replace(CLAIM, test="lower"), group("darts", [93.0, 91.0, 93.5]), LOW)
+    assert f"about {needed:.0f} seeds per method would decide that the claim fails, if" in turned.sentence
     single = verdict(CLAIM, group("darts", [93.0]), LOW)
     assert single.word == "undecided"
     assert "one seed has no interval" in single.sentence
@@ -64,13 +66,13 @@ def test_values_that_no_seed_left_are_told_apart_by_the_permutation_test() -> No
         assert "every seed gave the same value" in found.sentence
         return found.word
 
-    assert word(3, 93.0, 54.3) == "undecided", "three seeds a side are too few for any permutation test"
+    assert word(3, 93.0, 54.3) == "undecided", "three seeds are too few for any permutation test"
     assert word(4, 93.0, 54.3) == "holds"
     assert word(4, 54.3, 93.0) == "fails"
     assert word(4, 93.2, 93.0) == "undecided", "to train the two cells again can change as much"
 
 
-def test_a_side_with_one_value_needs_four_seeds_a_side() -> None:
+def test_a_method_with_one_value_needs_four_seeds_per_method() -> None:
     """Welch's test takes its variance as 0: two seeds of DARTS that happen to be near each other would decide."""
     found = verdict(CLAIM, group("darts", [93.76, 93.76]), group("gdas", [91.90, 91.94]))
     assert found.word == "undecided"
@@ -242,6 +244,12 @@ def test_a_table_without_noise_needs_a_margin() -> None:
         found = verdict(each, silent)
         assert found.word == "undecided"
         assert "the table does not say its noise on cifar10" in found.sentence
+    better = verdict(CLAIM, silent)
+    assert better.word == "holds"
+    assert better.sentence.endswith("the noise between trainings of one cell is not known there")
+    near = verdict(replace(CLAIM, margin=3.0), silent)
+    assert near.word == "fails", "a difference inside the margin is not called one"
+    assert near.sentence.endswith("inside the margin of 3.00")
     assert verdict(replace(CLAIM, test="equivalent", margin=0.5), silent).word == "fails"
 
 

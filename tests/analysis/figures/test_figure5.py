@@ -100,9 +100,21 @@ def test_the_picture_shows_what_its_legend_and_caption_say(runs):
     band = axes.patches[0].get_bbox()
     assert (band.x0, band.x1) == pytest.approx((94.37 - 0.25, 94.37))
     # DARTS lies far below the axis: an arrow, and its value.
-    assert axes.get_xlabel() == f"test accuracy (%), from {axes.get_xlim()[0]:.0f}"
+    assert axes.get_xlabel() == f"test accuracy (%), from {axes.get_xlim()[0]:g}"
     assert "54.30" in [each.get_text() for each in axes.texts]
     assert "<" in [line.get_marker() for line in axes.lines]
+
+
+def test_a_seed_below_the_axis_is_an_arrow_at_its_start() -> None:
+    runs = [make_run({"cifar10": value}, seed=seed) for seed, value in enumerate((94.0, 94.1, 60.0, 94.2))]
+    runs += [make_run({"cifar10": 94.0}, method="rs", title="RS", seed=seed) for seed in range(2)]
+    axes = figure5.draw(figure5.data(runs, View(methods=["gdas", "rs"]))).axes[0]
+    floor = axes.get_xlim()[0]
+    assert floor > 60
+    arrows = [line for line in axes.lines if line.get_marker() == "<"]
+    assert [list(line.get_xdata()) for line in arrows if line.get_markersize() < 5] == [[floor]]
+    dots = [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "o" and line.get_markersize() < 2]
+    assert [94.0, 94.1, 94.2] in dots
 
 
 def test_bars_begin_at_zero_and_end_at_the_mean(runs):
@@ -152,9 +164,9 @@ def test_one_data_set_makes_one_panel():
     [
         # All close together: none is left out, and the axis spans at least a point.
         ([94.0, 94.1], 94.1, 93.1),
-        ([90.0, 94.0], 94.0, 94.0 - 1.12 * 4),
+        ([90.0, 94.0], 94.0, 89.5),
         # 54 is far down: the axis begins 1.3 times as far below the top as the lower fifth, 93.
-        ([54.0, 93.0, 93.0, 93.0, 93.0, 93.0], 95.0, 95.0 - 1.3 * 2),
+        ([54.0, 93.0, 93.0, 93.0, 93.0, 93.0], 95.0, 92.4),
         ([1.0, 2.0, 3.0], 90.0, 0.0),
     ],
 )

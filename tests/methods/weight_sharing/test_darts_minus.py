@@ -31,5 +31,5 @@ def test_every_edge_has_a_skip_connection_more_which_fades_linearly() -> None:
 def test_the_extra_skip_connection_does_not_make_skips_more_probable() -> None:
     architecture = make("darts_minus").architecture
     assert torch.allclose(architecture.probabilities(), torch.full((6, 5), 0.2), atol=1e-3)
-    with pytest.raises(UsageError, match="auxiliary_skip does not go with it"):
+    with pytest.raises(UsageError, match="auxiliary_skip does not go with a perturbation"):
         make("darts_minus", perturbation="random")

@@ -1,6 +1,6 @@
-"""Every weight-sharing preset finds planted operations: in a function of the edge weights, and in a real cell.
+"""Every weight-sharing preset finds planted operations: in a function of the operation weights, and in a real cell.
 
-The first problem replaces the supernet by a function of the edge weights with a planted best cell, which tests
+The first problem replaces the supernet by a function of the operation weights with a planted best cell, which tests
 distribution, optimiser, sampling and selection alone. The second trains a real cell on images that only one operation
 can tell apart. ``tabular/test_base.py`` does the same for tabular methods.
 """
@@ -41,7 +41,7 @@ def make(name: str, seed: int, images: ImageData, **changes: Any) -> WeightShari
     return WeightSharing(spec.settings, SearchContext("digits", Streams(seed), images))
 
 
-# A function of the edge weights
+# A function of the operation weights
 
 QUICK: dict[str, dict[str, Any]] = {
     "softmax": {"arch_lr": 0.03},

@@ -1,4 +1,4 @@
-"""SmoothDARTS: the moved edge weights, against the attack written out with the plain supernet."""
+"""SmoothDARTS: the moved operation weights, against the attack written out with the plain supernet."""
 
 from __future__ import annotations
 
