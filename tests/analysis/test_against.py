@@ -38,8 +38,17 @@ def test_the_words():
     frame = against([*seeds("gaea_darts", GAEA), *runs], "gaea_darts").set_index("method")
     assert frame["word"].to_dict() == {"far": "worse", "same": "equivalent", "wide": "undecided"}
     assert frame["seeds_needed"].notna().to_dict() == {"far": False, "same": False, "wide": True}
+    assert frame["would"].to_dict() == {"far": "", "same": "", "wide": "worse"}
     turned = against([*seeds("gaea_darts", GAEA), *seeds("far", others["far"])], "far")
     assert turned["word"].tolist() == ["better"]
+
+
+def test_an_undecided_row_says_which_verdict_more_seeds_would_give():
+    near = {"equal": [94.3, 93.7, 94.0, 93.9], "above": [94.9, 94.3, 94.1, 94.8]}
+    runs = [*seeds("gaea_darts", [93.7, 94.2, 94.3, 93.7]), *(run for name in near for run in seeds(name, near[name]))]
+    frame = against(runs, "gaea_darts").set_index("method")
+    assert set(frame["word"]) == {"undecided"}
+    assert frame["would"].to_dict() == {"equal": "equivalent", "above": "better"}
 
 
 def test_a_difference_that_the_noise_explains_is_no_improvement():
@@ -98,7 +107,7 @@ def test_two_cells_within_the_noise_are_not_told_apart():
         assert (row["word"], row["p_holm"]) == (word, pytest.approx(2 / 70))
 
 
-def test_a_side_with_one_value_needs_four_seeds_a_side():
+def test_a_method_with_one_value_needs_four_seeds_per_method():
     """Welch's test takes its variance as 0."""
     for n, word in ((2, "undecided"), (3, "undecided"), (4, "worse")):
         runs = [*seeds("gaea_darts", [93.76] * n), *seeds("darts", [91.90, 91.94, 91.92, 91.91][:n])]

@@ -264,6 +264,11 @@ def test_methods_shows_a_users_settings(folder: Path, capsys: pytest.CaptureFixt
     assert re.search(r"epochs +50 .*NAS-Bench-201", out)  # what it has from `darts`, with its source
 
 
+def test_methods_shows_the_values_of_a_setting_on_other_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("methods", "rs") == 0
+    assert re.search(r"budget_seconds +12000.0 \(digits: 350.0\) ", capsys.readouterr().out)
+
+
 def test_a_package_brings_methods_by_entry_points(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     info = folder / "site" / "plugin-1.0.dist-info"
     info.mkdir(parents=True)
