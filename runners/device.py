@@ -6,7 +6,9 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from nasbench_eval import __version__
@@ -71,11 +73,34 @@ def free_memory() -> dict[int, float]:
     return {gpu: torch.cuda.mem_get_info(gpu)[0] / 1e9 for gpu in range(torch.cuda.device_count())}
 
 
+@cache
+def code_version() -> str:
+    """Return nbeval's version and, in a git checkout, its commit: ``0.1.0+g47e067c``, or ``....changed`` if edited.
+
+    Two runs of one specification give the same numbers only with the same code. The value is that of the first call in
+    the process, so that an edit during a search does not count.
+    """
+    home = Path(__file__).parents[1]
+    if not (home / ".git").exists():
+        return __version__
+    try:
+        commit = _git(home, "rev-parse", "--short=7", "HEAD").stdout.strip()
+        changed = _git(home, "diff", "--quiet", "HEAD", "--", "nasbench_eval", "runners").returncode
+    except (OSError, subprocess.SubprocessError):  # no git, or it takes too long
+        return __version__
+    return f"{__version__}+g{commit}{'.changed' * (changed == 1)}" if commit else __version__
+
+
+def _git(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", "-C", str(home), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
+
+
 def versions() -> dict[str, str]:
     """Return the versions that a result can depend on."""
     packages = ("numpy", "torch") if "torch" in sys.modules else ("numpy",)
     return {
-        "nbeval": __version__,
+        "nbeval": code_version(),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nasbench_eval.errors import Diverged
@@ -45,6 +46,7 @@ def make_record(
     started: str,
     finished: str,
     continues: str = "",
+    code: Sequence[str] = (),
 ) -> RunRecord:
     """Return the record of a run.
 
@@ -57,6 +59,7 @@ def make_record(
         started: ISO 8601, UTC.
         finished: ISO 8601, UTC.
         continues: The id of the finished run whose steps it took over; empty if none.
+        code: Earlier versions of nbeval that took a part of its steps.
     """
     sizes = {} if images is None else {"train_images": len(images.train), "valid_images": len(images.valid)}
     measured = method.cost_kind == "measured"
@@ -83,8 +86,13 @@ def make_record(
         truth=context.truth,
         truth_note=truth_note,
         table=None if table is None else table.facts(),
-        versions=versions() | ({"method": spec.source} if spec.source else {}),
+        versions=_versions(code) | ({"method": spec.source} if spec.source else {}),
         started=started,
         finished=finished,
         continues=continues,
     )
+
+
+def _versions(earlier: Sequence[str]) -> dict[str, str]:
+    here = versions()
+    return here | {"nbeval": ", ".join(dict.fromkeys([*earlier, here["nbeval"]]))}

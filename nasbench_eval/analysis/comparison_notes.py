@@ -135,6 +135,7 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         "reward and cost": lambda run: run.record.split if run.record.cost_kind == "simulated" else "",
         "truth": lambda run: run.record.truth_note or run.record.truth,
         "table": _table,
+        "made with": _code,
     }
     notes = []
     for scale in sorted({run.record.scale for run in runs if is_reduced(run.record)}):
@@ -215,3 +216,9 @@ def _selection(run: Run) -> str:
 def _table(run: Run) -> str:
     table = run.record.table
     return f"{table.name} {table.content_hash[:8]}" if table else ""
+
+
+def _code(run: Run) -> str:
+    """Return the versions of nbeval and torch: other ones may give other numbers for one specification."""
+    known = {name: run.record.versions.get(name) for name in ("nbeval", "torch")}
+    return ", ".join(f"{name} {version}" for name, version in known.items() if version) if known["nbeval"] else ""

@@ -60,3 +60,15 @@ def test_a_second_signal_stops_it_at_once(home: Path, monkeypatch: pytest.Monkey
     [checkpoint] = Path("results/checkpoints").glob("*.pt")
     assert len(torch.load(checkpoint)["rows"]) == 1
     assert not Path("results/locks").exists()
+
+
+def test_a_search_resumed_with_other_code_names_both(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("runners.device", "runners.search"):
+        monkeypatch.setattr(f"{name}.code_version", lambda: "0.1.0+gaaaaaaa")
+    with monkeypatch.context() as stopped:
+        stop_in_step(stopped, 1, times=1)
+        assert search(*ARGUMENTS, epochs=2) == 128 + signal.SIGTERM
+    for name in ("runners.device", "runners.search"):
+        monkeypatch.setattr(f"{name}.code_version", lambda: "0.1.0+gbbbbbbb")
+    assert search(*ARGUMENTS, epochs=2) == 0
+    assert runs()["rs_ws 0"].record.versions["nbeval"] == "0.1.0+gaaaaaaa, 0.1.0+gbbbbbbb"
