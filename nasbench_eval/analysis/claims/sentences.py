@@ -12,8 +12,6 @@ from nasbench_eval.analysis.claims.quantities import QUANTITIES
 
 Rows = Sequence[Mapping[str, Any]]
 
-_NOISE = {True: "noise", False: "margin"}
-
 
 def sentence(claim: Claim, rows: Rows, scale: str, reduced: bool) -> str:
     """Return the numbers of all comparisons of a claim: means, differences, intervals and what is missing.
@@ -73,7 +71,8 @@ def _difference(claim: Claim, row: Mapping[str, Any], first: bool) -> str:
     interval = "" if math.isnan(low) else f" [{low:+.{digits}f}, {high:+.{digits}f}]"
     other = "the optimum" if claim.test == "within_noise_of_optimum" else row["label_against"]
     inside = claim.test != "equivalent" and row["inside"] >= CERTAIN
-    noise = f", inside the {_NOISE[claim.margin is None]} of {row['margin']:.{digits}f}" if inside else ""
+    word = "noise" if claim.margin is None else "margin"
+    noise = f", inside the {word} of {row['margin']:.{digits}f}" if inside else ""
     return f"{head}{row['difference']:+.{digits}f}{interval} against {other} {row['mean_against']:.{digits}f}{noise}"
 
 
