@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -75,7 +76,9 @@ def free_memory() -> dict[int, float]:
 
 @cache
 def code_version() -> str:
-    """Return nbeval's version and, in a git checkout, its commit: ``0.1.0+g47e067c``, or ``....changed`` if edited.
+    """Return nbeval's version and, in a git checkout, its commit: ``0.1.0+g47e067c``.
+
+    Where the code was edited since, ``.changed`` follows.
 
     Two runs of one specification give the same numbers only with the same code. The value is that of the first call in
     the process, so that an edit during a search does not count.
@@ -96,11 +99,15 @@ def _git(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a result can depend on."""
+def versions(code: Sequence[str] = ()) -> dict[str, str]:
+    """Return the versions that a result can depend on.
+
+    Args:
+        code: The versions of nbeval, if not only this one.
+    """
     packages = ("numpy", "torch") if "torch" in sys.modules else ("numpy",)
     return {
-        "nbeval": code_version(),
+        "nbeval": ", ".join(code) or code_version(),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
     }

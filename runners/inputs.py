@@ -201,7 +201,7 @@ def _variant(spec: RunSpec) -> str:
 
 def _tables(specs: Sequence[RunSpec], table: Table | Path | None) -> dict[str, TableLookup]:
     found = table_lookups(table, [spec.search_dataset for spec in specs])
-    for name in {spec.search_dataset: None for spec in specs if not spec.is_tabular}:
+    for name in dict.fromkeys(spec.search_dataset for spec in specs if not spec.is_tabular):
         require_known(found[name], [name])
     return found
 

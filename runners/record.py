@@ -59,7 +59,7 @@ def make_record(
         started: ISO 8601, UTC.
         finished: ISO 8601, UTC.
         continues: The id of the finished run whose steps it took over; empty if none.
-        code: Earlier versions of nbeval that took a part of its steps.
+        code: The versions of nbeval that took its steps, if not only this one.
     """
     sizes = {} if images is None else {"train_images": len(images.train), "valid_images": len(images.valid)}
     measured = method.cost_kind == "measured"
@@ -86,13 +86,8 @@ def make_record(
         truth=context.truth,
         truth_note=truth_note,
         table=None if table is None else table.facts(),
-        versions=_versions(code) | ({"method": spec.source} if spec.source else {}),
+        versions=versions(code) | ({"method": spec.source} if spec.source else {}),
         started=started,
         finished=finished,
         continues=continues,
     )
-
-
-def _versions(earlier: Sequence[str]) -> dict[str, str]:
-    here = versions()
-    return here | {"nbeval": ", ".join(dict.fromkeys([*earlier, here["nbeval"]]))}

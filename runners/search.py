@@ -145,7 +145,7 @@ def run_search(
     method = new_method(spec, context, context.device)
     checkpoint = checkpoint_file(context.results_dir, spec.run_id)
     rows: list[dict[str, Any]] = []
-    started, continues, code = now(), "", [code_version()]
+    started, continues, code = now(), "", []
     if (state := load_checkpoint(checkpoint)) is not None:
         with using(checkpoint):
             if state.get("run_id", spec.run_id) != spec.run_id:  # older checkpoints do not name their run
@@ -153,12 +153,13 @@ def run_search(
             resume_with(state.get("threads", threads()), spec.words)  # older checkpoints do not name their threads
             method.load_state_dict(state["method"])
             rows, started, continues = state["rows"], state["started"], state.get("continues", "")
-            code = [*state.get("code", ()), *code]  # older checkpoints do not name the code that made them
+            code = state.get("code", [])  # older checkpoints do not name the code that made them
             _check_rows(rows, started)
         logger.info("%s resumes after epoch %d", spec.words, len(rows))
     elif (earlier := continue_finished(spec, context, method)) is not None:
         rows, started, continues = rows_of(earlier), earlier.record.started, earlier.record.run_id
-        code = [earlier.record.versions["nbeval"], *code]
+        code = earlier.record.versions["nbeval"].split(", ")
+    code = list(dict.fromkeys([*code, code_version()]))
     if rows:
         if table is not None:
             rows = with_truth(rows, table)  # they may have been looked up in another table, or in none
@@ -170,7 +171,7 @@ def run_search(
             row = _row(len(rows), method.incumbent(), info, total, table)
             rows.append(row)
             state = {"run_id": spec.run_id, "method": method.state_dict(), "rows": rows, "started": started}
-            state |= {"threads": threads(), "continues": continues, "code": list(dict.fromkeys(code))}
+            state |= {"threads": threads(), "continues": continues, "code": code}
             require_held()
             save_checkpoint(checkpoint, state)
             write_position(context.results_dir, _position(spec, method, row))

@@ -66,7 +66,7 @@ COLUMNS = (
 
 ``why`` says why two rows cannot be compared: their accuracies come from several sources (``truths``). Nothing is then
 inferred from them, and the word is ``undecided``. ``would`` is the word that ``seeds_needed`` seeds per method would
-give.
+give; empty without such a number.
 """
 
 _INFERRED = (
@@ -204,7 +204,9 @@ def _judged(row: dict[str, Any], p: float, tests: int) -> dict[str, Any]:
         spread = row["difference"], row["std"], row["std_against"]
         tells = seeds_for_difference(*spread, alpha=LEVEL / tests)
         agrees = seeds_for_equivalence(*spread, row["noise"])
-        seeds, would = float(np.fmin(tells, agrees)), "equivalent" if agrees <= tells else _direction(row)
+        seeds = float(np.fmin(tells, agrees))
+        if not math.isnan(seeds):
+            would = "equivalent" if agrees <= tells else _direction(row)
         if row["too_few"]:
             seeds = max(seeds, FEWEST_OF_ONE_VALUE)
     judged = row | {"p_holm": p, "word": word, "seeds_needed": seeds, "would": would}

@@ -85,8 +85,10 @@ def notes(frame: pd.DataFrame) -> list[str]:
 def _meaning(frame: pd.DataFrame) -> list[str]:
     tested = frame[frame["p_holm"].notna()]
     tests = _joined(sorted(set(tested.groupby("dataset").size().astype(str)), key=int) or ["none"])
-    rows = f"{tests} row{'s' * (tests != '1')} of a data set"
-    rows = rows if len(tested) == len(frame) else f"rows of a data set that have one: {tests}"
+    if len(tested) == len(frame):
+        rows = f"{tests} {'row' if tests == '1' else 'rows'} of a data set"
+    else:
+        rows = f"rows of a data set that have one: {tests}"
     said = [
         "difference: mean test accuracy of the row minus that of the method it is compared with, in percentage points, "
         "with Welch's 95 % interval (not corrected for the number of rows)",

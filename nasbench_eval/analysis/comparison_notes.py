@@ -124,7 +124,7 @@ def _percentiles(frame: pd.DataFrame) -> list[str]:
 
 
 def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
-    """Return one note each on reductions, cost, BatchNorm, split, truth, table ..., with the rows that differ."""
+    """Return one note for each fact of the runs, such as cost, BatchNorm and split, with the rows that differ."""
     names = dict(zip(frame["variant_id"], frame["label"], strict=True))
     order = list(dict.fromkeys(frame["label"]))
     facts: dict[str, Callable[[Run], str]] = {
@@ -163,9 +163,9 @@ def _versions(runs: list[Run], names: dict[str, str]) -> str:
     """Return, of labels that only the digits of their variants tell apart, the one with the newest run."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for run in runs:
-        label, mark, _ = names[run.record.variant_id].rpartition(" #")
-        if mark:
-            groups.setdefault(label, []).append((run.record.finished, names[run.record.variant_id]))
+        label, mark = names[run.record.variant_id], f" #{run.record.variant_id[:6]}"  # as `labels` writes it
+        if label.endswith(mark):
+            groups.setdefault(label.removesuffix(mark), []).append((run.record.finished, label))
     return ", ".join(max(group)[1] for group in groups.values())
 
 

@@ -14,14 +14,18 @@ MANY = 12
 ALL = "all"
 
 
-def check_methods(methods: Sequence[str], runs: Sequence[Run]) -> None:
-    """Check that there are runs of the named methods, or published values.
+def check_methods(methods: Sequence[str], runs: Sequence[Run], *, published: bool = True) -> None:
+    """Check that there are runs of the named methods.
+
+    Args:
+        methods: The names.
+        runs: The runs.
+        published: Whether published values will do, too.
 
     Raises:
-        UsageError: If a name is neither; the message suggests the nearest one.
+        UsageError: If there are none of a name; the message suggests the nearest one.
     """
-    there = list(dict.fromkeys(run.record.method for run in runs))
-    known = [*there, *(name for name in post_methods() if name not in there)]
+    known = list(dict.fromkeys([*(run.record.method for run in runs), *(post_methods() if published else ())]))
     for name in methods:
         if name != ALL and name not in known:
             raise UsageError(f"no results of {name!r}: {nearest(name, known)}there are those of {', '.join(known)}")

@@ -98,6 +98,7 @@ def load_results(
         NbevalError: If there is no complete run, or a folder or file cannot be read.
     """
     from nasbench_eval.analysis.filters import parse_condition, select
+    from nasbench_eval.analysis.selection import check_methods
     from nasbench_eval.runs.failures import load_failures
     from nasbench_eval.runs.store import load_runs
 
@@ -107,10 +108,8 @@ def load_results(
     if not runs:
         diverged = f" ({len(failures)} runs diverged)" if failures else ""
         raise NbevalError(f"{nothing_in(folders)}{diverged}: run `nbeval run` first")
-    for name in methods:
-        if name not in (there := list(dict.fromkeys(run.record.method for run in runs))):
-            raise UsageError(f"no results of {name!r}: {nearest(name, there)}there are those of {', '.join(there)}")
     if methods:
+        check_methods(methods, runs, published=False)
         asked.append(parse_condition(f"method={','.join(methods)}"))
     return select(runs, failures, asked)
 

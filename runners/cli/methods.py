@@ -59,7 +59,7 @@ def methods(name: str | None) -> None:
 def _values(value: Any, on: Mapping[str, Any]) -> str:
     """Return the value of a setting, and those that it has on some data sets."""
     others = ", ".join(f"{dataset}: {other}" for dataset, other in on.items())
-    return f"{value} ({others})".lower() if others else str(value).lower()
+    return (f"{value} ({others})" if others else str(value)).lower()
 
 
 def _row(name: str) -> tuple[str, str, str, str]:

@@ -52,8 +52,8 @@ def report(
         nbeval report --study figure5
         nbeval report --results results/reference/cifar10-small --study cifar10-small
     """  # noqa: D301 - click reads the control character: keep these lines as they are
-    runs, failures = load_results(folders, conditions, names(methods))
-    wanted = names(datasets)
+    chosen, wanted = names(methods), names(datasets)
+    runs, failures = load_results(folders, conditions, chosen)
     with_results(wanted, runs)
 
     from runners.report import write_report
@@ -64,7 +64,7 @@ def report(
         ("--results", folders),
         ("--study", [study] if study else []),
         ("--against", [reference] if reference else []),
-        ("--method", [",".join(names(methods))] if methods else []),
+        ("--method", [",".join(chosen)] if chosen else []),
         ("--dataset", [",".join(wanted)] if wanted else []),
         ("--where", conditions),
     ):

@@ -109,8 +109,9 @@ def test_what_is_wrong_with_the_runs_is_said():
     ):
         assert words in text
     quiet = against_table([*seeds("a", GAEA, table=None), *seeds("b", GAEA, table=None)], "a")
-    assert "The noise between trainings of one cell is not known on cifar10: no row can be equivalent there" in flat(
-        quiet
+    assert (
+        "The noise between trainings of one cell is not known on cifar10: no row can be equivalent there, and one that "
+        "is better or worse can be so by less than this noise." in flat(quiet)
     )
     assert "Equivalent:" not in flat(quiet)
 

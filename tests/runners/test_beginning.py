@@ -59,6 +59,18 @@ def test_only_what_nothing_follows_begins_another_search() -> None:
     assert few_shot.settings.steps == few_shot.settings.epochs == 600
 
 
+def test_what_follows_names_each_code_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert search("--method", "darts", *UNTRUE) == 0
+    run = runs()["darts 0"]
+    made_with = {**run.record.versions, "nbeval": "0.1.0+gaaaaaaa, 0.1.0+gbbbbbbb"}
+    write_run(Path("results/runs"), replace(run, record=replace(run.record, versions=made_with)))
+    monkeypatch.setattr("runners.search.code_version", lambda: "0.1.0+gbbbbbbb")
+    assert search("--method", "darts", *UNTRUE, *PROJECTION) == 0
+    continued = longest(Path("results"))
+    assert continued.record.continues == run.record.run_id
+    assert continued.record.versions["nbeval"] == made_with["nbeval"]
+
+
 @pytest.mark.parametrize("other", [{"split": "others"}, {"threads": 7}, {"device": "abacus"}, {}])
 def test_a_run_that_left_too_little_or_was_made_otherwise_is_not_continued(
     home: Path, other: dict[str, Any], capsys: pytest.CaptureFixture[str]

@@ -322,10 +322,10 @@ def _seeds_needed(claim: Claim, row: Mapping[str, Any], tests: int) -> tuple[flo
     sd, other_sd = row["spread"]
     to_differ = seeds_for_difference(difference, sd, other_sd, alpha=LEVEL / tests)
     to_agree = seeds_for_equivalence(row["bound"], sd, other_sd, margin) if claim.test in COMPARING else math.nan
-    if claim.test == "equivalent":
-        return (to_agree, "holds") if abs(row["bound"]) < margin else (max(to_differ, 2), "fails")
+    if claim.test == "equivalent" and abs(row["bound"]) < margin:
+        return to_agree, "holds"
     fewest = FEWEST_OF_ONE_VALUE if row.get("too_few") else 2
-    would = "fails" if to_agree <= to_differ else _direction(claim, row)
+    would = "fails" if claim.test == "equivalent" or to_agree <= to_differ else _direction(claim, row)
     return max(float(np.fmin(to_differ, to_agree)), fewest), would
 
 

@@ -81,6 +81,8 @@ def test_a_method_with_one_value_needs_four_seeds_per_method() -> None:
     assert "all gave one value makes the interval too narrow" in found.sentence
     near = verdict(replace(CLAIM, test="equivalent"), group("darts", [93.76] * 2), group("gdas", [93.75, 93.77]))
     assert near.word == "undecided"
+    far = verdict(replace(CLAIM, test="equivalent"), group("darts", [93.76, 93.76]), group("gdas", [91.90, 91.94]))
+    assert (far.rows["seeds_needed"].item(), far.rows["would"].item()) == (4, "fails")
     many = verdict(CLAIM, group("darts", [93.76] * 4), group("gdas", [91.90, 91.94, 91.92, 91.91]))
     assert (many.word, many.rows["p"].item()) == ("holds", pytest.approx(2 / 70))
 
