@@ -188,8 +188,7 @@ def measure(
     record = run.record
     if record.search_dataset not in truth.datasets:
         raise NbevalError(f"the table has no true accuracy of {record.search_dataset}: name another one with --table")
-    kept = _artifact(run)
-    digest = "" if not _leaves_weights(run) else sha256_of(kept) if kept.is_file() else None
+    digest = _digest(run)
     known = _known(run, digest)
     if known is not None and len(known.cells) >= n and known.table == truth.table.metadata.content_hash:
         on_cell(len(known.cells))
@@ -199,6 +198,24 @@ def measure(
         if (owner := lock.take(wait=wait)) is not None:
             return InUse(record.run_id, what, owner)
         return _measure(run, n, truth, images_of, device, on_cell, digest)
+
+
+def scored(run: Run) -> int:
+    """Return how many cells were scored with what a run kept; scores of a search that was repeated since do not count.
+
+    Raises:
+        NbevalError: If the file of scores is damaged.
+    """
+    known = _known(run, _digest(run))
+    return 0 if known is None else len(known.cells)
+
+
+def _digest(run: Run) -> str | None:
+    """Return the checksum of the shared weights of a run: empty if it has none by nature, None if they are gone."""
+    if not _leaves_weights(run):
+        return ""
+    kept = _artifact(run)
+    return sha256_of(kept) if kept.is_file() else None
 
 
 def _known(run: Run, digest: str | None) -> RankScores | None:
@@ -239,6 +256,11 @@ def _measure(
 
     cells = pd.DataFrame(rows)
     cells["test_acc"] = truth.column(record.search_dataset)[cells["index"].to_numpy()]
+    if (missing := cells[cells["test_acc"].isna()]).size:
+        raise NbevalError(
+            f"the table has no true accuracy of cell {missing['index'].iloc[0]} on {record.search_dataset}, which is "
+            "among those to be scored: complete it, or name another one with --table"
+        )
     supernet = digest or (known.supernet if known is not None else "")
     scores = RankScores(record.run_id, supernet, scored_on, truth.note, table, cells[list(COLUMNS)], orders_by, losses)
     write_scores(rank_file(_home(run), record.run_id), scores)

@@ -33,6 +33,7 @@ def make_failure(spec: RunSpec, error: Diverged) -> Failure:
         cause=error.cause,
         versions=versions() | ({"method": spec.source} if spec.source else {}),
         finished=now(),
+        overrides=spec.changed,
     )
 
 

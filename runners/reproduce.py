@@ -12,7 +12,6 @@ from nasbench_eval.analysis.claims import Verdict, judge
 from nasbench_eval.analysis.labels import distinct_runs
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import Failure, load_failures
-from nasbench_eval.runs.rank_scores import rank_file, read_scores
 from nasbench_eval.runs.store import Run, load_runs
 from nasbench_eval.utils.paths import is_dir
 from runners.checkpoints import artifact_file
@@ -22,7 +21,7 @@ from runners.executors import Executor
 from runners.needs import missing_for
 from runners.outcome import InUse, Outcome
 from runners.progress import Reporter
-from runners.rank_correlation import measure_all
+from runners.rank_correlation import measure_all, scored
 from runners.study import Study
 
 
@@ -99,7 +98,7 @@ def score_cells(
     from runners.device import resolve_device
 
     wanted = study.rank_cells()
-    left = {run.record.run_id: run for run in runs if _scored(run, inputs) < wanted.get(run.record.run_id, 0)}
+    left = {run.record.run_id: run for run in runs if scored(run) < wanted.get(run.record.run_id, 0)}
     if left and inputs.truth != "table":
         return [], [f"no cells are scored with shared weights: that needs the table, not --truth {inputs.truth}"]
     bare = [run_id for run_id in left if not artifact_file(inputs.results_dir, run_id).is_file()]
@@ -116,11 +115,6 @@ def score_cells(
             wait=wait,
         )
     return in_use, [f"no cells are scored for runs that kept no shared weights: {', '.join(bare)}"] if bare else []
-
-
-def _scored(run: Run, inputs: Inputs) -> int:
-    known = read_scores(rank_file(inputs.results_dir, run.record.run_id))
-    return 0 if known is None else len(known.cells)
 
 
 def findings(study: Study, runs: Sequence[Run], failures: Sequence[Failure]) -> Findings:

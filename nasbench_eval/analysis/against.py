@@ -9,13 +9,12 @@ For each evaluated data set, the word of a row is
 
 The p value is that of Welch's t test, corrected by Holm's method for the number of rows of the data set. Where all
 seeds of a side have one value, it is at least that of the permutation test (``statistics.two_sample_p``), and too few
-seeds for that test decide nothing (:func:`too_few`). If no side varies, a difference inside the noise is undecided: it
-is that of two cells, and to train one of them again changes as much.
+seeds for that test decide nothing (``decision.too_few``). If no side varies, a difference inside the noise is
+undecided: it is that of two cells, and to train one of them again changes as much.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
@@ -25,6 +24,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.comparison import comparison
 from nasbench_eval.analysis.comparison_notes import protocol_rows
+from nasbench_eval.analysis.decision import CERTAIN, LEVEL, seeds_to_agree, seeds_to_differ, too_few
 from nasbench_eval.analysis.labels import labels
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.analysis.statistics import (
@@ -32,8 +32,6 @@ from nasbench_eval.analysis.statistics import (
     holm,
     permutation_p,
     probability_of_improvement,
-    seeds_for_difference,
-    seeds_for_equivalence,
     smallest_permutation_p,
     two_sample_p,
     welch,
@@ -43,15 +41,6 @@ from nasbench_eval.errors import NbevalError, UsageError, nearest
 from nasbench_eval.runs.store import Run
 from nasbench_eval.utils.rng import Streams
 
-LEVEL = 0.05
-"""Corrected p values below it make a difference."""
-
-CERTAIN = 0.95
-"""Posterior probability of a difference inside the noise that makes two variants equivalent."""
-
-FEWEST_OF_ONE_VALUE = next(n for n in itertools.count(2) if smallest_permutation_p(n, n) < LEVEL)
-"""Seeds per method with which a permutation test can have a p value below ``LEVEL``."""
-
 COLUMNS = (
     *("dataset", "group", "label", "method", "title", "variant_id", "block", "search_dataset"),
     *("label_against", "method_against", "variant_id_against"),
@@ -59,14 +48,14 @@ COLUMNS = (
     *("p_welch", "p_permutation", "p_permutation_smallest", "p_holm"),
     *("improvement", "improvement_low", "improvement_high"),
     *("noise", "noise_split", "p_below", "p_equivalent", "p_above", "word", "seeds_needed", "would", "sentence"),
-    *("one_cell", "one_cell_against", "reduced", "reduced_against", "reductions", "reductions_against", "overrides"),
+    *("one_value", "one_value_against", "reduced", "reduced_against", "reductions", "reductions_against", "overrides"),
     *("truths", "truths_against", "why", "table_hash", "table_hash_against"),
 )
 """Columns of :func:`against`; accuracies in percent, differences in percentage points, variant minus ``against``.
 
 ``why`` says why two rows cannot be compared: their accuracies come from several sources (``truths``). Nothing is then
 inferred from them, and the word is ``undecided``. ``would`` is the word that ``seeds_needed`` seeds per method would
-give; empty without such a number.
+give; empty without such a number. ``one_value`` says that several seeds all have one accuracy.
 """
 
 _INFERRED = (
@@ -103,13 +92,13 @@ def against(
     rows = protocol_rows(runs, frame, datasets, protocol).drop_duplicates(["variant_id", "dataset"])
     # A label means the same with and without the setting that groups the rows.
     plain = rows["variant_id"].map(labels(runs))
-    chosen, one_cell = reference_variants(rows.assign(plain=plain), method), _one_cell(runs)
+    chosen = reference_variants(rows.assign(plain=plain), method)
     found: list[dict[str, Any]] = []
     known = rows[rows["n"] > 0]
     for dataset in dataset_order(known["dataset"]):
         here = {row["variant_id"]: row for row in known[known["dataset"] == dataset].to_dict("records")}
         pairs = [(row, here.get(chosen.get((row["search_dataset"], row["group"]), ""))) for row in here.values()]
-        family = [_row(row, other, one_cell) for row, other in pairs if other is not None and row is not other]
+        family = [_row(row, other) for row, other in pairs if other is not None and row is not other]
         corrected = holm([row["p"] for row in family])
         tests = max(1, int(np.count_nonzero(~np.isnan(corrected))))
         found += [_judged(row, float(p), tests) for row, p in zip(family, corrected, strict=True)]
@@ -151,15 +140,7 @@ def reference_variants(rows: pd.DataFrame, method: str) -> dict[tuple[str, str],
     return chosen
 
 
-def _one_cell(runs: Iterable[Run]) -> set[str]:
-    """Return the variants of which several seeds all ended on one cell."""
-    cells: dict[str, list[str]] = {}
-    for run in runs:
-        cells.setdefault(run.record.variant_id, []).append(str(run.steps["cell"].iloc[-1]))
-    return {variant for variant, found in cells.items() if len(found) > 1 and len(set(found)) == 1}
-
-
-def _row(row: Mapping[Hashable, Any], other: Mapping[Hashable, Any], one_cell: set[str]) -> dict[str, Any]:
+def _row(row: Mapping[Hashable, Any], other: Mapping[Hashable, Any]) -> dict[str, Any]:
     """Compare two rows of a comparison."""
     x, y = row["values"], other["values"]
     difference = welch(x, y)
@@ -185,8 +166,8 @@ def _row(row: Mapping[Hashable, Any], other: Mapping[Hashable, Any], one_cell: s
         "p_below": below,
         "p_equivalent": inside,
         "p_above": above,
-        "one_cell": row["variant_id"] in one_cell,
-        "one_cell_against": other["variant_id"] in one_cell,
+        "one_value": len(x) > 1 and any_constant(x),
+        "one_value_against": len(y) > 1 and any_constant(y),
         "why": why,
     }
     return found | (dict.fromkeys(_INFERRED, math.nan) if why else {})
@@ -201,25 +182,18 @@ def _judged(row: dict[str, Any], p: float, tests: int) -> dict[str, Any]:
     elif p < LEVEL and not two_cells:
         word = _direction(row)
     elif not row["why"]:
-        spread = row["difference"], row["std"], row["std_against"]
-        tells = seeds_for_difference(*spread, alpha=LEVEL / tests)
-        agrees = seeds_for_equivalence(*spread, row["noise"])
+        spreads, one_value = (row["std"], row["std_against"]), row["one_value"] or row["one_value_against"]
+        tells = seeds_to_differ(row["difference"], spreads, tests=tests, one_value=one_value)
+        agrees = seeds_to_agree(row["difference"], spreads, row["noise"], one_value=one_value)
         seeds = float(np.fmin(tells, agrees))
-        if not math.isnan(seeds):
+        if math.isfinite(seeds):
             would = "equivalent" if agrees <= tells else _direction(row)
-        if row["too_few"]:
-            seeds = max(seeds, FEWEST_OF_ONE_VALUE)
     judged = row | {"p_holm": p, "word": word, "seeds_needed": seeds, "would": would}
     return judged | {"sentence": sentence(judged)}
 
 
 def _direction(row: Mapping[str, Any]) -> str:
     return "better" if row["difference"] > 0 else "worse"
-
-
-def too_few(x: Sequence[float], y: Sequence[float]) -> bool:
-    """Return whether a side has one value, and the seeds are too few for a permutation test: nothing is decided."""
-    return any_constant(x, y) and not smallest_permutation_p(len(x), len(y)) < LEVEL
 
 
 def sentence(row: Mapping[str, Any]) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from nasbench_eval.analysis.against import CERTAIN, LEVEL, against
+from nasbench_eval.analysis.against import against
+from nasbench_eval.analysis.decision import CERTAIN, LEVEL, seeds_text
 from nasbench_eval.analysis.labels import distinct_runs, divergence_notes, labels, reductions_text
 from nasbench_eval.analysis.layout import Format, Layout, Section, to_csv, to_json
 from nasbench_eval.analysis.order import dataset_order
@@ -126,9 +127,8 @@ def _limits(frame: pd.DataFrame) -> list[str]:
             f"with {_counts(row)} no two-sided permutation p can be below {row['p_permutation_smallest']:.2g} (4 "
             "and 4: 0.029): a smaller p rests on the assumption that accuracies vary normally over seeds"
         )
-    single = frame[(frame["n"] < 2) | (frame["n_against"] < 2)]
-    if not single.empty:
-        said.append(f"one seed has no spread, so that nothing is decided: {_listed(single['label'])}")
+    if single := [*frame["label"][frame["n"] < 2], *frame["label_against"][frame["n_against"] < 2]]:
+        said.append(f"one seed has no spread, so that nothing is decided: {_listed(single)}")
     comparable = frame[frame["why"] == ""]
     if (comparable["word"] == "undecided").any():
         spreads = []
@@ -137,7 +137,7 @@ def _limits(frame: pd.DataFrame) -> list[str]:
             std = float(pd.concat([here["std"], here["std_against"].drop_duplicates()]).median())
             seeds = seeds_for_difference(EXAMPLE, std, std)
             if not math.isnan(seeds):
-                spreads.append(f"{_seeds(seeds)} seeds per method on {dataset} (std {std:.2f})")
+                spreads.append(f"{seeds_text(seeds)} seeds per method on {dataset} (std {std:.2f})")
         if spreads:
             said.append(
                 f"to tell {EXAMPLE:g} points apart, two methods with the median std of these rows need "
@@ -149,13 +149,14 @@ def _limits(frame: pd.DataFrame) -> list[str]:
             "data sets is not independent evidence"
         )
     fixed = [
-        *frame["label"][frame["one_cell"].astype(bool)],
-        *frame["label_against"][frame["one_cell_against"].astype(bool)],
+        *frame["label"][frame["one_value"].astype(bool)],
+        *frame["label_against"][frame["one_value_against"].astype(bool)],
     ]
     if fixed:
         said.append(
-            "one cell in all seeds is no estimate of the variance, and makes intervals too narrow; p is then at least "
-            f"that of the permutation test, and less than four seeds per method decide nothing: {_listed(fixed)}"
+            "one value in all seeds is no estimate of the variance, and makes intervals too narrow; p is then at least "
+            "that of the permutation test, which can decide from 4 and 4, 3 and 5 or 2 and 8 seeds on: "
+            f"{_listed(fixed)}"
         )
     return said
 
@@ -192,10 +193,6 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
-def _seeds(count: float) -> str:
-    return "more than 10,000" if math.isinf(count) else f"{count:,.0f}"
-
-
 def difference_text(row: Mapping[Any, Any]) -> str:
     """Return a difference with its interval, such as ``-1.78 [-4.63, 1.06]``."""
     interval = "" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
@@ -206,7 +203,8 @@ def verdict_text(row: Mapping[Any, Any]) -> str:
     """Return the word of a row, with the seeds that would decide and how: ``undecided (11 seeds: better)``."""
     if math.isnan(row["seeds_needed"]):
         return str(row["word"])
-    return f"{row['word']} ({_seeds(row['seeds_needed'])} seeds: {row['would']})"
+    then = f": {row['would']}" if row["would"] else ""
+    return f"{row['word']} ({seeds_text(row['seeds_needed'])} seeds{then})"
 
 
 def p_text(p: float) -> str:

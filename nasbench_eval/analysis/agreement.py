@@ -11,6 +11,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.labels import divergence_notes, is_reduced, labels
 from nasbench_eval.analysis.published import published
+from nasbench_eval.analysis.statistics import standard_deviation
 from nasbench_eval.analysis.truths import conflict, truths_of
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run
@@ -66,8 +67,7 @@ def difference_from_published(
         std *= math.sqrt(runs / (runs - 1))
     # Variance of each mean, and its degrees of freedom. A z interval has about 1e9 of them.
     theirs = (std**2 / (runs if known else 1), runs - 1 if known else 1e9) if std == std else (0.0, 1e9)
-    # The calculated deviation of equal values need not be exactly 0.
-    own_std = math.nan if n == 1 else float(x.std(ddof=1)) if np.ptp(x) > 0 else 0.0
+    own_std = standard_deviation(x)
     ours = (own_std**2 / n, n - 1) if n > 1 else (std**2, theirs[1])
     found = {"n": n, "mean": float(x.mean()), "std": own_std, "difference": float(x.mean()) - mean}
     variance = ours[0] + theirs[0]
@@ -139,7 +139,7 @@ def _rows(
     where = (number["preset"], number["search_dataset"])
     same = [run for run in runs if (run.record.method, run.record.search_dataset) == where]
     same = [run for run in same if not run.record.overrides and number["dataset"] in run.test_acc]
-    lost = [failure for failure in failures if (failure.method, failure.search_dataset) == where]
+    lost = [each for each in failures if (each.method, each.search_dataset) == where and not each.overrides]
     full = [run for run in same if not is_reduced(run.record)]
     variants: dict[str, list[Run]] = {}
     for run in full or same:
@@ -155,16 +155,16 @@ def _rows(
         word = ("undecided" if mixed else word_of(found)) if full else "reduced"
         row = shared | found | {"word": word, "label": names[key], "scale": group[0].record.scale}
         notes = divergence_notes([each for each in lost if each.variant_id == key], group)
-        rows.append(row | {"sentence": "; ".join([_sentence(row, mixed), *notes])})
+        rows.append(row | {"sentence": "; ".join([_sentence(row, mixed, noise), *notes])})
     if rows:
         return rows
-    notes = divergence_notes(lost, ())
+    notes = divergence_notes([failure for failure in lost if failure.scale == "full"], ())
     word = "diverged" if notes else "not run"
     said = "; ".join(notes) or f"published {_plus_minus(number['mean'], number['std'])}; not measured"
     return [shared | {"word": word, "label": number["title"], "n": 0, "sentence": said}]
 
 
-def _sentence(row: Mapping[str, Any], mixed: str) -> str:
+def _sentence(row: Mapping[str, Any], mixed: str, noise: float) -> str:
     theirs = _plus_minus(row["published_mean"], row["published_std"])
     seeds = f"{row['n']} seed{'s' if row['n'] != 1 else ''}"
     text = f"measured {_plus_minus(row['mean'], row['std'])} ({seeds}), published {theirs}"
@@ -174,7 +174,8 @@ def _sentence(row: Mapping[str, Any], mixed: str) -> str:
         return f"{text}; {mixed}, whose mean means nothing"
     if row["word"] == "undecided":
         if row["n"] > 1 or row["published_std"] == 0:
-            return f"{text}; one cell on each side, and the table's noise can explain the difference{_note(row)}"
+            said = "is not known" if math.isnan(noise) else "can explain the difference"
+            return f"{text}; no run of either side leaves its value, and the table's noise {said}{_note(row)}"
         return f"{text}; one run, and no published deviation: more seeds give an interval"
     text += f": {row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
     if row["published_std"] != row["published_std"]:

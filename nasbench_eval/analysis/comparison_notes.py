@@ -143,7 +143,7 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         reduced.sort(key=lambda record: order.index(names[record.variant_id]))
         pairs = [(names[record.variant_id], "; ".join(record.reductions) or scale) for record in reduced]
         notes.append(f"reduced{'' if scale == 'full' else f': {scale}'} means {reductions_text(pairs, order)}")
-    if same := _one_cell(runs, names, order):
+    if same := _one_cell(runs, names):
         notes.append(f"one cell in all seeds, so that a deviation of 0.00 is no estimate of the variance: {same}")
     continued = {names[run.record.variant_id] for run in runs if run.record.continues}
     if continued:
@@ -152,6 +152,10 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
     if several := _versions(runs, names):
         notes.append(
             f"#: versions of one method; the digits are in the names of their run files. The newest: {several}"
+        )
+    if mixed := dict.fromkeys(frame["label"][frame["device"].str.contains("; ", regex=False)]):
+        notes.append(
+            f"CAUTION: seeds of one row ran on several devices, and its cost is their mean: {', '.join(mixed)}"
         )
     for title, fact in facts.items():
         if words := _values(runs, fact, names, order):
@@ -169,16 +173,21 @@ def _versions(runs: list[Run], names: dict[str, str]) -> str:
     return ", ".join(max(group)[1] for group in groups.values())
 
 
-def _one_cell(runs: list[Run], names: dict[str, str], order: list[str]) -> str:
+def _one_cell(runs: list[Run], names: dict[str, str]) -> str:
     """Return the rows of which several seeds all ended on one cell, with its index."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(names[run.record.variant_id], []).append(run)
+        groups.setdefault(run.record.variant_id, []).append(run)
+    searched: dict[str, set[str]] = {}
+    for variant, group in groups.items():
+        searched.setdefault(names[variant], set()).add(group[0].record.search_dataset)
     found = []
-    for label in order:
-        cells = {str(run.steps["cell"].iloc[-1]) for run in groups.get(label, ())}
-        if len(cells) == 1 and len(groups[label]) > 1:
-            found.append(f"{label} (cell {Cell.parse(cells.pop()).index})")
+    for variant, label in names.items():  # in the order of the rows
+        group = groups.get(variant, [])
+        cells = {str(run.steps["cell"].iloc[-1]) for run in group}
+        if len(cells) == 1 and len(group) > 1:
+            where = f", search on {group[0].record.search_dataset}" if len(searched[label]) > 1 else ""
+            found.append(f"{label} (cell {Cell.parse(cells.pop()).index}{where})")
     return ", ".join(found)
 
 

@@ -68,6 +68,8 @@ class Condition:
             return value in (self.wanted, *parts)
         if value is None or isinstance(value, bool):
             return str(value).lower() in parts
+        if not isinstance(value, int | float):
+            return str(value) == self.wanted
         return value in [self._number(value, part) for part in parts if part != "none"]
 
     def _number(self, value: Any, text: Any) -> float:

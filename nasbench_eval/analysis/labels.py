@@ -14,26 +14,33 @@ from nasbench_eval.runs.store import Run, RunRecord
 if TYPE_CHECKING:
     import pandas as pd
 
+FEW_SEEDS = 5
+"""A note on repeated seeds names so many of them."""
+
 
 def distinct_runs(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
     """Keep one run per variant and seed, the one that finished last.
 
     Returns:
-        The runs kept, in the given order, and one sentence for each seed found more than once.
+        The runs kept, in the given order, and one sentence for each variant of which seeds were found more than once.
     """
     groups: dict[tuple[str, int], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.record.variant_id, run.record.seed), []).append(run)
-    notes = []
-    for (_, seed), group in groups.items():
+    repeated: dict[str, list[list[Run]]] = {}
+    for (variant, _), group in groups.items():
+        group.sort(key=lambda run: run.record.finished)
         if len(group) > 1:
-            group.sort(key=lambda run: run.record.finished)
-            same = all(run.test_acc == group[-1].test_acc for run in group)
-            record, how = group[-1].record, "" if same else " with different accuracies"
-            notes.append(
-                f"{record.title} on {record.search_dataset}, seed {seed}: found {len(group)} times{how}; "
-                "only the last one to finish counts"
-            )
+            repeated.setdefault(variant, []).append(group)
+    notes = []
+    for several in repeated.values():
+        record, numbers = several[0][-1].record, sorted(group[-1].record.seed for group in several)
+        listed = ", ".join(map(str, numbers[:FEW_SEEDS])) + (" and others" if len(numbers) > FEW_SEEDS else "")
+        same = all(run.test_acc == group[-1].test_acc for group in several for run in group)
+        notes.append(
+            f"{record.title} on {record.search_dataset}, seed{'s' if len(numbers) > 1 else ''} {listed}: found more "
+            f"than once{'' if same else ' with different accuracies'}; only the last one to finish counts"
+        )
     return [group[-1] for group in groups.values()], notes
 
 
@@ -136,10 +143,12 @@ def divergence_notes(failures: Iterable[Failure], runs: Iterable[Run]) -> list[s
     notes = []
     for variant, group in groups.items():
         first, total = next(iter(group.values())), len(group) + len(complete.get(variant, ()))
-        scale = "" if first.scale == "full" else f" [{first.scale}]"
+        parts = [] if first.scale == "full" else [first.scale]
+        parts += [assignment(name, value) for name, value in sorted(first.overrides.items())]
+        which = f" [{', '.join(parts)}]" if parts else ""
         causes = ", ".join(dict.fromkeys(each.cause for each in group.values()))
         notes.append(
-            f"{len(group)} of {total} runs of {first.title}{scale} on {first.search_dataset} "
+            f"{len(group)} of {total} runs of {first.title}{which} on {first.search_dataset} "
             f"diverged and are no results ({causes})"
         )
     return notes

@@ -12,6 +12,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.against_table import verdict_text
 from nasbench_eval.analysis.claims import QUANTITIES, Verdict
+from nasbench_eval.analysis.decision import seeds_text
 from nasbench_eval.report.results import labelled
 from nasbench_eval.report.table import (
     WORDS,
@@ -107,7 +108,7 @@ def _difference(row: Mapping[Any, Any], digits: int = 2) -> Entry:
 
 
 def _seeds(needed: float) -> Entry:
-    return Entry("–") if math.isnan(needed) else Entry(f"{needed:.0f}", needed)
+    return Entry("–") if math.isnan(needed) else Entry(seeds_text(needed), needed)
 
 
 def tally(words: Iterable[str]) -> tuple[tuple[str, int], ...]:

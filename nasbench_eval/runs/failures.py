@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Failure:
         cause: Why it failed, such as ``train_loss is nan``.
         versions: Package versions.
         finished: When it failed, ISO 8601, UTC.
+        overrides: The settings that the user changed; records made before December 2026 do not say.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class Failure:
     cause: str
     versions: Mapping[str, str]
     finished: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def words(self) -> str:

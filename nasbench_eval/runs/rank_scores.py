@@ -117,9 +117,9 @@ def read_scores(path: Path) -> RankScores | None:
         if tuple(cells.columns) != COLUMNS or cells.empty or cells["index"].tolist() != sample(len(cells)):
             raise ValueError("its rows are not the sampled cells")
         scores = RankScores(**facts, cells=cells)
-        known = scores.cells[["shared_acc", "test_acc"]].to_numpy(dtype=float)
+        ordering = scores.cells["shared_acc"].to_numpy(dtype=float)
         if scores.orders_by != SHARED_WEIGHTS:
-            known = known[known > -np.inf]  # a score that is not defined
-        if not np.isfinite(known).all():
+            ordering = ordering[ordering != -np.inf]  # a score that is not defined
+        if not (np.isfinite(ordering).all() and np.isfinite(scores.cells["test_acc"].to_numpy(dtype=float)).all()):
             raise ValueError("an accuracy is missing")
         return scores

@@ -9,6 +9,7 @@ from analysis_runs import SMALL, seeds
 from scipy.stats import ttest_ind
 
 from nasbench_eval.analysis.against import against
+from nasbench_eval.analysis.against_table import verdict_text
 from nasbench_eval.analysis.statistics import seeds_for_difference
 from nasbench_eval.errors import NbevalError
 
@@ -95,7 +96,7 @@ def test_two_cells_in_all_seeds_have_no_interval_and_their_permutation_test_deci
     [row] = against([*one, *seeds("darts", [54.3] * 4, cells=[0] * 4)], "gaea_darts").to_dict("records")
     assert math.isnan(row["low"])
     assert (row["p_holm"], row["word"]) == (pytest.approx(2 / 70), "worse")
-    assert (row["one_cell"], row["one_cell_against"]) == (True, True)
+    assert (row["one_value"], row["one_value_against"]) == (True, True)
     three = [*one[:3], *seeds("darts", [54.3] * 3, cells=[0] * 3)]
     assert against(three, "gaea_darts")["word"].tolist() == ["undecided"]
 
@@ -119,10 +120,35 @@ def test_a_method_with_one_value_needs_four_seeds_per_method():
     assert against(near, "gaea_darts")["word"].tolist() == ["undecided"], "nor are they equivalent"
 
 
+def test_seeds_of_one_value_that_would_decide_are_corrected_for_the_number_of_rows():
+    """The smallest p of four seeds per method, 0.029, is not below 0.05 after a correction for three rows."""
+    others = {"b": [91.9, 91.8, 92.0, 91.7], "c": [90.1, 90.3, 90.2, 90.0], "d": [91.0, 91.1, 90.9, 91.2]}
+    runs = [*seeds("a", [94.0] * 4), *(run for name, values in others.items() for run in seeds(name, values))]
+    frame = against(runs, "a")
+    assert set(frame["word"]) == {"undecided"}
+    assert set(frame["seeds_needed"]) == {5}
+    assert against([*runs, *seeds("a", [94.0] * 5)[4:]], "a")["word"].tolist() == ["worse"] * 3
+
+
+def test_equal_values_have_no_spread_to_tell_seeds_from():
+    """The calculated deviation of three times 54.3 is 9e-15."""
+    [row] = against([*seeds("a", [54.3] * 6), *seeds("b", [54.2] * 6)], "a").to_dict("records")
+    assert (row["std"], row["word"]) == (0.0, "undecided")
+    assert math.isnan(row["seeds_needed"])
+
+
+def test_where_no_number_of_seeds_decides_no_verdict_is_promised():
+    wide = [53.0, 135.4, 94.0, 93.0, 94.0, 92.2]
+    runs = [*seeds("a", GAEA), *seeds("b", [value - np.mean(wide) + np.mean(GAEA) - 0.3 for value in wide])]
+    [row] = against(runs, "a").to_dict("records")
+    assert (row["word"], row["seeds_needed"], row["would"]) == ("undecided", math.inf, "")
+    assert verdict_text(row) == "undecided (more than 10,000 seeds)"
+
+
 def test_one_seed_decides_nothing():
     [row] = against([*seeds("gaea_darts", GAEA), *seeds("darts", [10.0])], "gaea_darts").to_dict("records")
     assert math.isnan(row["p_holm"])
-    assert (row["word"], row["one_cell"]) == ("undecided", False)
+    assert (row["word"], row["one_value"]) == ("undecided", False)
     assert (math.isnan(row["seeds_needed"]), row["would"]) == (True, "")
 
 

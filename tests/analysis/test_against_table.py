@@ -77,7 +77,7 @@ def test_a_note_is_there_only_if_it_applies():
     for words in (
         "permutation",
         "looked up",
-        "one cell in all",
+        "one value in all",
         "REDUCED",
         "CAUTION",
         "undecided",
@@ -102,10 +102,10 @@ def test_what_is_wrong_with_the_runs_is_said():
         "CAUTION: reduced runs are compared with full ones.",
         "CAUTION: the accuracies come from 2 different sources (table abcdef01 | table ffff0000), which are not "
         "compared, so that nothing is decided: c, a.",
-        "One cell in all seeds is no estimate of the variance",
+        "One value in all seeds is no estimate of the variance",
         "One seed has no spread, so that nothing is decided: d.",
         "Left out, as nothing is there to compare them with: e.",
-        "D on cifar10, seed 0: found 2 times; only the last one to finish counts.",
+        "D on cifar10, seed 0: found more than once; only the last one to finish counts.",
     ):
         assert words in text
     quiet = against_table([*seeds("a", GAEA, table=None), *seeds("b", GAEA, table=None)], "a")
@@ -162,3 +162,8 @@ def test_the_command_prints_and_writes_it(home):
     [row] = json.loads((home / "out.json").read_text())["rows"]
     assert (row["method"], row["noise"]) == ("darts", TABLE.noise_on("cifar10")[0])
     assert not math.isnan(row["seeds_needed"])
+
+
+def test_the_side_with_one_seed_is_the_one_that_is_named():
+    text = flat(against_table([*seeds("a", GAEA[:1]), *seeds("b", GAEA), *seeds("c", GAEA)], "a"))
+    assert "One seed has no spread, so that nothing is decided: a." in text

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import pytest
-from analysis_runs import SMALL, make_run
+from analysis_runs import SMALL, TABLE, make_run
 from scipy.special import stdtrit
 
 from nasbench_eval.analysis.agreement import WORDS, agreement, difference_from_published, word_of
@@ -75,10 +76,14 @@ def test_one_cell_on_each_side_is_told_apart_only_beyond_the_noise() -> None:
         make_run({"imagenet16-120": 46.34}, method="gaea_darts", search="imagenet16-120", seed=seed)
         for seed in range(4)
     ]
-    found = agreement(runs)
+    noisy = replace(TABLE, noise={"imagenet16-120": {"valid+test": 0.5}})
+    found = agreement([replace(run, record=replace(run.record, table=noisy)) for run in runs])
     found = found[(found["dataset"] == "imagenet16-120") & (found["protocol"] == "direct")].iloc[0]
     assert (found["word"], found["published_mean"]) == ("undecided", 46.36)
     assert "the table's noise can explain the difference" in found["sentence"]
+    bare = agreement(runs)
+    bare = bare[(bare["dataset"] == "imagenet16-120") & (bare["protocol"] == "direct")].iloc[0]
+    assert (bare["word"], "the table's noise is not known" in bare["sentence"]) == ("undecided", True)
     assert "probably valid+test" in found["sentence"]
 
 
@@ -106,6 +111,9 @@ def test_diverged_runs_are_said() -> None:
     assert row(agreement([], [failure("gaea_darts")]))["word"] == "diverged"
     some = row(agreement(group("gaea_darts", [94.0, 94.3]), [failure("gaea_darts")]))
     assert some["word"] == "agrees"
+    for other in ({"overrides": {"arch_lr": 4.0}}, {"scale": "small"}):
+        found = row(agreement([], [replace(failure("gaea_darts"), **other)]))
+        assert found["word"] == "not run", "a changed or reduced run is not the published one"
 
 
 def test_a_number_in_both_blocks_is_given_once_and_two_numbers_twice() -> None:

@@ -54,8 +54,10 @@ def test_a_note_says_how_the_cost_counts_choosing_among_candidates() -> None:
 
 
 def test_a_note_names_the_cell_that_all_seeds_found() -> None:
-    def search(method: str, cells: list[int]):
-        made = [make_run({"cifar10": 90.0}, method=method, title=method, seed=seed) for seed in range(len(cells))]
+    def search(method: str, cells: list[int], **facts: str):
+        made = [
+            make_run({"cifar10": 90.0}, method=method, title=method, seed=seed, **facts) for seed in range(len(cells))
+        ]
         for run, index in zip(made, cells, strict=True):
             run.steps["cell"] = str(Cell.from_index(index))
         return made
@@ -63,6 +65,23 @@ def test_a_note_names_the_cell_that_all_seeds_found() -> None:
     notes = noted_comparison([*search("A", [9930, 9930]), *search("B", [1, 2]), *search("C", [5])]).notes
     [note] = [note for note in notes if note.startswith("one cell in all seeds")]
     assert note.endswith(": A (cell 9930)")
+    both = [*search("A", [1, 1]), *search("A", [2, 2], search="cifar100"), *search("B", [1], search="cifar100")]
+    [note] = [note for note in noted_comparison(both).notes if note.startswith("one cell in all seeds")]
+    assert set(note.partition(": ")[2].split("), ")) == {
+        "A (cell 1, search on cifar10)",
+        "A (cell 2, search on cifar100",
+    }
+
+
+def test_a_cost_over_several_devices_is_marked() -> None:
+    def caution(*devices: str) -> list[str]:
+        runs = [make_run({"cifar10": 90.0}, seed=seed, device=device) for seed, device in enumerate(devices)]
+        return [note for note in noted_comparison(runs).notes if note.startswith("CAUTION")]
+
+    assert caution("one CPU", "one CPU") == []
+    assert caution("one CPU", "one GPU") == [
+        "CAUTION: seeds of one row ran on several devices, and its cost is their mean: GDAS"
+    ]
 
 
 def test_a_note_names_the_rows_that_continue_finished_runs() -> None:

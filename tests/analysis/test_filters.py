@@ -62,6 +62,13 @@ def test_a_title_with_a_comma_is_one_value():
     assert kept == runs[:1]
 
 
+def test_a_list_is_compared_as_it_is_written():
+    runs = [make_run({}, settings={"widths": [1, 2]}), make_run({}, settings={"widths": [1, 3]}, seed=1)]
+    kept, _ = select(runs, [], [parse_condition("widths=[1, 2]")])
+    assert kept == runs[:1]
+    assert select(runs, [], [parse_condition("widths!=[1, 2]")])[0] == runs[1:]
+
+
 def test_all_conditions_must_hold(runs):
     kept, _ = select(runs, [], [parse_condition("zero_op=true"), parse_condition("scale=full")])
     assert [run.record.seed for run in kept] == [1]

@@ -26,7 +26,11 @@ def test_a_repeated_seed_counts_once_and_is_reported():
     kept, notes = distinct_runs([late, early, make_run({"cifar10": 92.0}, seed=1)])
     assert [run.test_acc["cifar10"] for run in kept] == [91.0, 92.0]
     assert notes == [
-        "GDAS on cifar10, seed 0: found 2 times with different accuracies; only the last one to finish counts"
+        "GDAS on cifar10, seed 0: found more than once with different accuracies; only the last one to finish counts"
+    ]
+    many = [make_run({"cifar10": 90.0}, seed=seed) for seed in range(50)]
+    assert distinct_runs([*many, *many, *many])[1] == [
+        "GDAS on cifar10, seeds 0, 1, 2, 3, 4 and others: found more than once; only the last one to finish counts"
     ]
 
 

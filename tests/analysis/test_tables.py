@@ -137,7 +137,7 @@ def test_the_command_writes_a_file_and_reports_repeated_seeds(tmp_path, runs):
     arguments = ["--results", str(tmp_path), "--format", "markdown", "--output", str(output)]
     result = CliRunner().invoke(compare, arguments)
     assert result.output.strip() == str(output)
-    assert "seed 0: found 2 times; only the last one to finish counts" in output.read_text()
+    assert "seed 0: found more than once; only the last one to finish counts" in output.read_text()
 
 
 def test_without_results_there_is_one_line_and_exit_code_1(tmp_path):

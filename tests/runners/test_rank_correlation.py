@@ -38,7 +38,7 @@ from runners.context import Inputs, RunContext
 from runners.execute import run_all
 from runners.lookup import TableLookup
 from runners.presets import load_preset
-from runners.rank_correlation import measure
+from runners.rank_correlation import measure, scored
 from runners.spec import RunSpec
 
 load_images = functools.cache(images.load_images)
@@ -220,8 +220,18 @@ def test_what_was_scored_is_not_scored_again(home: Path, table: Table, monkeypat
     assert other.cells["shared_acc"].equals(more.cells["shared_acc"])
     assert not other.cells["test_acc"].equals(more.cells["test_acc"])
     assert asked == ["digits", "digits"]
+    # A table in which a cell was not trained.
+    column = table.column("digits", "test", epochs=200).copy()
+    column[sample(14)[3]] = np.nan
+    with monkeypatch.context() as patch:
+        patch.setattr(TableLookup, "column", lambda self, dataset: column)
+        with pytest.raises(NbevalError, match=f"no true accuracy of cell {sample(14)[3]} on digits"):
+            measure(run, 15, TableLookup(table), images_of, "cpu")
+    asked.pop()
     # Other weights: other scores.
+    assert scored(run) == 14
     torch.save(ready(replace(spec, seed=5)).artifact(), artifact_file(home / "results", spec.run_id))
+    assert scored(run) == 0, "those of the search before it was repeated"
     assert (
         not measure(run, 14, TableLookup(table), images_of, "cpu").cells["shared_acc"].equals(more.cells["shared_acc"])
     )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from analysis_runs import TRUE, make_run, scored
 
@@ -36,6 +37,14 @@ def test_a_truncated_or_altered_file_is_named(tmp_path: Path) -> None:
         path.write_text(damaged)
         with pytest.raises(NbevalError, match="delete it and rank again"):
             read_scores(path)
+
+
+def test_a_missing_true_accuracy_is_named_also_for_scores_without_weights(tmp_path: Path) -> None:
+    run = scored(tmp_path, make_run({}), [-np.inf, *TRUE[1:]], TRUE, orders_by="score")
+    assert read_scores(rank_file(tmp_path, run.record.run_id)) is not None
+    scored(tmp_path, make_run({}), TRUE, [np.nan, *TRUE[1:]], orders_by="score")
+    with pytest.raises(NbevalError, match="an accuracy is missing"):
+        read_scores(rank_file(tmp_path, run.record.run_id))
 
 
 def test_no_flipped_bit_changes_what_is_read_and_older_files_have_no_checksum(tmp_path: Path) -> None:

@@ -11,25 +11,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from nasbench_eval.analysis.against import CERTAIN, FEWEST_OF_ONE_VALUE, LEVEL, too_few
 from nasbench_eval.analysis.agreement import agreement
 from nasbench_eval.analysis.claims.claim import COMPARING, Claim
 from nasbench_eval.analysis.claims.quantities import QUANTITIES
 from nasbench_eval.analysis.claims.sentences import sentence
+from nasbench_eval.analysis.decision import CERTAIN, LEVEL, seeds_to_agree, seeds_to_differ, too_few
 from nasbench_eval.analysis.labels import assignment, brief, distinct_runs, divergence_notes, is_reduced, labels
 from nasbench_eval.analysis.statistics import (
     Difference,
     any_constant,
     holm,
     paired_difference,
-    seeds_for_difference,
-    seeds_for_equivalence,
+    standard_deviation,
     two_sample_p,
     welch,
 )
 from nasbench_eval.analysis.truths import conflict, truths_of
 from nasbench_eval.runs.failures import Failure
-from nasbench_eval.runs.store import Run
+from nasbench_eval.runs.store import Run, RunRecord
 from nasbench_eval.utils.rng import Streams
 
 COLUMNS = (
@@ -128,17 +127,16 @@ class _Pool:
 
     def of(self, side: Side) -> tuple[list[Run], str]:
         """Return the runs of a side, of one variant; and why there are none, where it is not that none were made."""
-        same = [run for run in self.runs if self._belongs(run, side)]
+        same = [run for run in self.runs if self._belongs(run.record, side)]
         variants = list(dict.fromkeys(run.record.variant_id for run in same))
         if len(variants) > 1:
             ids = ", ".join(run.record.run_id for run in same)
             return [], f"the runs of {side} are of {len(variants)} variants, which do not mix ({ids})"
         if same:
             return same, ""
-        where = (side.method, side.search_dataset, side.scale)
-        lost = [f for f in self.failures if (f.method, f.search_dataset, f.scale) == where]
+        lost = [failure for failure in self.failures if self._belongs(failure, side)]
         if lost:
-            return [], f"all runs of {side} diverged ({lost[0].cause})"
+            return [], f"all runs of {side.name} on {side.search_dataset} diverged ({lost[0].cause})"
         return [], ""
 
     def diverged(self, runs: Sequence[Run]) -> list[str]:
@@ -146,14 +144,14 @@ class _Pool:
         variants = {run.record.variant_id for run in runs}
         return divergence_notes([each for each in self.failures if each.variant_id in variants], runs)
 
-    def _belongs(self, run: Run, side: Side) -> bool:
-        record = run.record
+    def _belongs(self, record: RunRecord | Failure, side: Side) -> bool:
         if (record.method, record.search_dataset) != (side.method, side.search_dataset):
             return False
         if self._variant_of is not None:
             return record.variant_id == self._variant_of(side)
+        tabular = isinstance(record, RunRecord) and record.cost_kind == "simulated"
         return (
-            (record.cost_kind == "simulated" or record.scale == side.scale)  # a tabular search has no scale
+            (tabular or record.scale == side.scale)  # a tabular search has no scale
             and set(record.overrides) <= set(side.settings)
             and all(record.settings.get(key) == value for key, value in side.settings.items())
         )
@@ -258,7 +256,7 @@ def _measure(claim: Claim, row: dict[str, Any], values: list[list[float]], runs:
     if claim.test in COMPARING:
         found = welch(values[0], values[1])
         row["p"] = two_sample_p(values[0], values[1], Streams(0).numpy("permutation test"))
-        row["too_few"] = too_few(values[0], values[1])
+        row["too_few"], row["one_value"] = too_few(values[0], values[1]), any_constant(*values)
     else:
         optimum = table.optimum.get(row["dataset"], math.nan) if table else math.nan
         row["mean_against"] = optimum if claim.value is None else claim.value
@@ -268,8 +266,8 @@ def _measure(claim: Claim, row: dict[str, Any], values: list[list[float]], runs:
         if math.isnan(bound):
             return row | no_margin
         found = paired_difference(values[0], [bound] * len(values[0]))
-    spread = [float(np.std(group, ddof=1)) if len(group) > 1 else math.nan for group in values]
-    row |= {"spread": [*spread, 0.0][:2], "bound": found.difference}
+    spread = [standard_deviation(group) for group in values]
+    row |= {"spread": (spread[0], spread[1] if len(spread) > 1 else 0.0), "bound": found.difference}
     if claim.test not in COMPARING:
         row["p"] = found.p
     shift = 0.0 if claim.value is not None or claim.test in COMPARING else -row["margin"]
@@ -316,17 +314,20 @@ def _seeds_needed(claim: Claim, row: Mapping[str, Any], tests: int) -> tuple[flo
     """Return about how many seeds per method would decide, and how, if means and deviations stay as they are."""
     if any(map(math.isnan, row.get("spread", [math.nan]))):
         return math.nan, ""
-    margin, difference = row["margin"], row["bound"]
-    if claim.test == "equivalent" and abs(difference) >= margin:
-        difference = abs(difference) - margin  # to be told from the margin
-    sd, other_sd = row["spread"]
-    to_differ = seeds_for_difference(difference, sd, other_sd, alpha=LEVEL / tests)
-    to_agree = seeds_for_equivalence(row["bound"], sd, other_sd, margin) if claim.test in COMPARING else math.nan
-    if claim.test == "equivalent" and abs(row["bound"]) < margin:
-        return to_agree, "holds"
-    fewest = FEWEST_OF_ONE_VALUE if row.get("too_few") else 2
-    would = "fails" if claim.test == "equivalent" or to_agree <= to_differ else _direction(claim, row)
-    return max(float(np.fmin(to_differ, to_agree)), fewest), would
+    margin, spreads, one_value = row["margin"], row["spread"], row.get("one_value", False)
+    to_agree = math.nan
+    if claim.test in COMPARING:
+        to_agree = seeds_to_agree(row["bound"], spreads, margin, one_value=one_value)
+    if claim.test == "equivalent":
+        if abs(row["bound"]) < margin:
+            seeds, would = to_agree, "holds"
+        else:  # to be told from the margin, which is not corrected for the number of comparisons
+            seeds, would = seeds_to_differ(abs(row["bound"]) - margin, spreads, one_value=one_value), "fails"
+    else:
+        to_differ = seeds_to_differ(row["bound"], spreads, tests=tests, one_value=one_value)
+        seeds = float(np.fmin(to_differ, to_agree))
+        would = "fails" if to_agree <= to_differ else _direction(claim, row)
+    return seeds, would if math.isfinite(seeds) else ""
 
 
 def _published(dataset: str, mine: Side, pool: _Pool) -> tuple[dict[str, Any], list[Run]]:
@@ -341,6 +342,6 @@ def _published(dataset: str, mine: Side, pool: _Pool) -> tuple[dict[str, Any], l
         return row | {"why": f"no paper gives an accuracy of {mine} evaluated on {dataset}"}, runs
     found = frame.iloc[0]
     row |= {key: found[key] for key in ("label", "n", "mean", "difference", "low", "high")}
-    row |= {"mean_against": found["published_mean"], "why": found["sentence"]}
+    row |= {"mean_against": found["published_mean"], "why": found["sentence"], "lost": pool.diverged(runs)}
     row["word"] = {"agrees": "holds", "differs": "fails", "undecided": "undecided"}.get(found["word"], "not run")
     return row, runs

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nasbench_eval.analysis.against import CERTAIN
 from nasbench_eval.analysis.claims.claim import Claim
 from nasbench_eval.analysis.claims.quantities import QUANTITIES
+from nasbench_eval.analysis.decision import CERTAIN
 
 Rows = Sequence[Mapping[str, Any]]
 

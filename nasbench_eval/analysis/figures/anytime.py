@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 POINTS = 240
 """Number of times at which the curves are evaluated, equally spaced on a logarithmic axis."""
 
+LEAST_SPAN = 0.05
+"""The axis shows at least this much below the optimum, in percentage points, times 2.2."""
+
 COLUMNS = (
     *("label", "variant_id", "method", "block", "reduced", "reductions", "search_dataset", "dataset"),
     *("seconds", "n", "mean", "ci95_low", "ci95_high", "p10", "p90", "optimum", "truths"),
@@ -117,8 +120,9 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, styles: Styles) -> None:
     axes.axhline(best, color=style.OPTIMUM, linewidth=0.8, linestyle=":")
     # The first queries are far below the range in which the curves differ: the axis leaves them out.
     final = part.groupby("label")["mean"].max().min()
-    lowest = max(final - 2.2 * (best - final), part[["mean", "ci95_low"]].min(axis=None))
-    axes.set_ylim(lowest, best + 0.12 * (best - final))
+    span = max(best - final, LEAST_SPAN)
+    lowest = max(final - 2.2 * span, part[["mean", "ci95_low"]].min(axis=None))
+    axes.set_ylim(lowest, best + 0.12 * span)
     axes.set_xscale("log")
     axes.set_xlim(part["seconds"][part["mean"] >= lowest].min(), None)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

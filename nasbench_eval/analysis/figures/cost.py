@@ -76,12 +76,16 @@ def draw(frame: pd.DataFrame) -> Figure:
         part = frame[frame["dataset"] == dataset]
         limits = _limits(part)
         for column, kind in enumerate(kinds):
+            own = part[part["cost_kind"] == kind]
+            if own.empty:
+                continue
             bottom = top - (row + 1) * row_height + _BELOW
             axes = place(figure, MARGIN + _LEFT + column * (_PANEL[0] + _GAP), bottom, *_PANEL)
-            _panel(axes, part[part["cost_kind"] == kind], numbers, limits)
+            _panel(axes, own, numbers, limits)
             axes.set_xlabel(KINDS[kind], size=style.SMALL_SIZE)
-            axes.tick_params(labelsize=style.SMALL_SIZE, labelleft=column == 0)
-            if column == 0:
+            first = kind == next(each for each in kinds if each in set(part["cost_kind"]))
+            axes.tick_params(labelsize=style.SMALL_SIZE, labelleft=first)
+            if first:
                 axes.set_title(dataset, loc="left", size=style.TEXT_SIZE, weight="bold", pad=4)
                 axes.set_ylabel("test accuracy (%)", size=style.SMALL_SIZE)
     _key(figure, width - key + MARGIN, top - _HEAD, {number: names[label] for label, number in numbers.items()})

@@ -28,6 +28,7 @@ from nasbench_eval.analysis.statistics.summary import (
     interquartile_mean,
     interval_of_mean,
     mean_interval,
+    standard_deviation,
     summary,
 )
 
@@ -55,6 +56,7 @@ __all__ = [
     "seeds_for_equivalence",
     "smallest_permutation_p",
     "spearman_rho",
+    "standard_deviation",
     "summary",
     "top_k_overlap",
     "two_sample_p",

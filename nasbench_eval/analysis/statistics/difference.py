@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasbench_eval.analysis.statistics.arrays import Floats, Values
+from nasbench_eval.analysis.statistics.summary import standard_deviation
 
 MOST_ASSIGNMENTS = 20_000
 """Up to so many assignments of values to two groups :func:`permutation_p` looks at all of them."""
@@ -84,8 +85,7 @@ def welch(x: Values, y: Values) -> Difference:
     difference = float(one.mean() - other.mean())
     if min(n, m) < 2:
         return Difference(difference)
-    # The calculated variance of equal values need not be exactly 0.
-    parts = [group.var(ddof=1) / len(group) if np.ptp(group) > 0 else 0.0 for group in (one, other)]
+    parts = [standard_deviation(group) ** 2 / len(group) for group in (one, other)]
     if sum(parts) == 0:
         return Difference(difference)
     df = sum(parts) ** 2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (m - 1))

@@ -66,7 +66,7 @@ def summary(values: Values, *, ddof: int = 1) -> dict[str, float]:
     return {
         "n": n,
         "mean": float(x.mean()),
-        "std": float(x.std(ddof=ddof)) if n > 1 else math.nan,
+        "std": standard_deviation(x, ddof=ddof),
         "median": float(np.median(x)),
         "iqm": interquartile_mean(x),
         "min": float(x.min()),
@@ -74,6 +74,20 @@ def summary(values: Values, *, ddof: int = 1) -> dict[str, float]:
         "ci95_low": float(low),
         "ci95_high": float(high),
     }
+
+
+def standard_deviation(values: Values, *, ddof: int = 1) -> float:
+    """Return the standard deviation; NaN for less than two values, and exactly 0 if all are equal.
+
+    Args:
+        values: Shape ``(n,)``.
+        ddof: 1 for the sample standard deviation, 0 for the population's.
+    """
+    x = np.asarray(values, dtype=float)
+    if len(x) < 2:
+        return math.nan
+    # The calculated deviation of equal values need not be exactly 0.
+    return float(x.std(ddof=ddof)) if np.ptp(x) > 0 else 0.0
 
 
 def interquartile_mean(values: Values) -> float:

@@ -161,6 +161,40 @@ def test_a_side_that_diverged_says_so() -> None:
     assert "all runs of gdas on cifar10 diverged (train_loss is nan)" in found.sentence
 
 
+def test_a_variant_that_was_not_run_is_not_said_to_have_diverged() -> None:
+    failure = Failure("x", "v", "gdas", "GDAS", "cifar10", 0, {}, "full", 1, "train_loss is nan", {}, "")
+    changed = replace(failure, settings={"arch_lr": 4.0}, overrides={"arch_lr": 4.0})
+    claimed = replace(CLAIM, against_settings={"arch_lr": 4.0})
+    for claim, lost, word in (
+        (CLAIM, failure, "all runs of gdas on cifar10 diverged"),
+        (CLAIM, changed, "there is no run of gdas on cifar10"),
+        (claimed, failure, "there is no run of gdas arch_lr=4 on cifar10"),
+        (claimed, changed, "all runs of gdas arch_lr=4 on cifar10 diverged"),
+    ):
+        assert word in verdict(claim, HIGH, failures=[lost]).sentence
+    options: dict[str, Any] = {"variant_of": lambda side: "other" if side.settings else "v"}
+    assert "there is no run of darts, gdas arch_lr=4" in verdict(claimed, HIGH, failures=[failure], **options).sentence
+
+
+def test_agreement_with_a_published_number_says_what_is_lost() -> None:
+    runs = group("gaea_darts", [94.0, 94.3, 94.1])
+    variant = runs[0].record.variant_id
+    lost = [Failure("x", variant, "gaea_darts", "GAEA", "cifar10", 7, {}, "full", 1, "loss is nan", {}, "")]
+    found = verdict(Claim("As published", "published", ("gaea_darts",), ("cifar10",)), runs, failures=lost)
+    assert (found.word, "1 of 4 runs of GAEA on cifar10 diverged" in found.sentence) == ("holds", True)
+
+
+def test_equivalence_is_not_corrected_for_the_number_of_comparisons() -> None:
+    def needed(*names: str) -> float:
+        claim = replace(CLAIM, test="equivalent", against=names)
+        groups = [group(name, [92.9, 92.4, 93.1]) for name in names]
+        found = verdict(claim, group("darts", [93.0, 93.5, 93.4]), *groups).rows
+        assert set(found["would"]) == {"fails"}
+        return float(found["seeds_needed"].iloc[0])
+
+    assert needed("gdas") == needed("gdas", "setn", "enas")
+
+
 def test_scales_and_changed_settings_do_not_mix() -> None:
     reduced = group("darts", [70.0, 71.0, 70.5], **SMALL)
     full, small = judge([CLAIM], [*HIGH, *LOW, *reduced, *group("gdas", [60.0, 61.0, 60.5], **SMALL)])

@@ -48,6 +48,13 @@ def test_the_picture_says_how_many_runs_each_mean_is_over() -> None:
     assert [line.get_drawstyle() for line in figure.axes[0].lines][:2] == ["steps-post"] * 2
 
 
+def test_searches_that_all_end_on_the_optimum_keep_an_axis() -> None:
+    figure = anytime.draw(anytime.data([tabular(s, [10, 200], [94.0, 94.37]) for s in range(2)]))
+    low, high = figure.axes[0].get_ylim()
+    assert low < 94.3
+    assert high > 94.37
+
+
 def test_only_runs_with_simulated_cost_are_drawn(tmp_path: Path) -> None:
     runs = [tabular(s, [10, 200], [50, 60 + s], m) for s in range(4) for m in ("rs", "rea")]
     paths = draw_figure("anytime", runs, tmp_path, ["png"])

@@ -28,6 +28,15 @@ def test_measured_and_simulated_seconds_have_panels_of_their_own() -> None:
     assert "Measured on one CPU." in words(figure)
 
 
+def test_a_data_set_without_one_kind_of_cost_leaves_its_panel_out() -> None:
+    other = make_run(
+        {"digits": 80.0}, search="digits", method="rs", title="RS", block="standard HPO", cost_kind="simulated"
+    )
+    figure = readable(cost, cost.data([*runs()[:2], other]))
+    shown = [(axes.get_title(loc="left"), axes.get_xlabel()) for axes in figure.axes]
+    assert shown == [("cifar10", "measured seconds"), ("digits", "simulated seconds, from the table")]
+
+
 def test_numbers_of_many_points_do_not_overlap() -> None:
     many = [make_run({"cifar10": 93.0 + i % 4 / 10}, method=f"m{i}", title=f"Method {i}") for i in range(12)]
     for i, run in enumerate(many):
