@@ -107,7 +107,7 @@ def search(
         truth: ``table``; ``train`` to train the final cell from scratch; ``none``.
         table: The benchmark table or its path; None for the one that the command would find.
         data: Folder of the image data sets; None for where the command would look.
-        split_file: Official split file, instead of seeded halves; ``official`` is that of the data set.
+        split_file: A split file, ``official`` or ``seeded``; None for the default of the data set.
         results: The results folder: a complete run there is not repeated, an interrupted one resumes, and
             ``nbeval compare`` and ``nbeval plot`` see it. None: nothing is kept but the result returned.
         wait: Whether to wait for a run that another process is at work on in the same results folder.
@@ -172,7 +172,7 @@ def search_seeds(
         truth: Where true accuracies come from.
         table: The benchmark table or its path.
         data: Folder of the image data sets.
-        split_file: Official split file.
+        split_file: A split file, ``official`` or ``seeded``.
         results: The results folder.
         wait: Whether to wait for runs that other processes are at work on in the same results folder.
         workers: How many searches run in parallel, each in its own process; a method of your own has to be in a module

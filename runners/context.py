@@ -30,7 +30,7 @@ class Inputs:
         truth: Where true accuracies come from: the benchmark table, training the final cell from scratch, or nowhere.
         table: The benchmark table or its path; None: where ``find_table`` finds the one of each data set.
         data: Folder of the image data sets; None: where ``find_images`` looks.
-        split_file: Official split file, or ``official``; None: seeded halves.
+        split_file: A split file, ``official`` or ``seeded``; None: the default of each data set.
         scale: The scale of the training from scratch, for ``truth="train"``.
         workers: How many searches run in parallel.
         log: ``tensorboard``, or None to write no log of the steps.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.images.catalogue import DATASETS
-from nasbench_eval.images.splits import OFFICIAL, official_split
+from nasbench_eval.images.splits import OFFICIAL, chosen_split, official_split
 from nasbench_eval.official_names import name_hint
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.table.locate import EMBEDDED
@@ -97,22 +97,23 @@ def _listed(kind: str, text: str, known: list[str]) -> list[str]:
 
 
 def split_hash(split_file: Path | None, dataset: str) -> str:
-    """Return what a spec on a data set remembers of an official split file; empty without one.
+    """Return what a spec on a data set remembers of its split file; empty for seeded halves.
 
     Raises:
         UsageError: If there is no such file, or the data set has no official split.
         NbevalError: If it cannot be read.
     """
-    if split_file is None:
+    chosen = chosen_split(dataset, split_file)
+    if chosen is None:
         return ""
-    if split_file == OFFICIAL:
+    if chosen == OFFICIAL:
         return official_split(dataset).sha256
-    if not is_file(split_file):
-        raise UsageError(f"--split {split_file}: there is no such file; `--split official` takes that of the data set")
+    if not is_file(chosen):
+        raise UsageError(f"--split {chosen}: there is no such file; `--split official` takes that of the data set")
     try:
-        return sha256_of(split_file)
+        return sha256_of(chosen)
     except OSError as error:
-        raise unreadable(split_file, error) from None
+        raise unreadable(chosen, error) from None
 
 
 def image_loader(data: Path | None, split_file: Path | None) -> Callable[[str], ImageData]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.images.splits import SPLIT_FILES
+from nasbench_eval.images.splits import HALVED_TEST, SPLIT_FILES
 from nasbench_eval.methods import load_method
 from nasbench_eval.report.provenance import Provenance, SettingRow
 from nasbench_eval.runs.store import Run, RunRecord
@@ -70,10 +70,11 @@ def _spec(
     Settings whose preset has changed since the run become overrides; those without effect only where the identity of
     the run needs them.
     """
-    split, official = "", SPLIT_FILES.get(record.search_dataset)
+    official, halved = SPLIT_FILES.get(record.search_dataset), record.search_dataset in HALVED_TEST
     spec = RunSpec(record.method, record.search_dataset, record.seed, record.scale, record.overrides)
+    split = "seeded" if halved and not spec.is_tabular else ""
     if official is not None and official.name in record.split:
-        split, spec = "official", dataclasses.replace(spec, split_hash=official.sha256)
+        split, spec = "" if halved else "official", dataclasses.replace(spec, split_hash=official.sha256)
     changed = [field for field in fields if field.name in values and values[field.name] != spec.values[field.name]]
     in_force = [field for field in changed if has_effect(field, values)]
     for each in (in_force, changed):

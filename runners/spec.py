@@ -37,7 +37,7 @@ class RunSpec:
         seed: The seed of all its random numbers.
         scale: ``full``, or a named reduction.
         overrides: Settings the user changed.
-        split_hash: SHA-256 of the official split file in use; empty for the seeded split.
+        split_hash: SHA-256 of the split file in use; empty for the seeded split. A tabular search uses no images.
     """
 
     method: str
@@ -166,7 +166,7 @@ class RunSpec:
         """Hash of everything except the seed."""
         settings = identity(self.settings)
         what: list[Any] = [SPEC_VERSION, self.method, self.preset.implementation, self.search_dataset, settings]
-        if self.split_hash:
+        if self.split_hash and not self.is_tabular:
             what.append(self.split_hash)
         if self.source:
             what.append({"source": self.source})

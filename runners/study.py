@@ -67,7 +67,7 @@ class Study:
         groups: What it runs.
         claims: What its runs are to decide.
         truth: Where true accuracies come from, as ``nbeval run --truth``.
-        split_file: The official split file, or ``official``; None: seeded halves.
+        split_file: A split file, ``official`` or ``seeded``; None: the default of each data set.
         changes: Further changed settings, each of every run whose method has it.
     """
 

@@ -13,7 +13,7 @@ from nasbench_eval.images.catalogue import DATASETS, find_images
 from nasbench_eval.images.datasets import ImageData, Images
 from nasbench_eval.images.digits import placed_digits
 from nasbench_eval.images.readers import Batch, read_images
-from nasbench_eval.images.splits import OFFICIAL, find_split, seeded_split, split_from_file
+from nasbench_eval.images.splits import HALVED_TEST, OFFICIAL, chosen_split, find_split, seeded_split, split_from_file
 
 
 class _Traits(NamedTuple):
@@ -39,8 +39,9 @@ def load_images(name: str, *, root: Path | None = None, split_file: Path | None 
         name: One of ``DATASETS``.
         root: The folder that holds the files (``--data``); by default as in ``find_images``.
         split_file: An official split file (``cifar-split.txt``, ``cifar100-test-split.txt``,
-            ``imagenet-16-120-test-split.txt``), or ``official`` for that of the data set, as ``find_split`` finds it;
-            by default nbeval's own seeded halves.
+            ``imagenet-16-120-test-split.txt``), ``official`` for that of the data set, as ``find_split`` finds it, or
+            ``seeded`` for nbeval's own seeded halves; by default ``official`` for data sets of which the test set is
+            halved (if the files hold the official number of images), ``seeded`` for the others.
 
     Raises:
         UsageError: If the name is unknown, or a split file is given for digits.
@@ -48,26 +49,31 @@ def load_images(name: str, *, root: Path | None = None, split_file: Path | None 
     """
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
-    if split_file == OFFICIAL:
-        split_file = find_split(name, root)
+    chosen = chosen_split(name, split_file)
     if name == "digits":
-        if split_file is not None:
+        if chosen is not None:
             raise UsageError("digits has no official split: leave out the split file")
         return placed_digits()
+    if split_file == OFFICIAL:
+        chosen = find_split(name, root)
     found = find_images(name, root)
     train, test = read_images(found, _TRAITS[name].classes)
-    whole = train if name == "cifar10" else test
-    split = (
-        seeded_split(name, len(whole.labels)) if split_file is None else split_from_file(split_file, len(whole.labels))
-    )
-    first, second = _take(whole, split.first), _take(whole, split.second)
-    words = f"{'training' if name == 'cifar10' else 'test'} set halved: {split.words}"
+    whole = test if name in HALVED_TEST else train
     sizes, official = (len(train.labels), len(test.labels)), found.layout.images
+    if chosen == OFFICIAL:
+        # The official file halves no other number of images.
+        chosen = find_split(name, root) if sizes == official else None
+    n = len(whole.labels)
+    split = seeded_split(name, n) if chosen is None else split_from_file(chosen, n)
+    first, second = _take(whole, split.first), _take(whole, split.second)
+    words = f"{'test' if name in HALVED_TEST else 'training'} set halved: {split.words}"
+    if chosen is None and name in HALVED_TEST:
+        words += ", about half of the valid images are among those of the table's test accuracies"
     if sizes != official:
         words += f"; of {sizes[0]:,}+{sizes[1]:,} images, not the official {official[0]:,}+{official[1]:,}"
-    if name == "cifar10":
-        return _image_data(name, first, second, _images(test), words)
-    return _image_data(name, _images(train), first, second, words)
+    if name in HALVED_TEST:
+        return _image_data(name, _images(train), first, second, words)
+    return _image_data(name, first, second, _images(test), words)
 
 
 def _image_data(name: str, train: Images, valid: Images, test: Images, split: str) -> ImageData:

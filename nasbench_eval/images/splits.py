@@ -62,6 +62,25 @@ SPLIT_FILES = {
 OFFICIAL = Path("official")
 """What is given instead of a split file for the official one of each data set."""
 
+SEEDED = Path("seeded")
+"""What is given instead of a split file for nbeval's own seeded halves."""
+
+HALVED_TEST = ("cifar100", "imagenet16-120")
+"""The data sets whose test set is halved. The table's test accuracies are those of the second official half: with other
+halves, a search validates on images that are among them. So the official ones are the default there."""
+
+
+def chosen_split(name: str, given: Path | None) -> Path | None:
+    """Return the split file of a data set, or ``official``; None for seeded halves.
+
+    Args:
+        name: The data set.
+        given: A split file, ``official`` or ``seeded``; None for the default of the data set.
+    """
+    if given is None:
+        return OFFICIAL if name in HALVED_TEST else None
+    return None if given == SEEDED else given
+
 
 def official_split(name: str) -> SplitFile:
     """Return the official split file of a data set.
@@ -90,7 +109,7 @@ def find_split(name: str, root: Path | None = None) -> Path:
     there = f" --data {root}" if root is not None else ""
     raise NbevalError(
         f"no {file.name} in {', '.join(map(str, roots(root)))}: `nbeval data fetch splits{there}` downloads it; "
-        "or give its path with --split"
+        "or give its path, or `seeded`, with --split"
     )
 
 

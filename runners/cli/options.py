@@ -48,9 +48,10 @@ split_option = click.option(
     "--split",
     "--split-file",
     "split_file",
-    metavar="official|FILE",
+    metavar="official|seeded|FILE",
     type=click.Path(path_type=Path),
-    help="The official split of each data set, or a split file.  [default: seeded halves]",
+    help="The official halves of each data set, seeded ones, or a split file.  [default: seeded for cifar10, official "
+    "for cifar100 and imagenet16-120, whose test images are halved]",
 )
 
 _RUN_OPTIONS = (

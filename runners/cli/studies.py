@@ -23,12 +23,8 @@ def fetch_for(specs: Sequence[RunSpec], inputs: Inputs) -> None:
     """Download what runs need and this machine lacks."""
     import sys
 
-    from nasbench_eval.images.download import fetch_splits
-    from nasbench_eval.images.splits import OFFICIAL
     from runners import needs
 
-    if inputs.split_file == OFFICIAL:
-        fetch_splits(inputs.data)
     found = needs.missing_for(specs, inputs)
     needs.fetch(found, data=inputs.data, progress=sys.stderr.isatty(), say=lambda words: click.echo(words, err=True))
 

@@ -1,5 +1,7 @@
 """Official image files become tensors in NAS-Bench-201's parts; anything else is one clear line of error."""
 
+import dataclasses
+import hashlib
 import io
 import os
 import pickle
@@ -17,6 +19,7 @@ from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.images import DATASETS, load_images
 from nasbench_eval.images.catalogue import LAYOUTS, find_images
 from nasbench_eval.images.digits import placed_digits
+from nasbench_eval.images.splits import SEEDED, SPLIT_FILES, SplitFile
 
 
 class Python2Pickler(pickle._Pickler):
@@ -128,7 +131,28 @@ def test_cifar100_takes_fine_labels_and_halves_the_test_set(tmp_path):
     assert rows(data.valid) | rows(data.test) == {image.tobytes() for image in test}
     assert sorted([*data.valid.labels.tolist(), *data.test.labels.tolist()]) == list(range(8))
     assert data.classes == 100
-    assert data.split.startswith("test set halved: seeded random halves 4/4, seed 0; of 3+8 images")
+    assert data.split.startswith(
+        "test set halved: seeded random halves 4/4, seed 0, about half of the valid images are "
+    )
+    assert "; of 3+8 images" in data.split
+
+
+def test_a_whole_test_set_is_halved_by_the_official_file(tmp_path, monkeypatch):
+    folder = tmp_path / "cifar-100-python"
+    write(folder, "train", [0, 99, 50], key="fine_labels", seed=1, coarse_labels=[1, 2, 3])
+    write(folder, "test", range(4), key="fine_labels", seed=2, coarse_labels=[0] * 4)
+    monkeypatch.setitem(LAYOUTS, "cifar100", dataclasses.replace(LAYOUTS["cifar100"], images=(3, 4)))
+    with pytest.raises(NbevalError, match=r"no cifar100-test-split.txt .* or give its path, or `seeded`, with --split"):
+        load_images("cifar100", root=tmp_path)
+    halves = '{"xvalid": ["int", ["1", "3"]], "xtest": ["int", ["0", "2"]]}'
+    (tmp_path / "cifar100-test-split.txt").write_text(halves)
+    digest = hashlib.sha256(halves.encode()).hexdigest()
+    monkeypatch.setitem(SPLIT_FILES, "cifar100", SplitFile("cifar100-test-split.txt", digest))
+    data = load_images("cifar100", root=tmp_path)
+    assert (data.valid.labels.tolist(), data.test.labels.tolist()) == ([1, 3], [0, 2])
+    assert data.split.startswith("test set halved: cifar100-test-split.txt (sha256 ")
+    seeded = load_images("cifar100", root=tmp_path, split_file=SEEDED)
+    assert "among those of the table's test accuracies" in seeded.split
 
 
 def test_imagenet16_keeps_the_first_120_classes_from_zero(tmp_path):

@@ -13,6 +13,7 @@ from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.images import splits
 from nasbench_eval.images.splits import SPLIT_FILES, find_split, seeded_split, split_from_file, stratified_parts
 from runners.inputs import split_hash
+from runners.spec import RunSpec
 
 
 def test_the_seeded_halves_are_these_on_every_machine():
@@ -128,6 +129,18 @@ def test_an_official_split_that_is_missing_or_changed_is_named(published):
         find_split("cifar10", published)
     with pytest.raises(UsageError, match="digits has no official split"):
         find_split("digits", published)
+
+
+def test_halves_of_a_test_set_are_the_official_ones_unless_others_are_named():
+    """The table's test accuracies are those of the second official half: no search may validate on its images."""
+    file = SPLIT_FILES["cifar100"].sha256
+    assert [split_hash(given, "cifar100") for given in (None, splits.OFFICIAL, splits.SEEDED)] == [file, file, ""]
+    assert [split_hash(given, "cifar10") for given in (None, splits.SEEDED)] == ["", ""]
+    assert split_hash(None, "digits") == ""
+    shared = RunSpec("darts", "cifar100", 0, split_hash=file)
+    assert shared.run_id != RunSpec("darts", "cifar100", 0).run_id
+    tabular = RunSpec("rea", "cifar100", 0, split_hash=file)
+    assert tabular.run_id == RunSpec("rea", "cifar100", 0).run_id, "a search in the table uses no images"
 
 
 @pytest.mark.skipif(not (SHARED_DATA / "upstream").is_dir(), reason="the genuine split files are not here")

@@ -21,8 +21,12 @@ RUN = ["run", "--method", "gaea_darts", "--seeds", "4", "--dataset"]
 @pytest.mark.parametrize(
     ("dataset", "words"),
     [
-        ("cifar100", "lacks the benchmark table (8 MB) and the images of cifar100 (169 MB): `nbeval fetch cifar100`"),
-        ("cifar10,cifar100", "images of cifar10 (170 MB) and the images of cifar100 (169 MB): `nbeval fetch cifar10 "),
+        ("cifar10", "lacks the benchmark table (8 MB) and the images of cifar10 (170 MB): `nbeval fetch cifar10`"),
+        ("cifar100", "the images of cifar100 (169 MB) and the official halves of cifar100 (under 1 MB): `nb"),
+        (
+            "cifar10,cifar100",
+            "images of cifar10 (170 MB), the images of cifar100 (169 MB) and the official halves of c",
+        ),
         ("imagenet16-120", "images of imagenet16-120 (no public direct download: unpack"),
     ],
 )
@@ -39,7 +43,8 @@ def test_one_message_names_everything_that_is_missing(
     ("arguments", "words"),
     [
         (["--method", "rs", "--dataset", "cifar100"], "no benchmark table at"),
-        (["--method", "darts", "--dataset", "cifar100", "--truth", "none"], "no images of cifar100"),
+        (["--method", "darts", "--dataset", "cifar10", "--truth", "none"], "no images of cifar10"),
+        (["--method", "darts", "--dataset", "cifar100", "--truth", "none", "--split", "seeded"], "no images of cifar1"),
     ],
 )
 def test_a_single_missing_thing_has_its_own_message(
@@ -58,7 +63,12 @@ def images(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(name)
         return Fetched(Path("images") / name, new=True)
 
+    def fetch_splits(root: Path | None = None, *, progress: bool = False) -> list[Fetched]:
+        asked.append("splits")
+        return [Fetched(Path("images") / "split.txt", new=True)]
+
     monkeypatch.setattr(download, "fetch_images", fetch)
+    monkeypatch.setattr(download, "fetch_splits", fetch_splits)
     return asked
 
 
@@ -72,7 +82,8 @@ def test_fetch_gets_the_table_and_the_images(
         said = capsys.readouterr().out.splitlines()
         assert said[0].startswith("imagenet16-120: no public direct download")
         assert said[1].startswith(f"the benchmark table: now {default_path()}, from public files")
-        assert said[2] == "cifar100: now in images/cifar100"
+        assert said[2] == "the official halves of the images: now in images"
+        assert said[3] == "cifar100: now in images/cifar100"
         assert Table.open(default_path()).datasets == ("cifar10", "cifar100", "imagenet16-120")
         # A search in the table needs no images; with the table there, nothing is downloaded again.
         default_path().unlink()
@@ -82,7 +93,7 @@ def test_fetch_gets_the_table_and_the_images(
         assert len(server.asked) == 2 * asked
         assert call(*search) == 0
         assert len(server.asked) == 2 * asked
-        assert images == ["cifar100"]
+        assert images == ["splits", "cifar100"]
         assert call("fetch", "digits") == 0
         assert "everything is there already" in capsys.readouterr().out
     assert call("fetch", "cifar1") == 2

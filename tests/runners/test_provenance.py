@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from pathlib import Path
 
 import pytest
 from analysis_runs import make_run
@@ -10,6 +11,7 @@ from paths import ROOT
 from nasbench_eval.images.splits import SPLIT_FILES
 from nasbench_eval.report.provenance import Provenance
 from nasbench_eval.runs.store import Run, load_runs
+from runners.inputs import split_hash
 from runners.provenance import provenance
 from runners.spec import RunSpec, parse_overrides, parse_seeds
 
@@ -23,7 +25,8 @@ def specs(command: str) -> list[RunSpec]:
         options.setdefault(name, []).append(value)
     [method], [dataset], [seeds] = options["--method"], options["--dataset"], options["--seeds"]
     changes, [scale] = parse_overrides(options.get("--set", [])), options.get("--scale", ["full"])
-    split = SPLIT_FILES[dataset].sha256 if options.get("--split") == ["official"] else ""
+    [given] = options.get("--split", [""])
+    split = split_hash(Path(given) if given else None, dataset)
     return [RunSpec(method, dataset, seed, scale, changes, split) for seed in parse_seeds(seeds)]
 
 
@@ -63,6 +66,18 @@ def test_changed_settings_the_official_split_and_another_truth_are_in_the_comman
     assert "--truth train --split official --set lr=0.05 --set clip=3.0" in made.command
     assert [each.run_id for each in specs(made.command)] == [spec.run_id]
     assert not made.note
+
+
+def test_halves_of_a_test_set_are_in_the_command_if_they_are_not_the_official_ones():
+    file = SPLIT_FILES["cifar100"]
+    for spec, split, words in (
+        (RunSpec("darts", "cifar100", 0), "test set halved: seeded random halves 5,000/5,000", ["seeded"]),
+        (RunSpec("darts", "cifar100", 0, split_hash=file.sha256), f"test set halved: {file.name} (sha256 14)", []),
+        (RunSpec("rea", "cifar100", 0), "", []),
+    ):
+        made = only([record(spec, split=split)])
+        assert made.command.partition("--split ")[2].split() == words
+        assert [each.run_id for each in specs(made.command)] == [spec.run_id]
 
 
 def test_every_setting_has_its_preset_and_source():

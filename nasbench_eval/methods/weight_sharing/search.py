@@ -37,7 +37,7 @@ from nasbench_eval.methods.weight_sharing.iteration import Iteration
 from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, ON_SIMPLEX, OPTIMIZERS, PARAMETRISATIONS
 from nasbench_eval.methods.weight_sharing.robust_darts import measured_after
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
-from nasbench_eval.methods.weight_sharing.selection import Selection
+from nasbench_eval.methods.weight_sharing.selection import Selection, accuracy_of_epoch
 from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
 from nasbench_eval.networks.supernet import Supernet
 from nasbench_eval.utils.schedules import cosine
@@ -128,15 +128,17 @@ class WeightSharing(SearchMethod):
         self._continuation = self._new_continuation()
         self.selection = Selection(settings, self.architecture, self.scoring, self.streams)
 
+    def _deciding(self) -> SharedWeights:
+        """Return the scoring that decisions rest on: where the valid part only observes, that of the other images."""
+        return dataclasses.replace(self.scoring, images=self.valid if self.arch is self.train else self.arch)
+
     def _new_continuation(self) -> Continuation | None:
         """Return what follows the epochs of the search; if it has several supernets, cells are scored with them."""
         settings, architecture = self.settings, self.architecture
         if settings.steps == settings.epochs:
             return None
         if settings.selection == "perturbation":
-            # Where the valid part only observes, edges are decided on the images of the architecture step.
-            images = self.valid if self.arch is self.train else self.arch
-            return Projection(settings, architecture, dataclasses.replace(self.scoring, images=images), self.streams)
+            return Projection(settings, architecture, self._deciding(), self.streams)
         split = Split(settings, architecture, self.supernet)
         self.scoring = dataclasses.replace(self.scoring, supernet_of=split.supernet_of)
         return split
@@ -209,10 +211,10 @@ class WeightSharing(SearchMethod):
         free = 0.0 if decides else time.perf_counter() - observed
         trained = time.perf_counter()
         before = self.scoring.evaluate(self.architecture.sample)
-        # With genotype=best the search chooses by this evaluation, so it pays for it.
-        free += 0.0 if self.settings.genotype == "best" else time.perf_counter() - trained
+        free += time.perf_counter() - trained
+        epoch_acc = accuracy_of_epoch(self.settings, self.architecture, self._deciding)
         seconds = time.perf_counter() - start - free
-        chosen, selection_seconds = self.selection.choose(self.epoch, valid_acc=before[1])
+        chosen, selection_seconds = self.selection.choose(self.epoch, epoch_acc)
         metrics |= chosen
         if self.settings.stop_factor is not None:
             self.selection.watch(self.epoch, metrics.get("eigenvalue", math.nan))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, Score
-from nasbench_eval.methods.weight_sharing.parts import EVOLVING
+from nasbench_eval.methods.weight_sharing.parts import EVOLVING, MIXTURES
 from nasbench_eval.methods.weight_sharing.robust_darts import stop_epoch
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
 from nasbench_eval.methods.weight_sharing.spos import evolve
@@ -39,12 +39,12 @@ class Selection:
         self._best_valid = -math.inf
         self._watched: list[tuple[float, list[int]]] = []  # the eigenvalue and the cell after each epoch
 
-    def choose(self, epoch: int, *, valid_acc: float) -> tuple[dict[str, float], float]:
+    def choose(self, epoch: int, epoch_acc: float) -> tuple[dict[str, float], float]:
         """Set the incumbent after an epoch; return what the choice observed and the seconds spent on candidates.
 
         Args:
             epoch: The epoch.
-            valid_acc: The supernet's accuracy on the valid part, by which ``genotype=best`` chooses the epoch.
+            epoch_acc: The accuracy by which ``genotype=best`` chooses the epoch (:func:`accuracy_of_epoch`).
         """
         start = time.perf_counter()
         settings, architecture = self._settings, self._architecture
@@ -59,9 +59,10 @@ class Selection:
                 self.incumbent, selected_acc = _best(candidates, score)
             return {"selected_acc": selected_acc}, time.perf_counter() - start
         # After the search, DARTS-PT decides edge by edge, so there is no epoch to go back to.
-        if settings.genotype == "last" or valid_acc > self._best_valid or architecture.decided:
-            self._best_valid = valid_acc
+        if settings.genotype == "last" or architecture.decided:
             self.incumbent = architecture.cell()
+        elif epoch_acc > self._best_valid:
+            self._best_valid, self.incumbent = epoch_acc, architecture.cell()
         return {}, 0.0
 
     def _evolved(self, epoch: int) -> tuple[Cell, float]:
@@ -119,6 +120,26 @@ class Selection:
         self._best_valid = state["best_valid"]
         # Checkpoints from before RobustDARTS existed have none of the rest.
         self._watched, self.stopped = list(state.get("watched", [])), state.get("stopped", False)
+
+
+def accuracy_of_epoch(
+    settings: WeightSharingSettings, architecture: ArchParameters, deciding: Callable[[], SharedWeights]
+) -> float:
+    """Return the accuracy by which ``genotype=best`` chooses the epoch, in percent; NaN with ``genotype=last``.
+
+    It is that of the mixture. Where operations are drawn, it is that of the most probable cell, as in the released code
+    of GAEA (``train_search.py`` and ``architect_egdas.py``): an accuracy over random draws would say little about it.
+
+    Args:
+        settings: The settings of the search.
+        architecture: Its architecture.
+        deciding: Returns the scoring on the images that decide.
+    """
+    if settings.genotype == "last":
+        return math.nan
+    if settings.parametrisation in MIXTURES:
+        return deciding().evaluate(architecture.sample)[1]
+    return deciding().evaluate_cell(architecture.cell())[1]
 
 
 def _best(cells: list[Cell], score: Score) -> tuple[Cell, float]:

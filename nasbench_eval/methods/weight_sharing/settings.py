@@ -21,7 +21,8 @@ class WeightSharingSettings(StepSettings):
     """The settings of a weight-sharing search: its two steps, how it chooses its cell, and its network."""
 
     genotype: str = setting(
-        "last: the cell of the last epoch; best: that of the epoch with the best supernet validation accuracy",
+        "last: the cell of the last epoch; best: that of the epoch with the best supernet validation accuracy, of the "
+        "mixture, or of the most probable cell where operations are drawn",
         choices=("last", "best"),
         default="last",
     )
@@ -112,8 +113,8 @@ class WeightSharingSettings(StepSettings):
         only_with=EVOLUTION,
     )
     select_on: str = setting(
-        "one_batch: each candidate on a different validation batch, as published; whole: each on the whole valid part "
-        "(where cells evolve, only those of the evolution)",
+        "one_batch: each candidate on the next of the shuffled validation batches, as published; whole: each on the "
+        "whole valid part (where cells evolve, only those of the evolution)",
         choices=("one_batch", "whole"),
         default="one_batch",
         only_with=CANDIDATES,

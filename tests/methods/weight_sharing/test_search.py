@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from plain import PlainSupernet
 from plain_copy import copy_into_plain, pairs
-from weight_sharing import make, shown
+from weight_sharing import digits, make, shown
 
 from nasbench_eval.methods.weight_sharing import WeightSharing, search
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
@@ -60,6 +61,27 @@ def test_the_best_genotype_is_that_of_the_epoch_with_the_best_validation_accurac
         }
     epoch = max(range(3), key=lambda epoch: best[epoch][1]["valid_acc"])
     assert best[-1][0] == last[epoch][0]
+
+
+def test_the_best_genotype_of_a_search_that_draws_is_judged_by_the_most_probable_cell() -> None:
+    """As GAEA's released code does: an accuracy over random draws would say little about that cell."""
+    method = make("gaea_gdas", genotype="best", epochs=3)
+    judged = []
+    for _ in range(3):
+        method.step()
+        judged.append((method.scoring.evaluate_cell(method.architecture.cell())[1], method.architecture.cell()))
+        assert method.incumbent() == max(judged, key=lambda each: each[0])[1]
+    assert len({cell for _, cell in judged}) > 1, "or every choice would be right"
+
+
+def test_where_the_valid_part_only_observes_the_epoch_is_chosen_on_other_images() -> None:
+    """With halves of the training set, the valid part is a part of the official test set."""
+    data = dataclasses.replace(digits(), name="cifar100")
+    method = make("darts", images=data, genotype="best", bilevel_images="training_set_halves")
+    method.step()
+    by = {part: dataclasses.replace(method.scoring, images=part) for part in (method.arch, method.valid)}
+    chosen, observed = (scoring.evaluate(method.architecture.sample)[1] for scoring in by.values())
+    assert method.selection.state_dict()["best_valid"] == chosen != observed
 
 
 @pytest.mark.parametrize(
