@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nasbench_eval.methods import SearchMethod
@@ -10,6 +11,7 @@ from nasbench_eval.runs.store import TEST_ACC, Run, RunRecord, read_run
 from runners.checkpoints import artifact_file, load_checkpoint, using
 from runners.context import RunContext
 from runners.device import describe
+from runners.record import plain_device
 from runners.spec import RunSpec
 from runners.threads import threads
 
@@ -54,7 +56,7 @@ def _differs(record: RunRecord, artifact: dict[str, Any], context: RunContext, m
     """Return why a search cannot continue a run; None if it can."""
     if record.split != method.facts.get("split", ""):
         return f"searched on other images ({record.split})"
-    if not record.device.startswith(describe(context.device)) or record.threads != threads():
+    if plain_device(record.device) != describe(context.device) or record.threads != threads():
         return f"was made with {record.device}, threads: {record.threads}"
     if "architecture" not in artifact:
         return "kept its supernet without the architecture: it was made before nbeval kept both"
@@ -63,7 +65,12 @@ def _differs(record: RunRecord, artifact: dict[str, Any], context: RunContext, m
 
 def rows_of(run: Run) -> list[dict[str, Any]]:
     """Return the rows of a run as its search recorded them, without true accuracies."""
-    return [
-        {str(name): value for name, value in row.items() if value == value and not str(name).startswith(TEST_ACC)}
-        for row in run.steps.to_dict("records")
+    known = [
+        {str(name): value for name, value in row.items() if value == value} for row in run.steps.to_dict("records")
     ]
+    return without_truth(known)
+
+
+def without_truth(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows without true accuracies."""
+    return [{name: value for name, value in row.items() if not name.startswith(TEST_ACC)} for row in rows]

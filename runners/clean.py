@@ -44,7 +44,7 @@ def leftovers(folder: Path, *, failed: bool = False) -> list[Leftover]:
         NbevalError: If there is no such folder, or a file in it cannot be read.
     """
     there = Folder(folder)
-    found = [*_checkpoints(there), *_temporary(there), *_artifacts(there)]
+    found = _not_needed(there)
     if failed:
         found += [
             Leftover(path, "record of a failed run", failure.run_id) for path, failure in there.failure_files.items()
@@ -71,10 +71,20 @@ def remove(folder: Path, found: list[Leftover]) -> list[Leftover]:
             removed = True
         else:
             with Lock(folder, each.lock, "removing what is left of it") as lock:
-                if removed := lock.take() is None:
+                # Looked at again: its run may have ended, or begun again, since it was listed.
+                if removed := lock.take() is None and each.path in _can_go(folder):
                     each.path.unlink(missing_ok=True)
         kept += [] if removed else [each]
     return kept
+
+
+def _can_go(folder: Path) -> set[Path]:
+    there = Folder(folder)
+    return {each.path for each in _not_needed(there)} | set(there.failure_files)
+
+
+def _not_needed(there: Folder) -> list[Leftover]:
+    return [*_checkpoints(there), *_temporary(there), *_artifacts(there)]
 
 
 def _checkpoints(there: Folder) -> Iterator[Leftover]:

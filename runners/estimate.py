@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import Diverged
@@ -64,17 +64,6 @@ class EpochTime:
 
     epoch: float
     cell: float
-
-
-def seconds_left(rows: Sequence[Mapping[str, Any]], epochs: int) -> float:
-    """Return how long the rest of an interrupted search will take at the speed of its finished epochs.
-
-    Args:
-        rows: The rows of its checkpoint, one for each finished epoch.
-        epochs: How many epochs the search has.
-    """
-    spent = sum(row["seconds"] + row.get("selection_seconds", 0.0) for row in rows)
-    return spent / len(rows) * (epochs - len(rows)) if rows else math.nan
 
 
 def total_seconds(work: Sequence[Work], workers: int = 1) -> float:

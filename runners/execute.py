@@ -144,6 +144,7 @@ class _Batch:
         from runners import search  # imports torch
 
         if (known := search.known(spec, self._context)) is not None:
+            search.write_changes(spec, self._context)
             self._reporter.known(self._titles[spec.run_id], spec, known)
             return known
         owner = self.owner(spec)
@@ -154,9 +155,9 @@ class _Batch:
 
         found: dict[str, Run | Failure | InUse] = {}
         self._reporter.searches(len(jobs))
-        for (title, spec), in_use in self._executor.run(jobs, self._inputs, self._reporter):
-            result = in_use or search.known(spec, self._context)
+        for job, in_use in self._executor.run(jobs, self._inputs, self._reporter):
+            result = in_use or search.known(job.spec, self._context)
             assert result is not None
-            found[spec.run_id] = result
-            self._reporter.end(title, spec, result)
+            found[job.spec.run_id] = result
+            self._reporter.end(job.title, job.spec, result)
         return found

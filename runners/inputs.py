@@ -20,7 +20,7 @@ from runners import tabular
 from runners.context import TRUTHS, Inputs, RunContext
 from runners.lookup import TableLookup, require_known
 from runners.needs import missing_for, require
-from runners.presets import load_preset, load_scale, method_names, scaled
+from runners.presets import Preset, load_preset, load_scale, method_names, scaled
 from runners.spec import RunSpec
 from runners.step_log import check_log
 from runners.threads import share
@@ -50,7 +50,10 @@ def make_specs(
         NbevalError: If no method of ``all`` can run: what keeps the first one from running.
     """
     specs = all_specs(methods, datasets, seeds, overrides, inputs)
-    return _runnable(specs, inputs) if methods == "all" else (specs, [])
+    if methods != "all":
+        return specs, []
+    kept, left_out = _runnable(specs, inputs)
+    return kept, [*left_out, *_presets("all")[1]]
 
 
 def all_specs(
@@ -58,7 +61,7 @@ def all_specs(
 ) -> list[RunSpec]:
     """Return a spec for every combination, whether it can run or not; see :func:`make_specs`."""
     load_scale(inputs.scale)
-    presets = [load_preset(name) for name in _listed("method", methods, method_names())]
+    presets, _ = _presets(methods)
     where = _listed("data set", datasets, list(DATASETS))
     for name in where:
         if name not in DATASETS:
@@ -69,6 +72,19 @@ def all_specs(
         RunSpec(method, dataset, seed, inputs.scale, overrides, splits[dataset])
         for method, dataset, seed in itertools.product(names, where, seeds)
     ]
+
+
+def _presets(methods: str) -> tuple[list[Preset], list[str]]:
+    """Return the presets of methods; of ``all``, those that can be loaded, and one sentence for each other one."""
+    presets, broken = [], []
+    for name in _listed("method", methods, method_names()):
+        try:
+            presets.append(load_preset(name))
+        except UsageError as error:
+            if methods != "all":
+                raise
+            broken.append(f"left out {name}, which cannot be loaded: {error}")
+    return presets, broken
 
 
 def _runnable(specs: Sequence[RunSpec], inputs: Inputs) -> tuple[list[RunSpec], list[str]]:

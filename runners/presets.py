@@ -127,6 +127,12 @@ def register(
     return preset
 
 
+def adopt(preset: Preset) -> None:
+    """Make a custom method known as another process registered it; nothing changes for a method of a preset file."""
+    if ":" in preset.name:
+        _registered[preset.name] = (load_method(preset.implementation), preset)
+
+
 def name_of(method: str | type[SearchMethod]) -> str:
     """Return the name under which a method's runs are recorded, after registering a class that is not yet registered.
 
@@ -163,6 +169,8 @@ def load_preset(name: str) -> Preset:
     Raises:
         UsageError: If there is no method of that name, or it is a custom one that cannot be loaded.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"the name of a method is a text; got {shown(name)}")
     if name in _files():
         return _read(name)
     path = _names.get(name) or _entry_points().get(name) or name
@@ -204,7 +212,6 @@ def scale_names() -> list[str]:
     return ["full", *sorted(path.stem for path in SCALES_FOLDER.glob("*.toml"))]
 
 
-@cache
 def load_scale(name: str) -> Mapping[str, Mapping[str, Any]]:
     """Read a scale: for each implementation, and for ``truth``, the settings that it caps and, in ``divide``, divides.
 
@@ -213,7 +220,12 @@ def load_scale(name: str) -> Mapping[str, Mapping[str, Any]]:
     """
     if name not in scale_names():
         raise unknown("scale", name, scale_names())
-    return {} if name == "full" else tomllib.loads((SCALES_FOLDER / f"{name}.toml").read_text())
+    return {} if name == "full" else _read_scale(name)
+
+
+@cache
+def _read_scale(name: str) -> Mapping[str, Mapping[str, Any]]:
+    return tomllib.loads((SCALES_FOLDER / f"{name}.toml").read_text())
 
 
 def scaled(settings: Mapping[str, Any], scale: str, section: str) -> dict[str, Any]:

@@ -210,6 +210,11 @@ def scored(run: Run) -> int:
     return 0 if known is None else len(known.cells)
 
 
+def can_score(run: Run) -> bool:
+    """Return whether what a run kept can score cells; a score of untrained networks needs nothing kept."""
+    return _scores_cells(run) and (not _leaves_weights(run) or _artifact(run).is_file())
+
+
 def _digest(run: Run) -> str | None:
     """Return the checksum of the shared weights of a run: empty if it has none by nature, None if they are gone."""
     if not _leaves_weights(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,14 @@ from runners.threads import threads
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
     from runners.context import RunContext
+
+
+_SIDE_BY_SIDE = ", {} searches side by side"
+
+
+def plain_device(device: str) -> str:
+    """Return the device of a record without how many searches ran side by side."""
+    return re.sub(_SIDE_BY_SIDE.format(r"\d+") + "$", "", device)
 
 
 def make_failure(spec: RunSpec, error: Diverged) -> Failure:
@@ -48,6 +57,7 @@ def make_record(
     finished: str,
     continues: str = "",
     code: Sequence[str] = (),
+    devices: Sequence[str] = (),
 ) -> RunRecord:
     """Return the record of a run.
 
@@ -61,11 +71,12 @@ def make_record(
         finished: ISO 8601, UTC.
         continues: The id of the finished run whose steps it took over; empty if none.
         code: The versions of nbeval that took its steps, if not only this one.
+        devices: The devices that took its steps, if not only this one.
     """
     sizes = {} if images is None else {"train_images": len(images.train), "valid_images": len(images.valid)}
     measured = method.cost_kind == "measured"
     facts, table = method.facts, context.tables.get(spec.search_dataset)
-    others = f", {context.side_by_side} searches side by side" if context.side_by_side > 1 else ""
+    others = _SIDE_BY_SIDE.format(context.side_by_side) if context.side_by_side > 1 else ""
     return RunRecord(
         run_id=spec.run_id,
         variant_id=spec.variant_id,
@@ -80,7 +91,7 @@ def make_record(
         # A scale cuts networks and images, which a tabular search does not have.
         scale=spec.scale if measured else "full",
         cost_kind=method.cost_kind,
-        device=describe(context.device) + others if measured else "",
+        device=("; ".join(devices) or describe(context.device)) + others if measured else "",
         threads=threads() if measured else 1,
         split=facts.get("split", ""),
         batch_norm=facts.get("batch_norm", ""),

@@ -14,14 +14,13 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import Failure, load_failures
 from nasbench_eval.runs.store import Run, load_runs
 from nasbench_eval.utils.paths import is_dir
-from runners.checkpoints import artifact_file
 from runners.context import Inputs
 from runners.execute import run_all
 from runners.executors import Executor
 from runners.needs import missing_for
 from runners.outcome import InUse, Outcome
 from runners.progress import Reporter
-from runners.rank_correlation import measure_all, scored
+from runners.rank_correlation import can_score, measure_all, scored
 from runners.study import Study
 
 
@@ -101,7 +100,7 @@ def score_cells(
     left = {run.record.run_id: run for run in runs if scored(run) < wanted.get(run.record.run_id, 0)}
     if left and inputs.truth != "table":
         return [], [f"no cells are scored with shared weights: that needs the table, not --truth {inputs.truth}"]
-    bare = [run_id for run_id in left if not artifact_file(inputs.results_dir, run_id).is_file()]
+    bare = [run_id for run_id, run in left.items() if not can_score(run)]
     in_use: list[InUse] = []
     for cells in sorted(set(wanted.values())):
         in_use += measure_all(

@@ -19,7 +19,7 @@ from nasbench_eval.runs.failures import Failure, failure_file, read_failure, wri
 from nasbench_eval.runs.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.utils.rng import Streams
 from nasbench_eval.utils.signals import step_by_step, stop_if_asked
-from runners.beginning import continue_finished, rows_of
+from runners.beginning import continue_finished, rows_of, without_truth
 from runners.checkpoints import (
     Position,
     artifact_file,
@@ -31,11 +31,11 @@ from runners.checkpoints import (
     write_position,
 )
 from runners.context import RunContext
-from runners.device import code_version, make_deterministic, now
+from runners.device import code_version, describe, make_deterministic, now
 from runners.locks import Lock, LockLost
 from runners.lookup import TableLookup, train_note, with_truth
 from runners.outcome import InUse
-from runners.record import make_failure, make_record
+from runners.record import make_failure, make_record, plain_device
 from runners.spec import RunSpec
 from runners.step_log import step_log
 from runners.steps import take_steps
@@ -48,7 +48,7 @@ Progress = Callable[[int, Mapping[str, Any]], None]
 
 
 def stored(spec: RunSpec, context: RunContext) -> Run | None:
-    """Return the complete run of a spec, or None.
+    """Return the complete run of a spec, or None; nothing is written (:func:`write_changes`).
 
     A run whose accuracies came from another table, or from none, is looked up again in this one: the search itself does
     not depend on the table. If ``truth="train"`` is asked for, a run without it does not count as complete; a run with
@@ -56,9 +56,10 @@ def stored(spec: RunSpec, context: RunContext) -> Run | None:
     labelled with the named scale by which it is asked for.
     """
     path = context.run_file(spec)
-    if not path.is_file():
-        return None
-    run = read_run(path)
+    return _as_asked(read_run(path), spec, context) if path.is_file() else None
+
+
+def _as_asked(run: Run, spec: RunSpec, context: RunContext) -> Run | None:
     if context.truth == "train" and run.record.truth != "train":
         return None
     record, steps = run.record, run.steps
@@ -70,10 +71,21 @@ def stored(spec: RunSpec, context: RunContext) -> Run | None:
         if record.table is None or record.table.content_hash != facts.content_hash:
             steps = pd.DataFrame(with_truth(steps.to_dict("records"), table))  # type: ignore[arg-type]
             record = replace(record, truth="table", truth_note=table.note, table=facts)
-    if record is not run.record:
-        run = Run(record, steps)
-        write_run(path.parent, run)
-    return run
+    return run if record is run.record else Run(record, steps)
+
+
+def write_changes(spec: RunSpec, context: RunContext) -> None:
+    """Write a complete run as :func:`stored` returns it, if its file has another one and nobody is at work on it."""
+    path = context.run_file(spec)
+    if not path.is_file():
+        return
+    run = read_run(path)
+    asked = _as_asked(run, spec, context)
+    if asked is None or asked is run:
+        return
+    with spec.lock(context.results_dir) as held:
+        if held.take() is None:
+            write_run(path.parent, asked)
 
 
 def known(spec: RunSpec, context: RunContext) -> Run | Failure | None:
@@ -114,6 +126,8 @@ def run_or_fail(
                 return found
             try:
                 with computing_with(context.threads):
+                    if context.run_file(spec).is_file():
+                        return train_stored(spec, context, held.require_held)
                     return run_search(spec, context, progress, held.require_held)
             except Diverged as error:
                 failure = make_failure(spec, error)
@@ -145,7 +159,7 @@ def run_search(
     method = new_method(spec, context, context.device)
     checkpoint = checkpoint_file(context.results_dir, spec.run_id)
     rows: list[dict[str, Any]] = []
-    started, continues, code = now(), "", []
+    started, continues, code, devices = now(), "", [], []
     if (state := load_checkpoint(checkpoint)) is not None:
         with using(checkpoint):
             if state.get("run_id", spec.run_id) != spec.run_id:  # older checkpoints do not name their run
@@ -153,16 +167,20 @@ def run_search(
             resume_with(state.get("threads", threads()), spec.words)  # older checkpoints do not name their threads
             method.load_state_dict(state["method"])
             rows, started, continues = state["rows"], state["started"], state.get("continues", "")
-            code = state.get("code", [])  # older checkpoints do not name the code that made them
+            # Older checkpoints name neither the code that made them nor the devices.
+            code, devices = state.get("code", []), state.get("devices", [])
             _check_rows(rows, started)
         logger.info("%s resumes after epoch %d", spec.words, len(rows))
     elif (earlier := continue_finished(spec, context, method)) is not None:
         rows, started, continues = rows_of(earlier), earlier.record.started, earlier.record.run_id
-        code = earlier.record.versions["nbeval"].split(", ")
+        code, devices = earlier.record.versions["nbeval"].split(", "), [plain_device(earlier.record.device)]
     code = list(dict.fromkeys([*code, code_version()]))
+    if devices and devices[-1] != describe(context.device):
+        logger.warning("%s goes on with %s: it began with %s", spec.words, describe(context.device), devices[-1])
+    devices = list(dict.fromkeys([*devices, describe(context.device)]))
     if rows:
-        if table is not None:
-            rows = with_truth(rows, table)  # they may have been looked up in another table, or in none
+        # They may have been looked up in another table, or in none.
+        rows = without_truth(rows) if table is None else with_truth(rows, table)
         progress(len(rows), rows[-1])
     spent = rows[-1]["total_seconds"] - rows[-1].get("selection_seconds", 0.0) if rows else 0.0
     with step_log(spec, context, rows) as log, step_by_step():
@@ -171,7 +189,7 @@ def run_search(
             row = _row(len(rows), method.incumbent(), info, total, table)
             rows.append(row)
             state = {"run_id": spec.run_id, "method": method.state_dict(), "rows": rows, "started": started}
-            state |= {"threads": threads(), "continues": continues, "code": code}
+            state |= {"threads": threads(), "continues": continues, "code": code, "devices": devices}
             require_held()
             save_checkpoint(checkpoint, state)
             write_position(context.results_dir, _position(spec, method, row))
@@ -191,6 +209,7 @@ def run_search(
         finished=now(),
         continues=continues,
         code=code,
+        devices=devices,
     )
     run = Run(record, pd.DataFrame(rows))
     artifact = method.artifact()
@@ -200,6 +219,27 @@ def run_search(
     write_run(context.runs_dir, run)  # last: a finished run has everything that belongs to it
     remove_checkpoint(context.results_dir, spec.run_id)
     return run
+
+
+def train_stored(spec: RunSpec, context: RunContext, require_held: Callable[[], None] = lambda: None) -> Run:
+    """Train the final cell of a complete run from scratch, without searching again, and write the run.
+
+    The accuracies that it had are left out: those of a trained cell and of a table do not mix in one run.
+
+    Args:
+        spec: What ran.
+        context: Where; it trains.
+        require_held: As for :func:`run_search`.
+    """
+    run, images = read_run(context.run_file(spec)), context.images(spec.search_dataset)
+    make_deterministic(context.device)
+    rows = rows_of(run)
+    note = _train_final_cell(spec, context, images, rows)
+    facts: dict[str, Any] = {"truth": context.truth, "truth_note": note, "table": None, "finished": now()}
+    trained = Run(replace(run.record, **facts), pd.DataFrame(rows))
+    require_held()
+    write_run(context.runs_dir, trained)
+    return trained
 
 
 def _row(step: int, cell: Cell, info: StepInfo, total: float, table: TableLookup | None) -> dict[str, Any]:

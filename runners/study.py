@@ -264,7 +264,10 @@ def load_study(name: str) -> Study:
 
 
 def _study(name: str, table: TomlTable) -> Study:
-    groups = [_group(values, f"{table.where}, run {i}", table) for i, values in enumerate(table.tables("run"), 1)]
+    own_names: dict[str, str] = {}
+    groups = [
+        _group(values, f"{table.where}, run {i}", table, own_names) for i, values in enumerate(table.tables("run"), 1)
+    ]
     if not groups:
         raise UsageError(f"{table.where} runs nothing: write at least one [[run]]")
     truth = cast(Truth, table.text("truth", "table"))
@@ -280,13 +283,22 @@ def _study(name: str, table: TomlTable) -> Study:
         truth=truth,
         split_file=Path(table.text("split")) if "split" in table else None,
     )
-    claims = read_claims(table.tables("claim"), methods=study.methods, datasets=DATASETS, where=table.where)
+    known = list(dict.fromkeys([*own_names, *study.methods]))
+    claims = [
+        replace(
+            claim,
+            method=tuple(own_names.get(name, name) for name in claim.method),
+            against=tuple(own_names.get(name, name) for name in claim.against),
+        )
+        for claim in read_claims(table.tables("claim"), methods=known, datasets=DATASETS, where=table.where)
+    ]
     for claim in claims:
         _check_runs(claim, study, table.where)
     return replace(study, claims=tuple(claims))
 
 
-def _group(values: object, where: str, above: TomlTable) -> RunGroup:
+def _group(values: object, where: str, above: TomlTable, own_names: dict[str, str]) -> RunGroup:
+    """Read one ``[[run]]``; ``own_names`` is given the name under which each method's runs are recorded."""
     table = TomlTable(values, _RUN_KEYS, where)
 
     def of(key: str) -> TomlTable:
@@ -303,7 +315,7 @@ def _group(values: object, where: str, above: TomlTable) -> RunGroup:
     )
     try:
         for method in group.methods:
-            load_preset(method)
+            own_names[method] = load_preset(method).name
         for dataset in group.datasets:
             if dataset not in DATASETS:
                 raise unknown("data set", dataset, DATASETS)
@@ -311,7 +323,7 @@ def _group(values: object, where: str, above: TomlTable) -> RunGroup:
             load_scale(scale)
     except UsageError as error:
         raise _at(where, error) from None
-    return group
+    return replace(group, methods=tuple(own_names[method] for method in group.methods))
 
 
 def _seeds(value: object, where: str) -> tuple[int, ...]:

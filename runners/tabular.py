@@ -17,12 +17,12 @@ from nasbench_eval.cell import OPS, Cell, all_archs, all_ops
 from nasbench_eval.errors import Diverged, UsageError
 from nasbench_eval.methods import SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.tabular.objective import TableObjective
-from nasbench_eval.runs.failures import Failure, write_failure
+from nasbench_eval.runs.failures import Failure, failure_file, read_failure, write_failure
 from nasbench_eval.runs.store import TEST_ACC, Run, in_file_names, read_runs, write_bundle, write_run
 from nasbench_eval.utils.rng import Streams
 from runners.context import RunContext
 from runners.device import now
-from runners.locks import Lock
+from runners.locks import Lock, LockLost
 from runners.lookup import TableLookup
 from runners.outcome import InUse, Outcome
 from runners.record import make_failure, make_record
@@ -52,10 +52,20 @@ def run_variant(
     Raises:
         UsageError: If there is no table, or the budget is too small for one query.
     """
+    try:
+        return _run_variant(specs, context, on_run, lock)
+    except LockLost:  # this process was suspended, and the variant is somebody else's now
+        return _run_variant(specs, context, lambda run, new: None, None)
+
+
+def _run_variant(
+    specs: Sequence[RunSpec], context: RunContext, on_run: Callable[[Run, bool], None], lock: Lock | None
+) -> Outcome:
     found = _files(specs, context)
     done = _current(found, specs, context)
-    owner, failures = None, list[Failure]()
-    if all(spec.run_id in done for spec in specs):
+    owner, failures = None, _stored_failures(specs, context)
+    lost = {failure.run_id for failure in failures}
+    if all(spec.run_id in done or spec.run_id in lost for spec in specs):
         _report(done, on_run)
     else:
         with lock or specs[0].lock(context.results_dir) as held:
@@ -64,12 +74,25 @@ def run_variant(
             done = _current(found, specs, context)
             _report(done, on_run)
             if owner is None:
-                failures = _run_missing(specs, context, found, done, on_run, held)
+                left = [spec for spec in specs if spec.run_id not in lost]
+                failures += _run_missing(left, context, found, done, on_run, held)
     return Outcome(
         [done[spec.run_id][1] for spec in specs if spec.run_id in done],
         failures,
-        [InUse(spec.run_id, spec.words, owner) for spec in specs if owner is not None and spec.run_id not in done],
+        [
+            InUse(spec.run_id, spec.words, owner)
+            for spec in specs
+            if owner is not None and spec.run_id not in done and spec.run_id not in lost
+        ],
     )
+
+
+def _stored_failures(specs: Sequence[RunSpec], context: RunContext) -> list[Failure]:
+    """Return the failures of specs that were run before: repeated, they would diverge again."""
+    paths = (
+        failure_file(context.results_dir, spec.method, spec.search_dataset, spec.seed, spec.run_id) for spec in specs
+    )
+    return [read_failure(path) for path in paths if path.is_file()]
 
 
 def _report(done: Mapping[str, tuple[Path, Run]], on_run: Callable[[Run, bool], None]) -> None:
@@ -130,15 +153,16 @@ def _simulate(specs: Sequence[RunSpec], context: RunContext) -> Iterator[Run | F
     for spec in specs:
         started = now()
         method = new_method(spec, queried)
-        cells, infos = [], []
+        cells, infos, totals = [], [], []
         try:
-            for info, _ in take_steps(method):
+            for info, total in take_steps(method):
                 cells.append(method.incumbent())
                 infos.append(info)
+                totals.append(total)
         except Diverged as error:
             yield make_failure(spec, error)
             continue
-        steps = frames.of(cells, infos)
+        steps = frames.of(cells, infos, totals)
         if shared is None:
             shared = make_record(spec, context, method, None, truth_note=truth.note, started=started, finished="")
         own = {"run_id": spec.run_id, "seed": spec.seed, "started": started, "finished": now()}
@@ -155,15 +179,16 @@ class _Frames:
             # As `TableLookup.look_up`, for all cells at once.
             self._of_cell[f"{TEST_ACC}{name}"] = truth.column(name)
 
-    def of(self, cells: list[Cell], infos: list[StepInfo]) -> pd.DataFrame:
+    def of(self, cells: list[Cell], infos: list[StepInfo], totals: list[float]) -> pd.DataFrame:
         index = np.array([cell.index for cell in cells])
-        seconds = [info.seconds for info in infos]
         columns: dict[str, Any] = {
             "step": np.arange(len(cells)),
             "cell": self._archs[index],
-            "seconds": seconds,
-            "total_seconds": np.cumsum(seconds),
+            "seconds": [info.seconds for info in infos],
+            "total_seconds": totals,
         }
+        if any(info.selection_seconds for info in infos):
+            columns["selection_seconds"] = [info.selection_seconds for info in infos]
         names = dict.fromkeys(name for info in infos for name in info.metrics)  # later steps may observe more
         columns |= {name: [info.metrics.get(name, np.nan) for info in infos] for name in names}
         columns |= {name: values[index] for name, values in self._of_cell.items()}

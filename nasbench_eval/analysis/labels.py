@@ -144,7 +144,7 @@ def divergence_notes(failures: Iterable[Failure], runs: Iterable[Run]) -> list[s
     for variant, group in groups.items():
         first, total = next(iter(group.values())), len(group) + len(complete.get(variant, ()))
         parts = [] if first.scale == "full" else [first.scale]
-        parts += [assignment(name, value) for name, value in sorted(first.overrides.items())]
+        parts += [assignment(name, value) for name, value in sorted(first.overrides.items())]  # as in labels
         which = f" [{', '.join(parts)}]" if parts else ""
         causes = ", ".join(dict.fromkeys(each.cause for each in group.values()))
         notes.append(

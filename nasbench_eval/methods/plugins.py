@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.methods.base import SearchMethod
 from nasbench_eval.settings import KINDS
 
@@ -67,7 +67,9 @@ def load_class(path: str) -> type[SearchMethod]:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise UsageError(f"{path}: there is no module {error.name} in {here}, and none is installed") from None
         raise UsageError(f"{path}: {name} cannot be imported: {error}") from None
-    except (ImportError, SyntaxError, ValueError) as error:
+    except NbevalError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the module of a user or of another package raises
         raise UsageError(f"{path}: {name} cannot be imported: {type(error).__name__}: {error}") from None
     if path in _registered:
         return _registered[path]  # importing the module registered the class

@@ -61,6 +61,7 @@ def run_jobs(
         NbevalError: If a worker was killed. An exception raised by a job is raised here too. In both cases the
             unfinished jobs are abandoned.
     """
+    others = set(multiprocessing.active_children())  # of the program that calls this
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(initializer,)) as pool:
         waiting = iter(jobs)
         running: set[Future[T]] = set()
@@ -84,7 +85,7 @@ def run_jobs(
             raise NbevalError(f"a worker process was killed, possibly out of memory: {if_killed}") from None
         finally:
             if running:  # A job may take hours; it resumes in the next run.
-                for process in multiprocessing.active_children():
+                for process in set(multiprocessing.active_children()) - others:
                     assert process.pid is not None
                     # SIGTERM lets a worker finish its step, which only a SIGTERM to this process asks for.
                     os.kill(process.pid, signal.SIGTERM if asked() else signal.SIGUSR1)

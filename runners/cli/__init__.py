@@ -61,6 +61,10 @@ class _LazyGroup(click.Group):
         return result
 
 
+NO_MEMORY = ("can't allocate memory", "Storage size calculation overflowed", "out of memory")
+"""What torch's errors of this kind say; they are RuntimeErrors."""
+
+
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="nbeval")
 def cli() -> None:
@@ -90,7 +94,9 @@ def main() -> None:
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
             _drop_output()  # the output could not be written: the interpreter is not to try again at its end
         sys.exit(1)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
+            raise
         click.echo("nbeval: not enough memory: use smaller settings, or --scale small", err=True)
         sys.exit(1)
 

@@ -179,7 +179,9 @@ class RunOptions:
         """Return the inputs of the runs; a study's truth, split and scale count where no option says otherwise."""
         from runners.context import Inputs
 
-        scale = self.scale or ("full" if study is None else study.training_scale)
+        scale = self.scale
+        if scale is None:
+            scale = "full" if study is None else study.training_scale
         truth, split_file = (
             (self.truth or "table", self.split_file) if study is None else (study.truth, study.split_file)
         )
@@ -228,7 +230,7 @@ class RunOptions:
         from runners.spec import parse_seeds
         from runners.study import load_study
 
-        kept = [] if datasets in (None, "all") else [part.strip() for part in str(datasets).split(",") if part.strip()]
+        kept = [] if datasets in (None, "all") else [part.strip() for part in str(datasets).split(",")]
         return load_study(name).changed(
             seeds=None if self.seeds is None else parse_seeds(self.seeds),
             scale=self.scale,

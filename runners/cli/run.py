@@ -65,7 +65,7 @@ def _run_methods(methods: str | None, datasets: str | None, options: RunOptions)
             f"--{'method' if methods is None else 'dataset'} is missing: say what to run with --method and --dataset, "
             "or name a study (`nbeval reproduce --list`)"
         )
-    what = (methods, datasets, parse_seeds(options.seeds or "1"), options.changes)
+    what = (methods, datasets, parse_seeds("1" if options.seeds is None else options.seeds), options.changes)
     inputs, executor, reporter = options.inputs(), options.executor(), options.reporter()
     if options.fetch:
         fetch_for(all_specs(*what, inputs), inputs)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from runners.outcome import InUse
+from runners.presets import Preset, adopt
 from runners.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -16,10 +17,17 @@ if TYPE_CHECKING:
 
 
 class Job(NamedTuple):
-    """A search, and what to call it."""
+    """A search, and what to call it.
+
+    Attributes:
+        title: What to call it.
+        spec: The search.
+        preset: What the method was registered with, for another process; None in this one.
+    """
 
     title: str
     spec: RunSpec
+    preset: Preset | None = None
 
 
 class Done(NamedTuple):
@@ -60,8 +68,14 @@ class Executor(abc.ABC):
 
 
 def plain(jobs: Sequence[Job]) -> list[Job]:
-    """Return jobs without the cached values of their specs, which cannot be pickled."""
-    return [Job(title, replace(spec)) for title, spec in jobs]
+    """Return jobs for other processes: without the cached values of their specs, which cannot be pickled."""
+    return [Job(job.title, replace(job.spec), job.spec.preset) for job in jobs]
+
+
+def know_methods(jobs: Sequence[Job]) -> None:
+    """Register the custom methods of jobs as they are in the process that sent them."""
+    for preset in {job.preset.name: job.preset for job in jobs if job.preset is not None}.values():
+        adopt(preset)
 
 
 def search_here(job: Job, context: RunContext, reporter: Reporter) -> Done:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nasbench_eval.settings import setting
 from nasbench_eval.utils.processes import mp_context, run_jobs
 from runners.device import resolve_device
-from runners.executors.base import Done, Executor, Job, plain, search_here
+from runners.executors.base import Done, Executor, Job, know_methods, plain, search_here
 from runners.executors.gpus import parse_gpus, share_gpus
 from runners.threads import share, warn_if_busy
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from runners.outcome import InUse
     from runners.progress import Reporter
     from runners.search import Progress
-    from runners.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,8 @@ class Local(Executor):
             return
         from runners.inputs import prepare
 
-        context = prepare([spec for _, spec in jobs], inputs)
+        inputs = replace(inputs, device=self._devices(inputs)[0])
+        context = prepare([job.spec for job in jobs], inputs)
         for job in jobs:
             yield search_here(job, context, reporter)
 
@@ -69,8 +69,8 @@ class Local(Executor):
             devices.put(device)
         numbered = list(enumerate(plain(jobs)))
         with tempfile.TemporaryDirectory(prefix="nbeval-events-") as folder:
-            specs = [job.spec for _, job in numbered]
-            start = partial(_start, specs, inputs, reporter.on_step, Path(folder), devices)
+            sent = [job for _, job in numbered]
+            start = partial(_start, sent, inputs, reporter.on_step, Path(folder), devices)
             with following(Path(folder), reporter) as read_events:
                 done = run_jobs(_search, numbered, workers=inputs.workers, context=processes, initializer=start)
                 for number, in_use in done:
@@ -91,7 +91,7 @@ class Local(Executor):
 _worker: list[Any] = []  # of this process: context, function that opens its file of events
 
 
-def _start(specs: Sequence[RunSpec], inputs: Inputs, on_step: Progress, folder: Path, devices: Any) -> None:
+def _start(jobs: Sequence[Job], inputs: Inputs, on_step: Progress, folder: Path, devices: Any) -> None:
     from runners.inputs import prepare
     from runners.progress.stream import events_to
 
@@ -100,7 +100,8 @@ def _start(specs: Sequence[RunSpec], inputs: Inputs, on_step: Progress, folder: 
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     open_events = partial(events_to, folder / f"{os.getpid()}.jsonl", on_step)
     with open_events():
-        context = prepare(specs, replace(inputs, device=devices.get()))
+        know_methods(jobs)
+        context = prepare([job.spec for job in jobs], replace(inputs, device=devices.get()))
     _worker[:] = [context, open_events]
 
 

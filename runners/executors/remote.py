@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasbench_eval.errors import NbevalError
-from runners.executors.base import Job
+from runners.executors.base import Job, know_methods
 
 if TYPE_CHECKING:
     from runners.context import Inputs
@@ -52,6 +52,7 @@ class Work:
         sleep_while_waiting()
         with events_to(self.events) as reporter:
             try:
+                know_methods(self.jobs)
                 done = list(make_executor().run(self.jobs, self.inputs, reporter))
             except NbevalError as error:
                 return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import re
 import shlex
 import shutil
@@ -23,7 +24,11 @@ from nasbench_eval.runs.store import Run, load_runs
 from nasbench_eval.table import Key, Table
 from nbeval import api
 from runners import presets
+from runners.context import Inputs
+from runners.executors.base import Job, know_methods, plain
+from runners.inputs import make_specs
 from runners.spec import RunSpec, parse_overrides
+from runners.study import load_study
 
 SMALL = {**parse_overrides(TINY[1::2]), "epochs": 2}
 """Settings that make a weight-sharing search fast."""
@@ -275,21 +280,47 @@ def test_a_package_brings_methods_by_entry_points(folder: Path, capsys: pytest.C
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[nbeval.methods]\ncross_entropy = my_method:CrossEntropy\nbroken = nothing:Mine\nrs = nothing:Mine\n"
+        "wrong = wrong_module:Mine\n"
     )
+    (folder / "wrong_module.py").write_text("undefined\n")
     sys.path.insert(0, str(folder / "site"))
     assert call("methods") == 0
     out = capsys.readouterr().out
     assert re.search(r"^cross_entropy +Cross-entropy +Cross-entropy method: ind", out, re.MULTILINE)
     assert re.search(r"^broken +cannot be loaded: nothing:Mine: there is no module", out, re.MULTILINE)
+    assert re.search(r"^wrong +cannot be loaded: wrong_module:Mine: .* NameError", out, re.MULTILINE)
+    kept, left_out = make_specs("all", "digits", [0], {}, Inputs(folder / "results", "cpu"))
+    assert {spec.method for spec in kept} > {"rs", "my_method:CrossEntropy"}
+    assert [line.partition(",")[0] for line in left_out if "cannot be loaded" in line] == [
+        "left out broken", "left out wrong"
+    ]  # fmt: skip
     assert re.search(r"^rs +RS ", out, re.MULTILINE), "a preset's name stays the preset's"
     in_order = ["\ndifferentiable\n", "\ngaea_darts ", "\ntabular\n", "\nrs ", "\nyour own\n", "\ncross_entropy "]
     assert sorted(in_order, key=out.index) == in_order, "methods are listed by family"
     assert call("run", "--method", "cross_entropy", "--dataset", "cifar10", "--set", "budget_seconds=3000") == 0
     (run,) = runs().values()
     assert run.record.method == "my_method:CrossEntropy"
+    claim = '[[claim]]\ntext = "c"\ntest = "above"\nvalue = 1\nmethod = "cross_entropy"\ndataset = "cifar10"\n'
+    run_table = '[[run]]\nmethod = "cross_entropy"\ndataset = "cifar10"\nset = { budget_seconds = 3000 }\n'
+    (folder / "s.toml").write_text(run_table + claim)
+    study = load_study("s.toml")
+    assert [spec.run_id for spec in study.specs] == [run.record.run_id], "whatever name a study uses"
+    assert study.claims[0].method == ("my_method:CrossEntropy",)
 
 
 # register and check
+
+
+def test_what_was_registered_reaches_other_processes(folder: Path) -> None:
+    """A script under ``if __name__ == "__main__"`` does not register again where its searches run."""
+    api.register(Greedy, title="Greedy search", settings={"budget_seconds": 2000.0})
+    spec = RunSpec("broken_methods:Greedy", "cifar10", 0)
+    sent = pickle.loads(pickle.dumps(plain([Job("a search", spec)])))
+    api.register(Greedy, settings={"budget_seconds": 3000.0})
+    assert RunSpec("broken_methods:Greedy", "cifar10", 0).run_id != spec.run_id
+    know_methods(sent)
+    assert sent[0].spec.run_id == spec.run_id
+    assert sent[0].spec.preset.title == "Greedy search"
 
 
 def test_registering_gives_name_title_and_settings(folder: Path) -> None:

@@ -32,6 +32,7 @@ CELL = Cell.parse(ARCH)
         ({"scale": "smal"}, "unknown scale 'smal': did you mean 'small'?"),
         ({"scale": None}, "unknown scale None: known are full"),
         ({"settings": {"budget_second": 3}}, "did you mean 'budget_seconds'?"),
+        ({"scale": ["small"]}, "unknown scale ['small']: known are full"),
         ({"settings": 5}, "settings is a mapping from names to values"),
         ({"settings": {1: 2}}, "settings is a mapping from names to values"),
         ({"truth": "tables"}, "unknown truth 'tables': did you mean 'table'?"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def test_tables_and_figures_say_how_many_runs_diverged(
     assert search(*arguments, "--seeds", "2", epochs=1) == 0
     [one, _] = load_runs([Path("results/runs")])
     spec = RunSpec("rs_ws", "digits", 7, overrides=one.record.settings)
-    write_failure(Path("results"), make_failure(spec, Diverged(3, "train_loss is inf")))
+    failure = replace(make_failure(spec, Diverged(3, "train_loss is inf")), overrides={})
+    write_failure(Path("results"), failure)
     capsys.readouterr()
     words = "1 of 3 runs of RS-WS on digits diverged and are no results (train_loss is inf)"
     assert call("compare") == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from nasbench_eval.methods.weight_sharing.search import WeightSharing
 from nasbench_eval.runs.rank_scores import rank_file, read_scores
 from nasbench_eval.runs.store import load_runs
 from runners.context import Inputs
-from runners.estimate import EpochTime, estimate, measure, seconds_left, total_seconds
+from runners.estimate import EpochTime, estimate, measure, total_seconds
 from runners.execute import run_all
 from runners.inputs import prepare
 from runners.progress import Reporter
@@ -177,11 +176,9 @@ def test_the_time_of_missing_runs_is_measured(tiny: str, monkeypatch: pytest.Mon
     assert halved == pytest.approx((work[0].seconds + work[1].seconds) / 2)
     assert not Path("results").exists(), "nothing of it is kept"
     [first] = [spec for spec in study.specs if spec.method == "gaea_darts" and spec.seed == 0]
-    [run] = run_all([first], Inputs(Path("results"), "cpu")).runs
+    assert run_all([first], Inputs(Path("results"), "cpu")).runs
     work = estimate(study.specs, context, rank_cells=study.rank_cells())
     assert [(each.runs, each.epochs, each.cells) for each in work] == [(1, 2, 20), (2, 4, 20), (3, 0, 0)]
-    assert seconds_left(run.steps.to_dict("records")[:1], 3) == pytest.approx(2 * run.steps["seconds"].iloc[0])
-    assert math.isnan(seconds_left([], 3))
 
 
 @pytest.mark.parametrize("method", ["rs_ws", "enas", "pc_darts"])
@@ -251,6 +248,20 @@ def test_reproduce_goes_from_nothing_to_verdicts(
     assert f"plots/tiny/entropy.png\n{page}\n" in printed
     assert call("reproduce", tiny, "--device", "cpu", "--dry-run") == 0
     assert capsys.readouterr().out.endswith("7 of 7 runs are complete.\n"), "they cost nothing"
+
+
+def test_a_study_scores_cells_with_untrained_networks_too(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They keep no shared weights, and need none."""
+    (home / "params.toml").write_text(
+        '[[run]]\nmethod = "params"\ndataset = "digits"\nrank_cells = 10\n[[claim]]\ntext = "It ranks"\n'
+        'test = "above"\nvalue = 2\nquantity = "tau"\nmethod = "params"\ndataset = "digits"\n'
+    )
+    assert call("run", "params.toml", "--device", "cpu") == 0
+    assert "It ranks\n" in capsys.readouterr().out
+    [run] = load_runs([Path("results")])
+    scores = read_scores(rank_file(Path("results"), run.record.run_id))
+    assert scores is not None
+    assert len(scores.cells) == 10
 
 
 def test_reproduce_says_what_diverged(tiny: str, one_figure: None, capsys: pytest.CaptureFixture[str]) -> None:

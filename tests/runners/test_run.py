@@ -17,6 +17,10 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.images import load_images
 from nasbench_eval.table import Table
 from nasbench_eval.utils.files import atomic_write
+from runners.context import RunContext
+from runners.lookup import TableLookup
+from runners.search import stored
+from runners.spec import RunSpec
 
 
 def test_every_epoch_records_the_true_accuracies_of_its_cell(home: Path, table: Table, table_file: Path) -> None:
@@ -71,6 +75,12 @@ def test_a_new_table_means_a_new_look_up_not_a_new_search(home: Path, table_file
     assert search("--method", "darts", "--table", str(table_file)) == 0
     seen = runs()["darts 0"]
     other = synthetic_table(seed=1)
+    context = RunContext(Path("results"), load_images, tables={"digits": TableLookup(other)})
+    spec = RunSpec("darts", "digits", 0, overrides=seen.record.overrides)
+    looked = stored(spec, context)
+    assert looked is not None
+    assert looked.test_acc != seen.test_acc
+    assert runs()["darts 0"].test_acc == seen.test_acc, "to look changes no file"
     other.save(home / "other.parquet")
     assert search("--method", "darts", "--table", str(home / "other.parquet")) == 0
     again = runs()["darts 0"]
@@ -103,9 +113,15 @@ def test_truth_train_trains_the_final_cell_and_says_so(
     # A run that was not trained does not count as complete where the truth is to be trained.
     monkeypatch.setattr("nasbench_eval.training.from_scratch.train_from_scratch", lambda *_, **__: 12.5)
     assert search("--method", "darts", "--truth", "none", "--seeds", "1,", "--scale", "small") == 0
-    assert search("--method", "darts", "--truth", "train", "--seeds", "1,", "--scale", "small") == 0
-    assert runs()["darts 1"].record.truth == "train"
-    assert runs()["darts 1"].test_acc == {"digits": 12.5}
+    searched, weights = runs()["darts 1"], {path: path.read_bytes() for path in Path("results/supernets").iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr("runners.search.run_search", None)  # only its final cell is trained
+        assert search("--method", "darts", "--truth", "train", "--seeds", "1,", "--scale", "small") == 0
+    trained = runs()["darts 1"]
+    assert (trained.record.truth, trained.record.table, trained.test_acc) == ("train", None, {"digits": 12.5})
+    assert "trained once from scratch" in trained.record.truth_note
+    assert trained.steps.drop(columns="test_acc.digits").equals(searched.steps)
+    assert {path: path.read_bytes() for path in Path("results/supernets").iterdir()} == weights
     # 250 test images: every accuracy is a multiple of 1/250, and a trained cell is far from the 10 percent of chance.
     assert accuracies.iloc[-1] * 250 / 100 == pytest.approx(round(accuracies.iloc[-1] * 250 / 100), abs=1e-4)
     assert accuracies.iloc[-1] > 20
@@ -164,7 +180,8 @@ def test_bad_calls_get_one_clear_line(
 def test_a_data_set_unknown_to_the_table_or_to_us(
     home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("run", "--method", "darts", "--dataset", "cifar100", "--table", str(table_file)) == 1
+    split = ("--split", "seeded")  # or its official halves would be missing too
+    assert call("run", "--method", "darts", "--dataset", "cifar100", "--table", str(table_file), *split) == 1
     assert "the table has no cifar100 (it has cifar10, digits)" in capsys.readouterr().err
     assert call("run", "--method", "darts", "--dataset", "cifar11", "--table", str(table_file)) == 2
     assert "did you mean 'cifar10'?" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from nasbench_eval.runs.failures import write_failure
 from nasbench_eval.runs.store import Run, write_bundle, write_run
 from runners import locks
 from runners.checkpoints import Position, checkpoint_file, write_position
+from runners.clean import leftovers, remove
 from runners.cli import status as command
 from runners.locks import Lock
 from runners.record import make_failure
@@ -184,6 +185,18 @@ def test_what_is_neither_a_folder_nor_a_study_is_one_line(home: Path, capsys: py
     assert call("status") == 1
     assert "there is no results folder results" in capsys.readouterr().err
     assert call("clean") == 1
+
+
+def test_clean_looks_again_before_it_removes(home: Path) -> None:
+    """The run may have ended between the list and the answer of the user."""
+    (RESULTS / "supernets").mkdir(parents=True)
+    weights = RESULTS / "supernets" / f"{spec_of('gdas').run_id}.pt"
+    weights.write_bytes(b"tensors")
+    [found] = leftovers(RESULTS)
+    assert found.path == weights
+    write_run(RESULTS / "runs", done_run(spec_of("gdas").run_id))
+    assert remove(RESULTS, [found]) == [found]
+    assert weights.is_file()
 
 
 def test_clean_removes_what_nobody_needs_and_nothing_else(

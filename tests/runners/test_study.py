@@ -90,6 +90,7 @@ def test_the_command_line_changes_a_study(tmp_path: Path) -> None:
         ("seeds = 2", 'seeds = "two"', "seeds is a whole number from 1; got 'two'"),
         ("seeds = [0, 5]", "seeds = [-1]", "a seed is a whole number from 0; got -1"),
         ("seeds = [0, 5]", "seeds = []", "got an empty list"),
+        ('scale = "small"', "scale = []", "mine.toml, run 1: scale is at least one name; got []"),
         ("rank_cells = 20", "rank_cells = 2", "rank_cells is a whole number from 10; got 2"),
         ("rank_cells = 20", "rank_cells = 99999", "rank_cells is at most 15,625; got 99999"),
         ("{ population = 3 }", "3", "run 2: set is a mapping"),

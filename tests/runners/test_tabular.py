@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from click.testing import CliRunner
 from tabular_problems import columns, table
 
 from nasbench_eval.cell import Cell
-from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.errors import Diverged, NbevalError, UsageError
 from nasbench_eval.images import ImageData
 from nasbench_eval.methods.tabular.objective import TableObjective
 from nasbench_eval.runs.store import Run, load_runs, read_runs, write_bundle
@@ -243,6 +244,48 @@ def test_only_what_is_missing_is_run(made, tmp_path):
     assert seen == [(0, False), (1, False), (2, False), (3, True), (4, True)]
     assert [run.record for run in again[:3]] == [run.record for run in first]
     assert sorted(run.record.seed for run in load_runs([tmp_path])) == [0, 1, 2, 3, 4]
+
+
+def test_a_variant_whose_lock_was_lost_is_left_to_its_new_owner(made, tmp_path):
+    context = context_of(tmp_path, made)
+
+    def lose(run: Run, new: bool) -> None:
+        for path in (tmp_path / "locks").glob("*.lock"):
+            path.unlink()
+
+    found = tabular.run_variant(specs(3), context, lose)
+    assert [run.record.seed for run in found.runs] == [0, 1, 2]
+    assert len(load_runs([tmp_path])) == 3, "written by the second try, which had the lock"
+
+
+def test_a_tabular_run_that_diverged_is_not_repeated(made, tmp_path, monkeypatch):
+    context, asked = context_of(tmp_path, made), []
+    whole = tabular.take_steps
+
+    def diverge(method):
+        asked.append(method)
+        if len(asked) == 2:
+            raise Diverged(0, "reward is nan")
+        yield from whole(method)
+
+    monkeypatch.setattr(tabular, "take_steps", diverge)
+    for _ in range(2):
+        outcome = tabular.run_variant(specs(3), context)
+        assert [run.record.seed for run in outcome.runs] == [0, 2]
+        assert [failure.seed for failure in outcome.failures] == [1]
+    assert len(asked) == 3
+
+
+def test_choosing_costs_what_the_method_says_also_in_a_table(made, tmp_path, monkeypatch):
+    whole = tabular.take_steps
+    monkeypatch.setattr(
+        tabular,
+        "take_steps",
+        lambda method: ((replace(info, selection_seconds=5.0), total + 5) for info, total in whole(method)),
+    )
+    [run] = run_variant(specs(1), context_of(tmp_path, made))
+    assert run.steps["total_seconds"].tolist() == pytest.approx((run.steps["seconds"].cumsum() + 5).tolist())
+    assert set(run.steps["selection_seconds"]) == {5.0}
 
 
 @pytest.mark.parametrize(("write_every", "files"), [(0.0, 3), (20.0, 1)])

@@ -18,6 +18,7 @@ from nasbench_eval.errors import NbevalError
 from runners import search as search_module
 from runners import threads
 from runners.checkpoints import save_checkpoint
+from runners.record import plain_device
 
 
 def test_the_cores_that_there_are_are_divided_among_the_searches(
@@ -59,6 +60,7 @@ def test_a_resumed_search_keeps_its_threads_and_says_so(
     assert torch.get_num_threads() == 1, "afterwards there are as many as before"
     resumed, whole = runs()["rs_ws 0"], runs(Path("whole/runs"))["rs_ws 0"]
     assert (resumed.record.threads, whole.record.threads) == (2, 2)
+    assert resumed.record.device == whole.record.device, "one, where it goes on with the same"
     assert untimed(resumed.steps).equals(untimed(whole.steps))
 
 
@@ -83,3 +85,27 @@ def test_busy_cores_are_said_where_threads_would_wait_for_each_other(
         assert not caplog.records
         threads.warn_if_busy(4, searches=1)
     assert "other work keeps 1.2 of 4 cores busy" in caplog.text
+
+
+def test_a_search_that_goes_on_with_another_device_names_both(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail_after_the_first(path: Path, state: Mapping[str, Any]) -> None:
+        save_checkpoint(path, dict(state))
+        raise NbevalError("stopped")
+
+    run = ("--method", "rs_ws", "--truth", "none")
+    with monkeypatch.context() as patch:
+        patch.setattr(search_module, "save_checkpoint", fail_after_the_first)
+        patch.setattr(search_module, "describe", lambda device: "GPU A")
+        assert search(*run) == 1
+    monkeypatch.setattr(search_module, "describe", lambda device: "GPU B")
+    capsys.readouterr()
+    assert search(*run) == 0
+    assert "rs_ws digits seed 0 goes on with GPU B: it began with GPU A" in capsys.readouterr().err
+    assert runs()["rs_ws 0"].record.device == "GPU A; GPU B"
+
+
+def test_a_device_is_named_without_its_searches_side_by_side() -> None:
+    assert plain_device("CPU X, 2 cores, 4 searches side by side") == "CPU X, 2 cores"
+    assert plain_device("GPU RTX 3080 Ti") == "GPU RTX 3080 Ti"

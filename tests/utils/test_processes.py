@@ -39,6 +39,19 @@ def test_an_error_in_one_job_ends_the_others(tmp_path: Path) -> None:
     assert time.monotonic() - started < 50  # the other job would take a minute
 
 
+def test_other_processes_of_the_caller_go_on(tmp_path: Path) -> None:
+    other = mp_context().Process(target=wait_a_minute, args=(str(tmp_path), 3))
+    other.start()
+    try:
+        with pytest.raises(NbevalError, match="job 7 cannot be done"):
+            list(run_jobs(wait_or_fail, [(str(tmp_path), 0), (str(tmp_path), 7)], workers=2, context=mp_context()))
+        other.join(0.5)
+        assert other.is_alive()
+    finally:
+        other.kill()
+        other.join()
+
+
 def _send(signal_number: int, folder: Path, pattern: str) -> None:
     """Send this process a signal once two jobs have written a file."""
 
