@@ -144,7 +144,12 @@ class Cell:
         """
         import numpy as np
 
-        found = np.asarray(matrix)
+        try:
+            found = np.asarray(matrix)
+        except ValueError:  # rows of different lengths
+            raise UsageError(f"the matrix of a cell is {NODES}x{NODES} whole numbers; got {shown(matrix)}") from None
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            raise UsageError(f"the matrix of a cell is {NODES}x{NODES} whole numbers; got {shown(matrix)}")
         if found.shape != (NODES, NODES) or found.dtype.kind not in "iuf" or not np.array_equal(found, found // 1):
             raise UsageError(f"the matrix of a cell is {NODES}x{NODES} whole numbers; got {shown(matrix)}")
         if np.triu(found).any():

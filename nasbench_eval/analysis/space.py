@@ -18,9 +18,15 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
 def true_accuracies(table: Table) -> pd.DataFrame:
-    """Return the test accuracies of all cells after the longest schedule, in percent: one column per data set."""
+    """Return the test accuracies of all cells after the longest schedule, in percent: one column per data set.
+
+    Raises:
+        NbevalError: If the table has no test accuracy.
+    """
+    if not table.tested:
+        raise NbevalError("the table has no test accuracy of any data set")
     return pd.DataFrame(
-        {name: table.column(name, "test", epochs=table.longest(name)).astype(float) for name in table.datasets}
+        {name: table.column(name, "test", epochs=table.longest(name)).astype(float) for name in table.tested}
     )
 
 
@@ -71,7 +77,8 @@ def published_shares(frame: pd.DataFrame) -> pd.DataFrame:
     rows = published()
     rows = rows[rows["primary"] & rows["dataset"].isin(frame.columns)].reset_index(drop=True)
     values = [frame[name].to_numpy() for name in rows["dataset"]]
-    better = [100 * float(np.mean(v > mean)) for v, mean in zip(values, rows["mean"], strict=True)]
+    known = [v[~np.isnan(v)] for v in values]  # a table can have some of the cells
+    better = [100 * float(np.mean(v > mean)) for v, mean in zip(known, rows["mean"], strict=True)]
     gap = [float(np.nanmax(v)) - mean for v, mean in zip(values, rows["mean"], strict=True)]
     kept = rows[["title", "protocol", "search_dataset", "dataset", "mean"]]
     return kept.assign(better=better, to_optimum=gap)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.utils.paths import exists
 
 TABLE_FILE = "nasbench201.parquet"
@@ -19,6 +19,18 @@ EMBEDDED = {"digits": Path(__file__).parent / "digits.parquet"}
 def default_path() -> Path:
     """Return where ``nbeval table import`` and ``build`` put the table by default."""
     return Path(os.environ.get("NBEVAL_TABLE") or platformdirs.user_cache_path("nbeval") / TABLE_FILE)
+
+
+def output_path(path: Path | None) -> Path:
+    """Return where a new table is to be written: the given path, or :func:`default_path`.
+
+    Raises:
+        UsageError: If it is the name of a table in the package, which is not replaced.
+    """
+    out = path or default_path()
+    if str(out) in EMBEDDED:
+        raise UsageError(f"{out} is the table in the package: name another file with --table or NBEVAL_TABLE")
+    return out
 
 
 def find_table(path: str | Path | None = None, dataset: str | None = None) -> Path:

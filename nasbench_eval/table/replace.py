@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.file_kind import Kind, kind_of, wrong_kind
@@ -23,13 +25,13 @@ def cells_of(table: Table) -> int:
     return int(table.metadata.source.get("cells", N_CELLS))
 
 
-def require_no_loss(path: Path, *, cells: int, keys: Iterable[Key] | None = None) -> None:
+def require_no_loss(path: Path, *, cells: int, new: Table | None = None) -> None:
     """Check that a new table lacks nothing that the file at its path has.
 
     Args:
         path: Where the new table is to be written.
         cells: The number of cells of the new table.
-        keys: The columns of the new table, None if they are not known yet.
+        new: The new table; None if it is not there yet: then only its cells are compared.
 
     Raises:
         NbevalError: If cells, schedules, splits, metrics or trials would be lost, or the file is no table; the message
@@ -48,10 +50,23 @@ def require_no_loss(path: Path, *, cells: int, keys: Iterable[Key] | None = None
     except NbevalError:  # damaged, or of another version: to be made again
         return
     lost = [f"{cells_of(old):,} cells, the new one {cells:,}"] if cells_of(old) > cells else []
-    if keys is not None:
-        lost += _lost(old.keys, keys)
+    if new is not None:
+        lost += _lost(old.keys, new.keys) or _lost_values(old, new)
     if lost:
         raise NbevalError(f"a fuller table is at {path}, with {'; '.join(lost)}. {ways[0].upper()}{ways[1:]}")
+
+
+def _lost_values(old: Table, new: Table) -> list[str]:
+    """Return in words how many accuracies of shared columns the old table has, and the new one has not."""
+    lost = {
+        key: int(np.sum(~np.isnan(old.values(key)) & np.isnan(new.values(key))))
+        for key in sorted(set(old.keys) & set(new.keys), key=str)
+        if key.metric == "accuracy"
+    }
+    lost = {key: count for key, count in lost.items() if count}
+    if not lost:
+        return []
+    return [f"{sum(lost.values()):,} accuracies, such as {next(iter(lost))}, which the new one lacks"]
 
 
 def _lost(old: Iterable[Key], new: Iterable[Key]) -> list[str]:

@@ -104,6 +104,8 @@ class Key(NamedTuple):
                 f"metric of {', '.join(METRICS)}"
             )
         dataset, epochs, split, metric, trial = parts
+        if not dataset.strip() or not split.strip():
+            raise NbevalError(f"{column!r} is not a column of a table: the data set or the split has no name")
         number = parse_whole_number(epochs)
         if (epochs != "-") if metric in COSTS else not number:
             expected = '"-"' if metric in COSTS else "a number of epochs, such as 200"

@@ -86,7 +86,7 @@ class Table:
             NbevalError: If the file has what this table lacks, such as cells or trials, and ``force`` is not set.
         """
         if not force:
-            require_no_loss(Path(path), cells=cells_of(self), keys=self.keys)
+            require_no_loss(Path(path), cells=cells_of(self), new=self)
         write_columns(Path(path), self._columns, self.metadata)
         return Table.open(path)
 
@@ -279,8 +279,22 @@ class Table:
             NbevalError: If the table does not have the data set.
         """
         if not (schedules := self.epochs(dataset)):
+            if dataset in self.datasets:
+                raise NbevalError(f"the table has no accuracy of {dataset}, only {', '.join(self._metrics(dataset))}")
             raise unknown("data set in the table", dataset, self.datasets)
         return schedules[-1]
+
+    def _metrics(self, dataset: str) -> list[str]:
+        return sorted({key.metric for key in self.keys if key.dataset == dataset})
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """The data sets of which the table has the true accuracy: on test, after the longest schedule."""
+        return tuple(
+            name
+            for name in self.datasets
+            if self.epochs(name) and any(key[:4] == (name, self.longest(name), "test", "accuracy") for key in self.keys)
+        )
 
     def trials(self, dataset: str, split: str, *, epochs: int) -> tuple[int, ...]:
         """Return the seeds of the trials of which the table has the accuracy."""
@@ -299,7 +313,8 @@ class Table:
             return math.nan
         values = np.stack([self.column(dataset, split, epochs=epochs, trial=seed) for seed in seeds]).astype(float)
         runs = np.sum(~np.isnan(values), axis=0)
-        squares = np.nansum((values - np.nanmean(values, axis=0)) ** 2, axis=0)
+        means = np.nansum(values, axis=0) / np.maximum(runs, 1)
+        squares = np.nansum((values - means) ** 2, axis=0)
         freedom = np.maximum(runs - 1, 0).sum()
         return float(np.sqrt(squares.sum() / freedom)) if freedom else math.nan
 

@@ -121,7 +121,7 @@ def compare(table: Table, other: Table, *, tolerance: float = 0.001) -> list[Dif
                 lone=int(np.sum(np.isnan(here) != np.isnan(there))),
             )
         )
-    return sorted(found, key=lambda difference: (-difference.largest, str(difference.key)))
+    return sorted(found, key=lambda difference: (-difference.largest, -difference.lone, str(difference.key)))
 
 
 def range_errors(table: Table, *, partial: bool = False) -> Iterator[str]:

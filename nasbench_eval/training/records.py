@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.utils.files import append_text, atomic_write, require_file_name
 from nasbench_eval.utils.paths import unreadable
@@ -79,7 +80,7 @@ class Records:
         for number, text in enumerate(rest[:-1], start=2):
             try:
                 line = without_divergence(json.loads(text))
-                if _LINE - line.keys():
+                if _LINE - line.keys() or not _is_sound(line, records.head["schedule"]["epochs"]):
                     raise ValueError
                 records.lines[line["cell"], line["trial"]] = line
             except (ValueError, KeyError, TypeError):
@@ -115,6 +116,18 @@ class Records:
         lines = list(lines)
         append_text(path, "".join(f"{_text(line)}\n" for line in lines))
         self.lines.update({(line["cell"], line["trial"]): line for line in lines})
+
+
+def _is_sound(line: dict[str, Any], epochs: int) -> bool:
+    """Return whether the cells, the trial and the number of epochs of a line can be true."""
+    cells = [line["cell"], *line["group"]]
+    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in (*cells, line["trial"]))
+    return (
+        whole
+        and all(0 <= cell < N_CELLS for cell in cells)
+        and line["trial"] >= 0
+        and ("diverged" in line or len(line["valid"]) == epochs)
+    )
 
 
 def without_divergence(line: dict[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def verify(against: Path | None, tolerance: float, top: int, table_path: Path | 
         for note in check.notes:
             click.echo(f"     note: {note}")
         wrong += len(check.problems)
-    differing = _compare(opened, Table.open(against), tolerance, top) if against is not None else 0
+    differing = _compare(opened, Table.open(find_table(against)), tolerance, top) if against is not None else 0
     if wrong or differing:
         found = [f"{wrong} problems" if wrong else "", f"{differing} columns differ" if differing else ""]
         raise NbevalError(f"{opened.path}: {' and '.join(filter(None, found))}")
@@ -185,7 +185,7 @@ def best(dataset: str | None, split: str, epochs: int | None, top: int, table_pa
     opened = Table.open(find_table(table_path, dataset))
     rows = [
         [name, f"{accuracy:.3f}", cell.index, str(cell)]
-        for name in ([dataset] if dataset is not None else opened.datasets)
+        for name in ([dataset] if dataset is not None else opened.tested if split == "test" else opened.datasets)
         for cell, accuracy in opened.top(name, split, count=top, epochs=epochs)
     ]
     click.echo(_format(rows, ["data set", f"{split} accuracy", "index", "cell"]))
@@ -300,7 +300,7 @@ def _cells_in(path: Path) -> list[Cell]:
         raise UsageError(f"cannot read the cells in {path}: {getattr(error, 'strerror', None) or error}") from None
     cells = []
     for number, line in enumerate(lines, start=1):
-        if line.strip() and not line.startswith("#"):
+        if line.strip() and not line.strip().startswith("#"):
             try:
                 cells.append(parse_cell(line))
             except UsageError as error:
@@ -343,6 +343,8 @@ def _compare(opened: Table, other: Table, tolerance: float, top: int) -> int:
     from nasbench_eval.table.verify import compare
 
     differences = compare(opened, other, tolerance=tolerance)
+    if not differences:
+        raise NbevalError(f"{opened.path} and {other.path} have no column in common: there is nothing to compare")
     rows = [
         [str(d.key), _number(d.largest), d.index, *map(_number, d.values), f"{d.cells:,}", f"{d.lone:,}"]
         for d in differences[:top]
@@ -355,7 +357,7 @@ def _compare(opened: Table, other: Table, tolerance: float, top: int) -> int:
     )
     headers = ["column", "difference", "cell", "here", "there", "cells that differ", "cells in one only"]
     click.echo(_format(rows, headers))
-    return sum(difference.cells > 0 for difference in differences)
+    return sum(difference.cells > 0 or difference.lone > 0 for difference in differences)
 
 
 def _display_order(opened: Table) -> Any:

@@ -9,7 +9,7 @@ import click
 
 from nasbench_eval.cell import N_CELLS
 from nasbench_eval.table import Table
-from nasbench_eval.table.locate import default_path
+from nasbench_eval.table.locate import output_path
 from nasbench_eval.table.schema import Key
 
 table_option = click.option(
@@ -33,7 +33,8 @@ def import_(file: Path, mapping: Path | None, force: bool, table_path: Path | No
     """Make the table from a csv or Parquet FILE with one row per cell."""
     from nasbench_eval.table.sources.flat import import_flat
 
-    _report(import_flat(file, mapping).save(table_path or default_path(), force=force))
+    out = output_path(table_path)
+    _report(import_flat(file, mapping).save(out, force=force))
 
 
 @click.command()
@@ -53,7 +54,7 @@ def fetch(origin: str | None, force: bool, table_path: Path | None) -> None:
     """
     from nasbench_eval.table.sources.public import FILES, LACKS, fetch_table
 
-    out = table_path or default_path()
+    out = output_path(table_path)
     _report(fetch_table(out, origin=origin, force=force, progress=sys.stderr.isatty()))
     click.echo(f"From {len(FILES)} public files; `nbeval table info` says where each column is from, with its licence.")
     click.echo(f"Not in it, but in the official file: {', '.join(LACKS)}.")
@@ -74,7 +75,7 @@ def build(source: Path, curves: bool, workers: int | None, partial: bool, force:
     """
     from nasbench_eval.table.sources.build import build_table
 
-    out = table_path or default_path()
+    out = output_path(table_path)
     _report(build_table(source, out, curves=curves, workers=workers, partial=partial, force=force))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import InUseError, UsageError
 from nasbench_eval.utils.checks import parse_whole_number
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def train(
     """  # noqa: D301 - click reads the control character: keep these lines as they are
     from nasbench_eval.table.replace import require_no_loss
     from nasbench_eval.table.sources.trained import require_none_diverged
-    from nasbench_eval.training.records import Records, merge_records, records_path
+    from nasbench_eval.training.records import Records, records_path
 
     if merge and not tables:
         raise UsageError("--merge needs the tables to merge: --merge A.parquet B.parquet")
@@ -68,10 +68,7 @@ def train(
     if merge:
         if out is None:
             raise UsageError("--merge needs --out, the table to write")
-        records = merge_records([records_path(path) for path in tables])
-        _save(records, out, force)
-        records.write(records_path(out))
-        require_none_diverged(records)
+        _merge([records_path(path) for path in tables], out, force)
         return
     from nasbench_eval.settings import build_settings
     from nasbench_eval.training.recipes import Schedule
@@ -82,7 +79,7 @@ def train(
     out = out or Path(f"{dataset if images is None else images.stem}-table.parquet")
     path = records_path(out)
     if not force and not path.exists():  # hours before the table is written
-        require_no_loss(out, cells=0, keys=())
+        require_no_loss(out, cells=0)
     try:
         records = train_cells(
             load,
@@ -94,9 +91,26 @@ def train(
             share=_share(share),
         )
     except KeyboardInterrupt:
-        _save(Records.read(path), out, force)
+        if path.exists():
+            _save(Records.read(path), out, force)
         raise
     _save(records, out, force)
+    require_none_diverged(records)
+
+
+def _merge(paths: list[Path], out: Path, force: bool) -> None:
+    """Merge records into those of a table, and write both; trainings that are there already are kept."""
+    from nasbench_eval.table.sources.trained import require_none_diverged
+    from nasbench_eval.training.records import merge_records, records_path
+    from runners.locks import Lock
+
+    path = records_path(out)
+    with Lock(path.parent, path.name, f"cells for {path}") as lock:
+        if (owner := lock.take()) is not None:
+            raise InUseError(f"{owner.words} is at work on {owner.what}: wait for it, or give another --out")
+        records = merge_records([*([path] if path.exists() and path not in paths else []), *paths])
+        _save(records, out, force)
+        records.write(path)
     require_none_diverged(records)
 
 

@@ -38,6 +38,28 @@ def test_quantiles_and_the_best_cell() -> None:
     assert found.loc["cifar100", ["min", "best"]].tolist() == pytest.approx([0, 93.744], abs=1e-4)
 
 
+def test_a_data_set_without_test_accuracy_is_left_out(tmp_path: Path) -> None:
+    columns = {Key("cifar10", 200, "test", "accuracy"): np.linspace(10, 90, N_CELLS)}
+    columns |= {Key("cifar100", None, "-", "params_mb"): np.ones(N_CELLS)}
+    table = Table.build(columns, name="some", source={})
+    assert list(space.true_accuracies(table)) == ["cifar10"]
+    path = str(table.save(tmp_path / "t.parquet").path)
+    for words in (["summary"], ["best"]):
+        assert CliRunner().invoke(cli, ["table", *words, "--table", path]).exit_code == 0
+    with pytest.raises(NbevalError, match="the table has no accuracy of cifar100, only params_mb"):
+        table.longest("cifar100")
+
+
+def test_a_share_is_of_the_cells_that_are_known() -> None:
+    values = np.full(N_CELLS, np.nan)
+    values[:2] = 93.0, 60.0
+    shares = space.published_shares(
+        space.true_accuracies(Table.build({Key("cifar10", 200, "test", "accuracy"): values}, name="two", source={}))
+    )
+    darts = shares[(shares["dataset"] == "cifar10") & (shares["mean"] == 54.30)]
+    assert set(darts["better"]) == {100.0}
+
+
 def test_cells_within_the_noise_of_the_optimum() -> None:
     table = made(trials=True)
     near = space.near_optimum(table, space.true_accuracies(table))

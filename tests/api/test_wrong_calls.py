@@ -173,6 +173,12 @@ def test_naslibs_operations_have_its_numbers_and_its_order_of_edges() -> None:
             Cell.from_naslib(wrong)  # type: ignore[arg-type]
 
 
+def test_what_is_no_matrix_is_one_line() -> None:
+    for wrong in ([[0], [1, 2], [3], [4]], np.full((4, 4), np.inf), np.full((4, 4), np.nan)):
+        with pytest.raises(UsageError, match="the matrix of a cell is 4x4 whole numbers"):
+            Cell.from_matrix(wrong)
+
+
 def test_the_official_matrix_is_read_and_all_cells_survive_it() -> None:
     # The example of NAS-Bench-201's README, as floats like its str2matrix returns them.
     matrix = np.array([[0, 0, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0]], dtype=float)

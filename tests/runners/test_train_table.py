@@ -93,6 +93,10 @@ def test_the_command_trains_merges_and_writes_a_table(
         assert result.exit_code == 0, result.output
     result = CliRunner().invoke(cli, ["table", "train", "--merge", "a.parquet", "b.parquet", "--out", "c.parquet"])
     assert result.exit_code == 0, result.output
+    # What is there already, as after a kill before the table was written, is kept.
+    Path("c.parquet").unlink()
+    result = CliRunner().invoke(cli, ["table", "train", "--merge", "b.parquet", "--out", "c.parquet"])
+    assert result.exit_code == 0, result.output
     table = Table.open("c.parquet")
     assert table.trials("tiny", "test", epochs=3) == (0, 1)
     curve = table.curve(Cell.from_index(11), "tiny", "valid", epochs=3, trial=1)

@@ -39,6 +39,18 @@ def test_a_fuller_table_is_replaced_only_by_force(keys, source, lost, tmp_path):
     assert made(keys, **source).save(path, force=True).metadata.content_hash != full.metadata.content_hash or source
 
 
+def test_a_table_with_fewer_trials_in_the_same_columns_does_not_replace_a_fuller_one(tmp_path):
+    path = tmp_path / "t.parquet"
+    full = made([TEST, *TRIALS]).save(path)
+    columns = {key: full.values(key).copy() for key in full.keys}
+    columns[TRIALS[1]][:8000] = np.nan
+    fewer = Table.build(columns, name="t", source={})
+    with pytest.raises(NbevalError, match="with 8,000 accuracies, such as d/200/valid/accuracy/888, which the new one"):
+        fewer.save(path)
+    fewer.save(path, force=True)
+    full.save(path)
+
+
 def test_an_equal_fuller_or_damaged_table_is_replaced(tmp_path):
     path = tmp_path / "t.parquet"
     made([TEST]).save(path)

@@ -253,6 +253,26 @@ def test_a_bad_flat_file_names_the_cell(tmp_path, change, message):
         import_flat(path, mapping)
 
 
+def test_columns_that_no_table_can_be_made_of_are_one_line(tmp_path):
+    path, mapping = flat(tmp_path, csv=True)
+    path.write_text(path.read_text().replace("cell,acc,secs", "cell,acc,acc", 1))
+    with pytest.raises(NbevalError, match=r"flat\.csv has several columns named acc: rename them"):
+        import_flat(path, mapping)
+    path, _ = flat(tmp_path, change=lambda f: f.assign(secs=2**53 + 1 + 2 * f.index.to_numpy()))
+    assert import_flat(path, mapping).metadata.source["file"] == "flat.parquet", "large whole numbers are rounded"
+    path, _ = flat(tmp_path, change=lambda f: f.assign(cell=[[arch] for arch in f.cell]))
+    with pytest.raises(NbevalError, match=r"row 1, column cell: not an architecture string"):
+        import_flat(path, mapping)
+
+
+@pytest.mark.parametrize("words", [["import", "x.csv"], ["fetch"]])
+def test_the_table_in_the_package_is_not_a_place_to_write_to(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(command, [*words, "--table", "digits"])
+    assert "digits is the table in the package" in str(result.exception)
+    assert not list(tmp_path.iterdir())
+
+
 def test_flat_files_that_cannot_be_read(tmp_path):
     path, mapping = flat(tmp_path)
     with pytest.raises(NbevalError, match="no file or folder at"):
@@ -274,6 +294,8 @@ def test_flat_files_that_cannot_be_read(tmp_path):
     [
         ("arch = ", "mapping m: "),
         ("[columns]", "expected arch = COLUMN"),
+        ('arch = "a"\n[columns]\n', r"\[columns\] names no column"),
+        ('arch = "a"\n[columns]\n"/1/s/loss/mean" = "y"', "the data set or the split has no name"),
         ('arch = "a"\nother = 1\n[columns]', "expected arch = COLUMN"),
         ('arch = "a"\n[columns]\n"x" = "y"', "'x' is not a column of a table"),
         ('arch = "a"\n[columns]\n"d/1/s/loss/mean" = 3', "'d/1/s/loss/mean' is 3, expected"),

@@ -171,3 +171,17 @@ def test_the_command(tmp_path):
     assert "bad  known cells" in result.output
     row = next(line for line in result.output.splitlines() if line.startswith(str(key)))
     assert row.split()[1:5] == ["0.173004", "6111", "94.2", "94.373"]
+
+
+def test_the_command_compares_what_only_one_table_has(tmp_path):
+    key = Key("cifar10", 200, "valid", "accuracy", "999")
+    values = columns()[key]
+    values[9000:9080] = np.nan
+    sound = build().save(tmp_path / "sound.parquet").path
+    fewer = build({key: values}).save(tmp_path / "fewer.parquet").path
+    other = Table.build({Key("d", 1, "test", "accuracy"): np.full(15625, 50.0)}, name="t", source={}).save(
+        tmp_path / "o.parquet"
+    )
+    for path, words in ((fewer, "columns differ"), (other.path, "have no column in common")):
+        result = CliRunner().invoke(command, ["verify", "--table", str(sound), "--against", str(path), "--top", "1"])
+        assert words in str(result.exception)

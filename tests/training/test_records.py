@@ -70,6 +70,24 @@ def test_a_damaged_file_is_refused(whole: Path) -> None:
         Records.read(whole.parent / "nothing.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"cell":1,', '"cell":91835,'),
+        ('"cell":1,', '"cell":"1",'),
+        ('"trial":0', '"trial":null'),
+        ('"group":[', '"group":[99999,'),
+        ('"valid":[', '"valid":[[1.0,1.0],'),
+    ],
+)
+def test_a_line_that_cannot_be_true_is_named(whole: Path, old: str, new: str) -> None:
+    text = whole.read_text()
+    assert old in text
+    whole.write_text(text.replace(old, new, 1))
+    with pytest.raises(NbevalError, match=r"line \d is damaged"):
+        Records.read(whole)
+
+
 def test_merging_keeps_the_first_file_s_line(whole: Path, tmp_path: Path) -> None:
     first, second = Records.read(whole), made_records([0, 11, 20], [1, 2])
     second.lines[11, 1]["test"] = [0.0, 0.0]

@@ -90,7 +90,7 @@ def build_table(
     table = Table.build(columns, name="NAS-Bench-201", source=provenance)
     check_ranges(table, partial=partial)
     if not force:  # before the curves, which belong to the table that is there
-        require_no_loss(out, cells=len(there), keys=table.keys)
+        require_no_loss(out, cells=len(there), new=table)
     if curves:
         _write_curves(parts, numbers, curves_path(out), table.metadata.content_hash)
     saved = table.save(out, force=force)

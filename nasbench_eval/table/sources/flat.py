@@ -86,6 +86,8 @@ class Mapping:
                 f"mapping {label}: expected arch = COLUMN, [columns] and optionally name, release; "
                 f"got {', '.join(values) or 'nothing'}"
             )
+        if not values["columns"]:
+            raise UsageError(f"mapping {label}: [columns] names no column")
         columns: dict[Key, Column] = {}
         for name, source in values["columns"].items():
             try:
@@ -145,6 +147,8 @@ def import_flat(path: str | Path, mapping: str | Path | None = None) -> Table:
     path = Path(path)
     data = _read(path, mapped=mapping is not None)
     names = list(data.column_names)
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise NbevalError(f"{path.name} has several columns named {twice[0]}: rename them")
     chosen = _shipped(path, names) if mapping is None else _given(Path(mapping), names)
     order = _rows_in_official_order(data.column(chosen.arch).to_pylist(), chosen.arch)
     columns: dict[Key, np.ndarray] = {}
@@ -216,7 +220,7 @@ def _rows_in_official_order(archs: list[Any], column: str) -> np.ndarray:
     order = np.full(N_CELLS, -1)
     known = index_of_arch()
     for row, text in enumerate(archs):
-        index = known.get(text)
+        index = known.get(text) if isinstance(text, str) else None
         if index is None:  # spaces around it, or no cell
             try:
                 index = Cell.parse(str(text)).index
@@ -242,4 +246,5 @@ def _numbers(data: pa.Table, column: str, path: Path) -> np.ndarray:
     values = data.column(column)
     if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
         raise NbevalError(f"column {column} of {path.name} holds {values.type}, expected numbers")
-    return np.asarray(values.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    # Not exact for integers above 2**53, which no column of the table can hold anyway.
+    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)

@@ -110,7 +110,7 @@ def _seconds(records: Records) -> tuple[np.ndarray, str]:
     description = (
         f"processor seconds of training including its validation passes, fitted to {len(groups):,} groups of cells "
         f"trained side by side, {sum(groups.values()) / 3600:.2f} hours in total: {cost[0]:.3f} per cell"
-        + "".join(f" + {c:.3f} per {name}" for c, name in zip(cost[1:], ("3x3", "1x1", "pooled node"), strict=True))
+        + "".join(f" + {c:.3f} per {name}" for c, name in zip(cost[1:], ("3x3", "1x1", "pooling"), strict=True))
     )
     return (per_cell @ cost).astype(np.float32), description
 
@@ -127,7 +127,6 @@ def _sizes(head: Mapping[str, Any]) -> np.ndarray:
     return sizes.T / 1e6
 
 
-@cache
 @cache
 def _work() -> np.ndarray:
     """Return a 1 and the numbers of live ``_TIMED`` operations of every cell in official order, int (15625, 4)."""
