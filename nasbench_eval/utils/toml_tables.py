@@ -40,12 +40,12 @@ class TomlTable:
         return value.strip()
 
     def names(self, key: str, default: Sequence[str] | None = None) -> tuple[str, ...]:
-        """Return the one or more names of a text or a list of texts; without a default the key is needed."""
+        """Return the names of a text or a list of texts, at least one unless the default is none; see ``text``."""
         value = self._get(key, default)
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, Sequence) or not all(isinstance(name, str) and name for name in names):
             raise self._wrong(key, "a name or a list of names", value)
-        if not names and key in self._values:
+        if not names and default != ():  # an empty default allows an empty list
             raise self._wrong(key, "at least one name", value)
         return tuple(dict.fromkeys(names))
 
