@@ -40,7 +40,7 @@ class TomlTable:
         return value.strip()
 
     def names(self, key: str, default: Sequence[str] | None = None) -> tuple[str, ...]:
-        """Return the names of a text or a list of texts, at least one unless the default is none; see ``text``."""
+        """Return the names of a text or a list of texts: at least one, unless the default is empty."""
         value = self._get(key, default)
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, Sequence) or not all(isinstance(name, str) and name for name in names):
