@@ -12,7 +12,10 @@ from command import TINY, assert_same_runs, call
 from runners import device
 from runners.context import Inputs
 from runners.executors import local
+from runners.executors.base import Done, Job
 from runners.executors.local import Local, LocalOptions
+from runners.progress import Reporter
+from runners.spec import RunSpec
 
 RUN = ["run", "--method", "darts,rs_ws", "--dataset", "digits", "--epochs", "1", "--device", "cpu", *TINY]
 
@@ -41,3 +44,14 @@ def test_workers_share_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Local(LocalOptions(gpus="1", gpu_memory=10.0))._devices(inputs) == ["cuda:1"] * 3
     assert Local(LocalOptions())._devices(replace(inputs, device="cuda:0")) == ["cuda:0"] * 3
     assert Local(LocalOptions())._devices(replace(inputs, device="cpu")) == ["cpu"] * 3
+
+
+def test_a_single_search_takes_the_gpu_of_the_option_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "resolve_device", lambda name: "cuda" if name == "auto" else name)
+    monkeypatch.setattr(device, "free_memory", lambda: {0: 30.0, 1: 12.0})
+    asked: list[str] = []
+    monkeypatch.setattr("runners.inputs.prepare", lambda specs, inputs: asked.append(inputs.device))
+    monkeypatch.setattr(local, "search_here", lambda job, context, reporter: Done(job, None))
+    jobs = [Job("a search", RunSpec("darts", "digits", 0))]
+    done = list(Local(LocalOptions(gpus="1")).run(jobs, Inputs(Path("results"), workers=4), Reporter()))
+    assert ([each.job for each in done], asked) == (jobs, ["cuda:1"])
