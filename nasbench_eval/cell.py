@@ -147,10 +147,9 @@ class Cell:
         try:
             found = np.asarray(matrix)
         except ValueError:  # rows of different lengths
-            raise UsageError(f"the matrix of a cell is {NODES}x{NODES} whole numbers; got {shown(matrix)}") from None
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
-            raise UsageError(f"the matrix of a cell is {NODES}x{NODES} whole numbers; got {shown(matrix)}")
-        if found.shape != (NODES, NODES) or found.dtype.kind not in "iuf" or not np.array_equal(found, found // 1):
+            found = np.empty(0)
+        numbers = found.shape == (NODES, NODES) and found.dtype.kind in "iuf" and np.isfinite(found).all()
+        if not (numbers and np.array_equal(found, found // 1)):
             raise UsageError(f"the matrix of a cell is {NODES}x{NODES} whole numbers; got {shown(matrix)}")
         if np.triu(found).any():
             raise UsageError("the matrix of a cell has its operations below the diagonal, at [target, source]")

@@ -143,8 +143,7 @@ class _Batch:
         """Return what is known of a search before it runs: its result, or who else is at work on it."""
         from runners import search  # imports torch
 
-        if (known := search.known(spec, self._context)) is not None:
-            search.write_changes(spec, self._context)
+        if (known := search.known(spec, self._context, write=True)) is not None:
             self._reporter.known(self._titles[spec.run_id], spec, known)
             return known
         owner = self.owner(spec)

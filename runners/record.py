@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasbench_eval.errors import Diverged
 from nasbench_eval.methods import SearchMethod
-from nasbench_eval.runs.failures import Failure
+from nasbench_eval.runs.failures import Failure, failure_file, read_failure
 from nasbench_eval.runs.store import RunRecord
 from runners.device import describe, now, versions
 from runners.spec import RunSpec
@@ -44,6 +45,12 @@ def make_failure(spec: RunSpec, error: Diverged) -> Failure:
         finished=now(),
         overrides=spec.changed,
     )
+
+
+def stored_failure(spec: RunSpec, results_dir: Path) -> Failure | None:
+    """Return the failure of a spec that was run before, or None: repeated, the run would diverge again."""
+    path = failure_file(results_dir, spec.method, spec.search_dataset, spec.seed, spec.run_id)
+    return read_failure(path) if path.is_file() else None
 
 
 def make_record(

@@ -15,7 +15,7 @@ from nasbench_eval.cell import Cell
 from nasbench_eval.errors import Diverged
 from nasbench_eval.images import ImageData
 from nasbench_eval.methods import SearchContext, SearchMethod, StepInfo
-from nasbench_eval.runs.failures import Failure, failure_file, read_failure, write_failure
+from nasbench_eval.runs.failures import Failure, write_failure
 from nasbench_eval.runs.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.utils.rng import Streams
 from nasbench_eval.utils.signals import step_by_step, stop_if_asked
@@ -35,7 +35,7 @@ from runners.device import code_version, describe, make_deterministic, now
 from runners.locks import Lock, LockLost
 from runners.lookup import TableLookup, train_note, with_truth
 from runners.outcome import InUse
-from runners.record import make_failure, make_record, plain_device
+from runners.record import make_failure, make_record, plain_device, stored_failure
 from runners.spec import RunSpec
 from runners.step_log import step_log
 from runners.steps import take_steps
@@ -47,16 +47,29 @@ Progress = Callable[[int, Mapping[str, Any]], None]
 """Called after each step with the number of steps done and the row recorded."""
 
 
-def stored(spec: RunSpec, context: RunContext) -> Run | None:
-    """Return the complete run of a spec, or None; nothing is written (:func:`write_changes`).
+def stored(spec: RunSpec, context: RunContext, *, write: bool = False) -> Run | None:
+    """Return the complete run of a spec, or None.
 
     A run whose accuracies came from another table, or from none, is looked up again in this one: the search itself does
     not depend on the table. If ``truth="train"`` is asked for, a run without it does not count as complete; a run with
     it keeps its accuracy, whatever is asked for, as training took long. A run whose sizes were set one by one is
     labelled with the named scale by which it is asked for.
+
+    Args:
+        spec: The spec.
+        context: Where.
+        write: Whether to write a run that was looked up or labelled again, unless somebody is at work on it.
     """
     path = context.run_file(spec)
-    return _as_asked(read_run(path), spec, context) if path.is_file() else None
+    if not path.is_file():
+        return None
+    run = read_run(path)
+    asked = _as_asked(run, spec, context)
+    if write and asked is not None and asked is not run:
+        with spec.lock(context.results_dir) as held:
+            if held.take() is None:
+                write_run(path.parent, asked)
+    return asked
 
 
 def _as_asked(run: Run, spec: RunSpec, context: RunContext) -> Run | None:
@@ -74,34 +87,14 @@ def _as_asked(run: Run, spec: RunSpec, context: RunContext) -> Run | None:
     return run if record is run.record else Run(record, steps)
 
 
-def write_changes(spec: RunSpec, context: RunContext) -> None:
-    """Write a complete run as :func:`stored` returns it, if its file has another one and nobody is at work on it."""
-    path = context.run_file(spec)
-    if not path.is_file():
-        return
-    run = read_run(path)
-    asked = _as_asked(run, spec, context)
-    if asked is None or asked is run:
-        return
-    with spec.lock(context.results_dir) as held:
-        if held.take() is None:
-            write_run(path.parent, asked)
-
-
-def known(spec: RunSpec, context: RunContext) -> Run | Failure | None:
-    """Return the complete run of a spec, or its failure, or None."""
-    return stored(spec, context) or _stored_failure(spec, context)
+def known(spec: RunSpec, context: RunContext, *, write: bool = False) -> Run | Failure | None:
+    """Return the complete run of a spec, as :func:`stored` does, or its failure, or None."""
+    return stored(spec, context, write=write) or stored_failure(spec, context.results_dir)
 
 
 def check(spec: RunSpec, context: RunContext) -> None:
     """Raise if a spec cannot run: its images are missing or damaged, or a setting does not fit them."""
     new_method(spec, context, "cpu")
-
-
-def _stored_failure(spec: RunSpec, context: RunContext) -> Failure | None:
-    """Return the failure of a spec that was run before, or None: repeated, the run would diverge again."""
-    path = failure_file(context.results_dir, spec.method, spec.search_dataset, spec.seed, spec.run_id)
-    return read_failure(path) if path.is_file() else None
 
 
 def run_or_fail(

@@ -17,7 +17,7 @@ from nasbench_eval.cell import OPS, Cell, all_archs, all_ops
 from nasbench_eval.errors import Diverged, UsageError
 from nasbench_eval.methods import SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.tabular.objective import TableObjective
-from nasbench_eval.runs.failures import Failure, failure_file, read_failure, write_failure
+from nasbench_eval.runs.failures import Failure, write_failure
 from nasbench_eval.runs.store import TEST_ACC, Run, in_file_names, read_runs, write_bundle, write_run
 from nasbench_eval.utils.rng import Streams
 from runners.context import RunContext
@@ -25,7 +25,7 @@ from runners.device import now
 from runners.locks import Lock, LockLost
 from runners.lookup import TableLookup
 from runners.outcome import InUse, Outcome
-from runners.record import make_failure, make_record
+from runners.record import make_failure, make_record, stored_failure
 from runners.spec import RunSpec
 from runners.steps import take_steps
 
@@ -63,7 +63,8 @@ def _run_variant(
 ) -> Outcome:
     found = _files(specs, context)
     done = _current(found, specs, context)
-    owner, failures = None, _stored_failures(specs, context)
+    owner = None
+    failures = [each for spec in specs if (each := stored_failure(spec, context.results_dir)) is not None]
     lost = {failure.run_id for failure in failures}
     if all(spec.run_id in done or spec.run_id in lost for spec in specs):
         _report(done, on_run)
@@ -85,14 +86,6 @@ def _run_variant(
             if owner is not None and spec.run_id not in done and spec.run_id not in lost
         ],
     )
-
-
-def _stored_failures(specs: Sequence[RunSpec], context: RunContext) -> list[Failure]:
-    """Return the failures of specs that were run before: repeated, they would diverge again."""
-    paths = (
-        failure_file(context.results_dir, spec.method, spec.search_dataset, spec.seed, spec.run_id) for spec in specs
-    )
-    return [read_failure(path) for path in paths if path.is_file()]
 
 
 def _report(done: Mapping[str, tuple[Path, Run]], on_run: Callable[[Run, bool], None]) -> None:

@@ -39,14 +39,16 @@ def test_a_container_may_use_fewer_cores_than_there_are(monkeypatch: pytest.Monk
         assert threads.usable_cores() == cores
 
 
+def fail_after_the_first(path: Path, state: Mapping[str, Any]) -> None:
+    """Save a checkpoint, and stop the search."""
+    save_checkpoint(path, dict(state))
+    raise NbevalError("stopped")
+
+
 def test_a_resumed_search_keeps_its_threads_and_says_so(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The trajectory is that of two threads throughout; it is another one than with one thread."""
-
-    def fail_after_the_first(path: Path, state: Mapping[str, Any]) -> None:
-        save_checkpoint(path, dict(state))
-        raise NbevalError("stopped")
 
     run = ("--method", "rs_ws", "--truth", "none", "--set", "batch_size=64")
     assert search(*run, "--threads", "2", "--results", "whole") == 0
@@ -90,10 +92,6 @@ def test_busy_cores_are_said_where_threads_would_wait_for_each_other(
 def test_a_search_that_goes_on_with_another_device_names_both(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail_after_the_first(path: Path, state: Mapping[str, Any]) -> None:
-        save_checkpoint(path, dict(state))
-        raise NbevalError("stopped")
-
     run = ("--method", "rs_ws", "--truth", "none")
     with monkeypatch.context() as patch:
         patch.setattr(search_module, "save_checkpoint", fail_after_the_first)
