@@ -55,6 +55,7 @@ def run_all(
     executor = executor or make_executor()
     context = prepare(specs, inputs)
     check(specs, context)
+    _tell_unused(specs, inputs)
     batch = _Batch(specs, context, inputs, reporter, executor)
     reporter.start(len(specs))
     found = batch.run(specs)
@@ -75,6 +76,23 @@ def run_all(
     reporter.finish(outcome)
     _tell_other_truths(outcome.runs, context)
     return outcome
+
+
+def _tell_unused(specs: Sequence[RunSpec], inputs: Inputs) -> None:
+    """Say which inputs no search uses: those in the table train nothing, and run in this process."""
+    if not all(spec.is_tabular for spec in specs):
+        return
+    given = {
+        "--device": inputs.device != "auto",
+        "--data": inputs.data is not None,
+        "--split": inputs.split_file is not None,
+        "--workers": inputs.workers > 1,
+        "--threads": inputs.threads is not None,
+        "--log": inputs.log is not None,
+    }
+    if unused := [option for option, is_given in given.items() if is_given]:
+        verb = "has" if len(unused) == 1 else "have"
+        logger.warning("%s %s no effect: searches in the table train nothing", ", ".join(unused), verb)
 
 
 def _tell_other_truths(runs: Sequence[Run], context: RunContext) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from runners.context import Inputs
     from runners.progress import Reporter
 
+logger = logging.getLogger("nbeval")
+
 
 @dataclass(frozen=True)
 class RayOptions:
@@ -61,6 +63,10 @@ class OnRay(Executor):
 
         if mine := not ray.is_initialized():
             self._connect()
+        if inputs.workers > 1:
+            logger.warning(
+                "--workers has no effect with --executor ray: as many searches run at once as the cluster has room for"
+            )
         folder = new_folder(inputs)
         try:
             tasks = self._start(jobs, inputs, folder)

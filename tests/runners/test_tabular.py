@@ -236,6 +236,13 @@ def test_one_run_is_a_file_of_its_own_with_the_same_rows(made, tmp_path):
     assert stored.record == alone.record
 
 
+def test_inputs_of_searches_that_train_are_said_to_have_no_effect(made, tmp_path, caplog):
+    run_all(specs(1), Inputs(tmp_path, table=table(made)))
+    assert not caplog.records
+    run_all(specs(1), Inputs(tmp_path, "cpu", table=table(made), workers=2))
+    assert caplog.messages == ["--device, --workers have no effect: searches in the table train nothing"]
+
+
 def test_only_what_is_missing_is_run(made, tmp_path):
     context = context_of(tmp_path, made)
     first = run_variant(specs(3), context)

@@ -68,6 +68,10 @@ def test_a_file_that_is_no_table_is_kept(tmp_path):
     assert path.read_text() == "arch,acc\n"
 
 
+def failing(*_):
+    raise NbevalError("the disk is full")
+
+
 def test_a_partial_build_keeps_the_full_table_and_its_curves(tmp_path, monkeypatch):
     source, out = write_pth(tmp_path / "two.pth", [0, 11]) and tmp_path / "two.pth", tmp_path / "t.parquet"
     build_table(source, out, curves=True, partial=True, workers=1)
@@ -88,5 +92,10 @@ def test_a_partial_build_keeps_the_full_table_and_its_curves(tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(module, "_convert", lambda *_: pytest.fail("converted"))
         assert isinstance(build("one.pth").exception, NbevalError)
+    # Nor does a table that cannot be written cost the curves of the one that is there.
+    with monkeypatch.context() as patch:
+        patch.setattr("nasbench_eval.table.table.write_columns", failing)
+        assert isinstance(build("one.pth", "--force").exception, NbevalError)
+    assert [out.read_bytes(), curves_path(out).read_bytes()] == before
     assert build("one.pth", "--force").exit_code == 0
     assert Table.open(out).metadata.source["cells"] == 1

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +90,10 @@ def build_table(
         provenance["cells"] = len(there)
     table = Table.build(columns, name="NAS-Bench-201", source=provenance)
     check_ranges(table, partial=partial)
-    if not force:  # before the curves, which belong to the table that is there
+    if not force:  # before the curves, which take long
         require_no_loss(out, cells=len(there), new=table)
-    if curves:
-        _write_curves(parts, numbers, curves_path(out), table.metadata.content_hash)
-    saved = table.save(out, force=force)
+    with _new_curves(parts, numbers, curves_path(out), table.metadata.content_hash) if curves else nullcontext():
+        saved = table.save(out, force=force)
     parts.remove()
     return saved
 
@@ -223,8 +223,13 @@ def _without_equal_times(columns: dict[Key, np.ndarray]) -> dict[Key, np.ndarray
     return kept
 
 
-def _write_curves(parts: _Parts, numbers: Sequence[int], path: Path, content_hash: str) -> None:
-    """Write the curves one part at a time; every part becomes a row group, a missing one a group of nulls."""
+@contextmanager
+def _new_curves(parts: _Parts, numbers: Sequence[int], path: Path, content_hash: str) -> Iterator[None]:
+    """Write the curves one part at a time; every part becomes a row group, a missing one a group of nulls.
+
+    They replace the file at ``path`` when the context ends without an error: the old ones belong to the table that is
+    there until the new one is saved.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -235,13 +240,12 @@ def _write_curves(parts: _Parts, numbers: Sequence[int], path: Path, content_has
         [(name.removeprefix(_CURVE), _curve_type()) for name in names], metadata={HASH_KEY: content_hash.encode()}
     )
     nothing = pa.nulls(ROWS, _curve_type())
-    with (
-        atomic_write(path) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer,
-    ):
-        for number in tqdm(range(N_CELLS // ROWS), desc="curves", unit="part", disable=None):
-            columns = dict.fromkeys(names, nothing)
-            if number in numbers:
-                part = pq.read_table(parts.path(number))
-                columns |= {name: part.column(name) for name in part.column_names if name in columns}
-            writer.write_table(pa.table(list(columns.values()), schema=schema))
+    with atomic_write(path) as temporary:
+        with pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer:
+            for number in tqdm(range(N_CELLS // ROWS), desc="curves", unit="part", disable=None):
+                columns = dict.fromkeys(names, nothing)
+                if number in numbers:
+                    part = pq.read_table(parts.path(number))
+                    columns |= {name: part.column(name) for name in part.column_names if name in columns}
+                writer.write_table(pa.table(list(columns.values()), schema=schema))
+        yield

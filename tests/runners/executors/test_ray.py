@@ -13,6 +13,7 @@ from interrupt import signal_in_the_second_epoch
 from nasbench_eval.errors import NbevalError
 from runners.context import Inputs
 from runners.executors.ray import OnRay, RayOptions
+from runners.progress import Reporter
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
 
@@ -41,6 +42,17 @@ def test_a_search_that_fits_on_no_machine_is_not_waited_for(monkeypatch: pytest.
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 8.0}}])
     with pytest.raises(NbevalError, match="no machine of the Ray cluster has 9 CPU cores and 0 GPUs"):
         OnRay(RayOptions(cpus=9.0))._start([], Inputs(Path("results")), Path("results/jobs"))
+
+
+def test_workers_are_said_to_have_no_effect(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(OnRay, "_start", lambda *_: {})
+    for workers in (1, 2):
+        assert not caplog.messages
+        assert not list(OnRay(RayOptions()).run([], Inputs(tmp_path, workers=workers), Reporter()))
+    assert [each.partition(":")[0] for each in caplog.messages] == ["--workers has no effect with --executor ray"]
 
 
 def test_ray_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
