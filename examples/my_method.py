@@ -57,4 +57,4 @@ class CrossEntropy(TabularMethod):
         self.seen = [(reward, tuple(ops)) for reward, ops in state["seen"]]
 
 
-register(CrossEntropy, title="Cross-entropy", extends="rs")  # starts from the settings of random search: 12,000 s
+register(CrossEntropy, title="Cross-entropy", extends="rs")  # the settings of random search: 12,000 s, 350 s on digits

@@ -101,7 +101,7 @@ def search(
         method: A preset's name, ``module:Class``, or a class.
         dataset: The data set that the search trains on or queries.
         seed: The seed of all random numbers.
-        scale: ``full``, or ``small`` for a reduced search.
+        scale: ``full``, ``small`` (a reduced search) or ``shallow`` (a small network, the full schedule).
         settings: Settings to change, as ``--set`` does.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
         truth: ``table``; ``train`` to train the final cell from scratch; ``none``.
@@ -166,7 +166,7 @@ def search_seeds(
         method: As for :func:`search`, and so are the arguments not listed here.
         dataset: The data set that the search trains on or queries.
         seeds: The seeds.
-        scale: ``full``, or ``small`` for a reduced search.
+        scale: ``full``, ``small`` (a reduced search) or ``shallow`` (a small network, the full schedule).
         settings: Settings to change.
         device: A torch device, or ``auto``.
         truth: Where true accuracies come from.

@@ -116,10 +116,14 @@ def estimate(
 
 
 def _tabular_seconds(spec: RunSpec, context: RunContext) -> float:
+    """Return how long a run takes; NaN if it diverges."""
     method = tabular.new_method(spec, tabular.objective(spec, context))
     start = time.perf_counter()
-    for _ in take_steps(method):
-        method.incumbent()
+    try:
+        for _ in take_steps(method):
+            method.incumbent()
+    except Diverged:
+        return math.nan
     return time.perf_counter() - start
 
 
@@ -138,7 +142,7 @@ def _search_work(
         cells += _cells_left(spec, context, rank_cells.get(spec.run_id, 0))
         if known is None:
             state = load_checkpoint(checkpoint_file(context.results_dir, spec.run_id))
-            epochs.append((spec.epochs or 1) - len(state["rows"] if state is not None else ()))
+            epochs.append((spec.steps or 1) - len(state["rows"] if state is not None else ()))
     if not epochs and not cells:
         return None
     on_measure()

@@ -79,7 +79,14 @@ def run_all(
 
 
 def _tell_unused(specs: Sequence[RunSpec], inputs: Inputs) -> None:
-    """Say which inputs no search uses: those in the table train nothing, and run in this process."""
+    """Say which settings and inputs no search uses: searches in the table train nothing, and run in this process."""
+    acts: dict[str, bool] = {}
+    for spec in specs:
+        idle = spec.without_effect
+        acts |= {name: acts.get(name, False) or name not in idle for name in spec.changed}
+    if idle_everywhere := [name for name, does in acts.items() if not does]:
+        verb = "has" if len(idle_everywhere) == 1 else "have"
+        logger.warning("%s %s no effect on these searches", ", ".join(idle_everywhere), verb)
     if not all(spec.is_tabular for spec in specs):
         return
     given = {

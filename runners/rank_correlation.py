@@ -201,13 +201,17 @@ def measure(
 
 
 def scored(run: Run) -> int:
-    """Return how many cells were scored with what a run kept; scores of a search that was repeated since do not count.
+    """Return how many cells were scored with what a run kept.
+
+    Scores of a search that was repeated since do not count, nor those beside true accuracies of another table.
 
     Raises:
         NbevalError: If the file of scores is damaged.
     """
-    known = _known(run, _digest(run))
-    return 0 if known is None else len(known.cells)
+    known, table = _known(run, _digest(run)), run.record.table
+    if known is None or (table is not None and known.table != table.content_hash):
+        return 0
+    return len(known.cells)
 
 
 def can_score(run: Run) -> bool:

@@ -28,6 +28,11 @@ def plain_device(device: str) -> str:
     return re.sub(_SIDE_BY_SIDE.format(r"\d+") + "$", "", device)
 
 
+def _scale(spec: RunSpec) -> str:
+    """Return the scale of a search; it cuts networks and images, which a tabular one does not have."""
+    return "full" if spec.is_tabular else spec.scale
+
+
 def make_failure(spec: RunSpec, error: Diverged) -> Failure:
     """Return the record of a run that diverged."""
     return Failure(
@@ -38,7 +43,7 @@ def make_failure(spec: RunSpec, error: Diverged) -> Failure:
         search_dataset=spec.search_dataset,
         seed=spec.seed,
         settings=spec.values,
-        scale=spec.scale,
+        scale=_scale(spec),
         step=error.step,
         cause=error.cause,
         versions=versions() | ({"method": spec.source} if spec.source else {}),
@@ -95,8 +100,7 @@ def make_record(
         settings=spec.values,
         overrides=spec.changed,
         reductions=spec.reductions(sizes),
-        # A scale cuts networks and images, which a tabular search does not have.
-        scale=spec.scale if measured else "full",
+        scale=_scale(spec),
         cost_kind=method.cost_kind,
         device=("; ".join(devices) or describe(context.device)) + others if measured else "",
         threads=threads() if measured else 1,

@@ -93,6 +93,14 @@ class RunSpec:
         return {key: self.values[key] for key in self.overrides if self.values[key] != self._scaled[key]}
 
     @property
+    def without_effect(self) -> list[str]:
+        """The settings that the user changed although they have no effect, as others have the values they have."""
+        return [each.name for each in self._declarations() if each.name in self.changed and not self._acts(each)]
+
+    def _acts(self, setting: dataclasses.Field[Any]) -> bool:
+        return has_effect(setting, self.values)
+
+    @property
     def beginning(self) -> RunSpec | None:
         """The search whose steps this one begins with, as something follows them here; None if nothing does."""
         ends = nothing_afterwards(self.implementation.Settings)
@@ -105,11 +113,14 @@ class RunSpec:
         return self.implementation.needs == "table"
 
     @property
-    def epochs(self) -> int | None:
-        """How many epochs the search takes, with what follows it; None if it has none, or they are not known."""
+    def steps(self) -> int | None:
+        """How many steps the search takes: epochs, with what follows them, or candidate cells.
+
+        None for a search in the table, whose budget is in seconds, and where they are not known.
+        """
         if self.is_tabular:
             return None
-        found: int | None = getattr(self.settings, "steps", self.values.get("epochs"))
+        found: int | None = getattr(self.settings, "steps", self.values.get("epochs", self.values.get("candidates")))
         return found
 
     @property
@@ -136,7 +147,7 @@ class RunSpec:
         published, words = dataclasses.asdict(self._published), []
         for declared in self._declarations():
             name = declared.name
-            if not (declared.metadata.get("reduces") and has_effect(declared, self.values)):
+            if not (declared.metadata.get("reduces") and self._acts(declared)):
                 continue
             value, full = self.values[name], published[name] or available.get(name)
             if value is not None and full is not None and value < full:

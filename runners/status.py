@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -132,8 +131,9 @@ def _of_spec(spec: RunSpec, there: Folder, speed: float | None) -> RunStatus:
         return _failed(there.failed[run_id])
     if run_id in there.positions:
         return _owned(_at(there.positions[run_id]), run_id, there)
-    steps = spec.epochs
-    left = None if speed is None else speed * (1 if spec.is_tabular else steps or math.nan)
+    steps = spec.steps
+    runs_or_steps = 1 if spec.is_tabular else steps
+    left = None if speed is None or runs_or_steps is None else speed * runs_or_steps
     state: State = "interrupted" if run_id in there.checkpoints else "waiting"
     begun = RunStatus(state, spec.method, spec.search_dataset, spec.seed, spec.scale, run_id, steps=steps)
     return _owned(replace(begun, seconds_left=left), spec.lock_name, there)

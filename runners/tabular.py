@@ -199,9 +199,10 @@ def _table(spec: RunSpec, context: RunContext) -> TableLookup:
 
 
 def missing(specs: Sequence[RunSpec], context: RunContext) -> list[RunSpec]:
-    """Return those specs of one variant that have no complete run."""
+    """Return those specs of one variant that are still to be run: neither complete nor known to diverge."""
     done = _current(_files(specs, context), specs, context)
-    return [spec for spec in specs if spec.run_id not in done]
+    left = [spec for spec in specs if spec.run_id not in done]
+    return [spec for spec in left if stored_failure(spec, context.results_dir) is None]
 
 
 def objective(spec: RunSpec, context: RunContext) -> TableObjective:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nasbench_eval.analysis.labels import labels
 from nasbench_eval.analysis.published import post_methods
 from nasbench_eval.errors import UsageError, nearest
 from nasbench_eval.runs.store import Run
@@ -31,21 +32,33 @@ def check_methods(methods: Sequence[str], runs: Sequence[Run], *, published: boo
             raise UsageError(f"no results of {name!r}: {nearest(name, known)}there are those of {', '.join(known)}")
 
 
-def selected(runs: Sequence[Run], methods: Sequence[str] = (), also: str = "") -> tuple[list[Run], list[str]]:
+def methods_meant(reference: str, runs: Sequence[Run]) -> list[str]:
+    """Return the methods of the runs that a reference means: a method, a title, or the label or id of a variant."""
+    names = labels(runs)
+    return sorted(
+        {
+            run.record.method
+            for run in runs
+            if reference in (run.record.method, run.record.title, run.record.variant_id, names[run.record.variant_id])
+        }
+    )
+
+
+def selected(runs: Sequence[Run], methods: Sequence[str] = (), also: Sequence[str] = ()) -> tuple[list[Run], list[str]]:
     """Return the runs to show, and the titles of the methods that are left out although nobody asked for it.
 
     Args:
         runs: Runs, at most one per variant and seed.
         methods: Names of methods, or ``all``; empty for all if there are up to ``MANY`` variants, and otherwise for
             those of GAEA's Table 2 and of classes of your own (``module:Class``).
-        also: A method to show in any case.
+        also: Methods to show in any case.
     """
     if methods:
-        return [run for run in runs if ALL in methods or run.record.method in (*methods, also)], []
+        return [run for run in runs if ALL in methods or run.record.method in (*methods, *also)], []
     if len({run.record.variant_id for run in runs}) <= MANY:
         return list(runs), []
     question = post_methods()
-    asked = {name for name in (run.record.method for run in runs) if name in (*question, also) or ":" in name}
+    asked = {name for name in (run.record.method for run in runs) if name in (*question, *also) or ":" in name}
     kept = [run for run in runs if run.record.method in asked]
     left_out = dict.fromkeys(run.record.title for run in runs if run.record.method not in asked)
     return (kept, list(left_out)) if kept else (list(runs), [])

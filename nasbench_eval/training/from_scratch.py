@@ -60,15 +60,22 @@ def train_from_scratch(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.detach()
-        if not math.isfinite(float(total)):
-            raise NbevalError(
-                f"training the final cell {cell} from scratch diverged in epoch {epoch + 1}: the search is kept, look "
-                "its cells up with --truth table, or go without with --truth none"
-            )
+        _require_finite(total, cell, f"in epoch {epoch + 1}")
     net.eval()
-    hits = torch.zeros((), device=where)
+    hits, total = torch.zeros((), device=where), torch.zeros((), device=where)
     with torch.no_grad():
         for at in range(0, len(test), 512):
             logits = net(augment.plain(test.pixels[at : at + 512]))
-            hits += (logits.argmax(1) == test.labels[at : at + 512]).sum()
+            labels = test.labels[at : at + 512]
+            hits += (logits.argmax(1) == labels).sum()
+            total += F.cross_entropy(logits, labels, reduction="sum")
+    _require_finite(total, cell, "in its last step")
     return 100 * float(hits) / len(test)
+
+
+def _require_finite(loss: torch.Tensor, cell: Cell, when: str) -> None:
+    if not math.isfinite(float(loss)):
+        raise NbevalError(
+            f"training the final cell {cell} from scratch diverged {when}: the search is kept, look its cells up with "
+            "--truth table, or go without with --truth none"
+        )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasbench_eval.errors import NbevalError, UsageError, nearest, unknown
-from runners.cli.options import method_option, where_option
+from runners.cli.options import method_option, names, where_option
 
 if TYPE_CHECKING:
     from nasbench_eval.analysis.layout import Format
@@ -34,11 +34,6 @@ datasets_option = click.option(
     metavar="NAME[,NAME]",
     help="Show only the accuracies on these data sets.  [default: all]",
 )
-
-
-def names(values: tuple[str, ...]) -> list[str]:
-    """Return the names in comma-separated lists."""
-    return [name.strip() for value in values for name in value.split(",") if name.strip()]
 
 
 def picture_formats(text: str) -> list[str]:
@@ -84,7 +79,7 @@ def nothing_in(folders: tuple[Path, ...]) -> str:
 
 
 def load_results(
-    folders: tuple[Path, ...], conditions: Sequence[str] = (), methods: Sequence[str] = ()
+    folders: tuple[Path, ...], conditions: Sequence[str] = (), methods: Sequence[str] = (), reference: str | None = None
 ) -> tuple[list[Run], list[Failure]]:
     """Return the runs in results folders, by default ``RESULTS``, and those that diverged.
 
@@ -92,13 +87,14 @@ def load_results(
         folders: The folders.
         conditions: What ``--where`` asks of the runs.
         methods: Only the runs of these methods; empty for all.
+        reference: What they are compared with, whose runs are returned in any case.
 
     Raises:
         UsageError: If a condition is none, or names what no run has, or if there is no run of one of the methods.
         NbevalError: If there is no complete run, or a folder or file cannot be read.
     """
     from nasbench_eval.analysis.filters import parse_condition, select
-    from nasbench_eval.analysis.selection import check_methods
+    from nasbench_eval.analysis.selection import check_methods, methods_meant
     from nasbench_eval.runs.failures import load_failures
     from nasbench_eval.runs.store import load_runs
 
@@ -110,7 +106,8 @@ def load_results(
         raise NbevalError(f"{nothing_in(folders)}{diverged}: run `nbeval run` first")
     if methods:
         check_methods(methods, runs, published=False)
-        asked.append(parse_condition(f"method={','.join(methods)}"))
+        wanted = [*methods, *(methods_meant(reference, runs) if reference else ())]
+        asked.append(parse_condition(f"method={','.join(wanted)}"))
     return select(runs, failures, asked)
 
 
@@ -192,7 +189,7 @@ def compare(
 
     if reference is not None and (table_path is not None or ddof == 0):
         raise UsageError("--table and --ddof are of no use with --against: omit them")
-    runs, failures = load_results(folders, conditions, names(methods))
+    runs, failures = load_results(folders, conditions, names(methods), reference)
     wanted = names(datasets)
     with_results(wanted, runs)
     if group_by:

@@ -66,12 +66,13 @@ def fetch_all(names: tuple[str, ...], root: Path | None) -> None:
     What is already there is kept. `nbeval table fetch` and `nbeval data fetch` get one of them, with more options.
     """
     from nasbench_eval.images.catalogue import DATASETS
+    from nasbench_eval.table.locate import EMBEDDED
     from runners.needs import fetch, missing
 
     for name in names:
         if name not in DATASETS:
             raise unknown("data set", name, DATASETS)
-    found = missing(names, data=root)
+    found = missing(names, data=root, table=bool(set(names) - EMBEDDED.keys()))
     if not found.words:
         click.echo("everything is there already")
     fetch(found, data=root, progress=sys.stderr.isatty(), say=click.echo)

@@ -125,6 +125,11 @@ _RUN_OPTIONS = (
 )
 
 
+def names(values: tuple[str, ...]) -> list[str]:
+    """Return the names in comma-separated lists."""
+    return [name.strip() for value in values for name in value.split(",") if name.strip()]
+
+
 def run_options(command: Command) -> Command:
     """Add the options that say how runs are made; their values are the fields of :class:`RunOptions`."""
     for option in reversed(_RUN_OPTIONS):
@@ -230,7 +235,9 @@ class RunOptions:
         from runners.spec import parse_seeds
         from runners.study import load_study
 
-        kept = [] if datasets in (None, "all") else [part.strip() for part in str(datasets).split(",")]
+        kept = [] if datasets in (None, "all") else names((str(datasets),))
+        if not kept and datasets not in (None, "all"):
+            raise UsageError("--dataset names no data set: leave it out for all of the study")
         return load_study(name).changed(
             seeds=None if self.seeds is None else parse_seeds(self.seeds),
             scale=self.scale,

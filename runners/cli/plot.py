@@ -13,13 +13,12 @@ from runners.cli.analysis import (
     PICTURES,
     RESULTS,
     datasets_option,
-    names,
     nothing_in,
     picture_formats,
     results_option,
     with_results,
 )
-from runners.cli.options import TABLE_DEFAULT, where_option
+from runners.cli.options import TABLE_DEFAULT, names, where_option
 
 if TYPE_CHECKING:
     from nasbench_eval.runs.store import Run
@@ -95,7 +94,7 @@ def plot(
     from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, View, draw_figure
     from nasbench_eval.analysis.filters import parse_condition, select
     from nasbench_eval.analysis.labels import distinct_runs, divergence_notes
-    from nasbench_eval.analysis.selection import ALL, check_methods, selected
+    from nasbench_eval.analysis.selection import ALL, check_methods, methods_meant, selected
     from nasbench_eval.runs.failures import load_failures
     from nasbench_eval.runs.store import load_runs
 
@@ -114,7 +113,7 @@ def plot(
     shown, asked = names(datasets), names(methods)
     with_results(shown, runs)
     check_methods(asked, runs)
-    runs, left_out = selected(runs, asked, against)
+    runs, left_out = selected(runs, asked, methods_meant(against, runs))
     if left_out:
         notes.append(f"not shown: {', '.join(left_out)}; --method all shows all")
     for note in notes:

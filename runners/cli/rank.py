@@ -9,7 +9,7 @@ import click
 
 from nasbench_eval.errors import InUseError
 from runners.cli.analysis import PICTURES
-from runners.cli.options import TABLE_DEFAULT, data_option, device_option, split_option
+from runners.cli.options import TABLE_DEFAULT, data_option, device_option, names, split_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def rank(
     """  # noqa: D301 - click reads the control character: keep these lines as they are
     from nasbench_eval.analysis.figures import draw_figure
     from nasbench_eval.analysis.rank_correlation import rank_frame
-    from runners.cli.analysis import names, picture_formats
+    from runners.cli.analysis import picture_formats
     from runners.device import resolve_device
     from runners.outcome import in_use_words
     from runners.progress.views import make_reporter

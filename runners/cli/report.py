@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from runners.cli.analysis import datasets_option, load_results, names, results_option, with_results
-from runners.cli.options import method_option, where_option
+from runners.cli.analysis import datasets_option, load_results, results_option, with_results
+from runners.cli.options import method_option, names, where_option
 
 
 @click.command(short_help="Write one HTML page: verdicts, tables, figures, cells, settings, runs.")
@@ -53,7 +53,7 @@ def report(
         nbeval report --results results/reference/cifar10-small --study cifar10-small
     """  # noqa: D301 - click reads the control character: keep these lines as they are
     chosen, wanted = names(methods), names(datasets)
-    runs, failures = load_results(folders, conditions, chosen)
+    runs, failures = load_results(folders, conditions, chosen, reference)
     with_results(wanted, runs)
 
     from runners.report import write_report

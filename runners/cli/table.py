@@ -12,7 +12,8 @@ from nasbench_eval.cell import Cell, parse_cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
 from nasbench_eval.table import Table, find_table
 from nasbench_eval.table.schema import MEAN, Key
-from runners.cli.analysis import PICTURES, names
+from runners.cli.analysis import PICTURES
+from runners.cli.options import names
 from runners.cli.table_make import build, fetch, import_, table_option
 from runners.cli.table_train import train
 

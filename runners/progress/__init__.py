@@ -96,8 +96,7 @@ class Reporter:
     def search(self, title: str, spec: RunSpec) -> Iterator[Progress]:
         """Return a context whose value is called after each step of a search."""
         unit = "epoch" if "epochs" in spec.values else "cell"
-        steps = getattr(spec.settings, "steps", spec.values.get("epochs", spec.values.get("candidates")))
-        about = {**_about(title, spec), "steps": steps, "unit": unit}
+        about = {**_about(title, spec), "steps": spec.steps, "unit": unit}
         self._emit("begin", **about, host=platform.node())
 
         def show(done: int, row: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from analysis_runs import make_run
 
 from nasbench_eval.analysis.published import post_methods
-from nasbench_eval.analysis.selection import MANY, check_methods, selected
+from nasbench_eval.analysis.selection import MANY, check_methods, methods_meant, selected
 from nasbench_eval.errors import UsageError
 from nasbench_eval.runs.store import Run
 
@@ -37,10 +37,17 @@ def test_methods_are_shown_as_asked() -> None:
     runs = runs_of("gdas", *(f"m{i}" for i in range(MANY)))
     assert shown(selected(runs, ["m3", "gdas"])[0]) == ["gdas", "m3"]
     assert selected(runs, ["all"]) == (runs, [])
-    assert shown(selected(runs, also="m3")[0]) == ["gdas", "m3"]
+    assert shown(selected(runs, also=["m3"])[0]) == ["gdas", "m3"]
 
 
 def test_a_name_without_runs_or_published_values_is_an_error() -> None:
     check_methods(["gdas", "m1", "all", *post_methods()], runs_of("m1"))
     with pytest.raises(UsageError, match="no results of 'gdsa': did you mean 'gdas'\\? there are those of m1, "):
         check_methods(["gdsa"], runs_of("m1"))
+
+
+def test_a_reference_may_be_a_method_a_title_a_label_or_a_variant() -> None:
+    runs = [*runs_of("rs", "rea"), make_run({"cifar10": 1.0}, method="rea", title="REA", overrides={"epochs": 2})]
+    for reference in ("rea", "REA", "REA [epochs=2]", runs[-1].record.variant_id):
+        assert methods_meant(reference, runs) == ["rea"]
+    assert methods_meant("nobody", runs) == methods_meant("", runs) == []

@@ -94,6 +94,8 @@ def test_fetch_gets_the_table_and_the_images(
         assert call(*search) == 0
         assert len(server.asked) == 2 * asked
         assert images == ["splits", "cifar100"]
-        assert call("fetch", "digits") == 0
+        default_path().unlink()
+        assert call("fetch", "digits") == 0, "its table is in the package"
         assert "everything is there already" in capsys.readouterr().out
+        assert not default_path().exists()
     assert call("fetch", "cifar1") == 2

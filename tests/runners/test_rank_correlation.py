@@ -220,6 +220,8 @@ def test_what_was_scored_is_not_scored_again(home: Path, table: Table, monkeypat
     assert other.cells["shared_acc"].equals(more.cells["shared_acc"])
     assert not other.cells["test_acc"].equals(more.cells["test_acc"])
     assert asked == ["digits", "digits"]
+    assert scored(run) == 0, "beside the truths of another table than the run's"
+    assert measure(run, 14, TableLookup(table), images_of, "cpu").cells.equals(more.cells)
     # A table in which a cell was not trained.
     column = table.column("digits", "test", epochs=200).copy()
     column[sample(14)[3]] = np.nan

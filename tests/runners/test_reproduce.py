@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -179,6 +180,19 @@ def test_the_time_of_missing_runs_is_measured(tiny: str, monkeypatch: pytest.Mon
     assert run_all([first], Inputs(Path("results"), "cpu")).runs
     work = estimate(study.specs, context, rank_cells=study.rank_cells())
     assert [(each.runs, each.epochs, each.cells) for each in work] == [(1, 2, 20), (2, 4, 20), (3, 0, 0)]
+
+
+def test_what_diverges_has_no_time_and_once_it_is_recorded_is_not_missing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = [RunSpec("bananas", "digits", 0, "small", {"predictor_lr": 1e29})]
+    context = prepare(specs, Inputs(Path("results"), "cpu"))
+    [work] = estimate(specs, context)
+    assert work.runs == 1
+    assert math.isnan(work.seconds)
+    [failure] = run_all(specs, Inputs(Path("results"))).failures
+    assert failure.scale == "full", "as that of its complete runs"
+    assert not estimate(specs, context)
 
 
 @pytest.mark.parametrize("method", ["rs_ws", "enas", "pc_darts"])

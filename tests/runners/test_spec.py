@@ -42,11 +42,21 @@ def test_reductions_name_every_size_below_the_presets() -> None:
     assert small.changed == {}
 
 
-def test_the_epochs_of_a_run_are_those_of_the_search_and_of_what_follows_it() -> None:
-    assert RunSpec("darts", "digits", 0).epochs == 50
-    assert RunSpec("darts", "digits", 0, overrides={"selection": "perturbation"}).epochs == 75
-    assert RunSpec("few_shot", "digits", 0).epochs == 600 + 5 * 150
-    assert RunSpec("rea", "digits", 0).epochs is None
+def test_the_steps_of_a_run_are_those_of_the_search_and_of_what_follows_it() -> None:
+    assert RunSpec("darts", "digits", 0).steps == 50
+    assert RunSpec("darts", "digits", 0, overrides={"selection": "perturbation"}).steps == 75
+    assert RunSpec("few_shot", "digits", 0).steps == 600 + 5 * 150
+    assert RunSpec("naswot", "digits", 0).steps == RunSpec("naswot", "digits", 0).settings.candidates
+    assert RunSpec("rea", "digits", 0).steps is None
+
+
+def test_changed_settings_without_effect_are_known() -> None:
+    def idle(method: str, **changes: Any) -> list[str]:
+        return RunSpec(method, "digits", 0, overrides=changes).without_effect
+
+    assert idle("gaea_gdas", auxiliary_skip=1.0, tau_max=5.0) == ["auxiliary_skip"]
+    assert idle("darts", tau_max=5.0, lr=0.1) == ["tau_max"]
+    assert idle("darts", tau_max=RunSpec("darts", "digits", 0).settings.tau_max) == [], "not changed"
 
 
 def test_a_scale_never_enlarges() -> None:

@@ -124,6 +124,15 @@ def test_every_state_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -
     )
 
 
+def test_the_steps_of_a_training_free_search_are_its_candidates(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "study.toml").write_text('[[run]]\nmethod = "naswot"\ndataset = "digits"\nseeds = 2\n')
+    done, waiting = (RunSpec("naswot", "digits", seed) for seed in (0, 1))
+    write_run(RESULTS / "runs", done_run(done.run_id))
+    assert waiting.steps
+    [left] = [run for run in states(capsys, "study.toml") if run["state"] == "waiting"]
+    assert (left["steps"], left["seconds_left"]) == (waiting.steps, pytest.approx(20.0 * waiting.steps))
+
+
 def test_variants_of_a_method_are_told_apart(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = STUDY + '[[run]]\nmethod = "darts"\nset = {epochs = 10, zero_op = false}\n'
     (home / "study.toml").write_text(study)

@@ -45,6 +45,12 @@ def test_a_training_that_diverges_has_no_accuracy() -> None:
         train_from_scratch(Cell((3, 3, 3, 3, 3, 3)), data("cifar10"), wild, Streams(0))
 
 
+def test_a_training_that_diverges_in_its_last_step_has_no_accuracy() -> None:
+    wild = dataclasses.replace(SETTINGS, lr=1e20, epochs=1, batch_size=64)  # one step, whose loss is that before it
+    with pytest.raises(NbevalError, match=r"diverged in its last step: the search is kept"):
+        train_from_scratch(Cell((3, 3, 3, 3, 3, 3)), data("cifar10"), wild, Streams(0))
+
+
 def test_the_note_names_the_images() -> None:
     published = dataclasses.replace(SETTINGS)
     assert "on 64 train and valid images, tested on 32" in train_note(SETTINGS, published, data("cifar10"))

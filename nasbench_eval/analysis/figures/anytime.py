@@ -68,15 +68,18 @@ def data(runs: Iterable[Run], view: View = EVERYTHING) -> pd.DataFrame:
             if view.datasets and dataset not in view.datasets:
                 continue
             column = f"{TEST_ACC}{dataset}"
-            values = np.stack([run.steps[column].to_numpy(dtype=float)[i] for run, i in zip(group, rows, strict=True)])
+            known = [(run, i) for run, i in zip(group, rows, strict=True) if column in run.steps]
+            values = np.stack([run.steps[column].to_numpy(dtype=float)[i] for run, i in known])
+            truths = truths_of(run for run, _ in known)
+            table = known[0][0].record.table if len(truths) < 2 else None
             low, high = mean_interval(values)
             p10, p90 = np.percentile(values, [10, 90], axis=0)
-            part = pd.DataFrame({"seconds": times, "n": len(group), "mean": values.mean(axis=0)})
+            part = pd.DataFrame({"seconds": times, "n": len(known), "mean": values.mean(axis=0)})
             part["ci95_low"], part["ci95_high"], part["p10"], part["p90"] = low, high, p10, p90
-            part["optimum"] = record.table.optimum.get(dataset, np.nan) if record.table else np.nan
+            part["optimum"] = table.optimum.get(dataset, np.nan) if table else np.nan
             part["label"], part["variant_id"], part["method"] = names[variant], variant, record.method
             part["block"] = record.block
-            part["truths"] = [truths_of(group)] * POINTS
+            part["truths"] = [truths] * POINTS
             part["reduced"], part["reductions"] = is_reduced(record), "; ".join(record.reductions)
             part["search_dataset"], part["dataset"] = record.search_dataset, dataset
             parts.append(part[list(COLUMNS)])

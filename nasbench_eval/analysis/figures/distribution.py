@@ -70,7 +70,7 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     means = list(zip(measured["dataset"], measured["mean"], strict=True))
     p10, p90 = percentiles(measured["values"])
-    better = [100 * float((accuracies[name] > mean).mean()) for name, mean in means]
+    better = [100 * float((accuracies[name].dropna() > mean).mean()) for name, mean in means]
     variants = measured.assign(row="variant", p10=p10, p90=p90, better=better)
     variants = variants.assign(optimum=variants["dataset"].map(accuracies.max()), noise=variants["dataset"].map(noise))
     bins = []

@@ -130,11 +130,12 @@ def parse_fidelities(text: str) -> tuple[str, ...]:
     """Parse a list of fidelities such as ``1/12,4/12,12``, lowest first.
 
     Raises:
-        UsageError: If an entry is not a fidelity.
+        UsageError: If an entry is not a fidelity, or trains for fewer epochs than the one before it.
     """
     found = tuple(part.strip() for part in text.split(","))
-    for part in found:
-        _parse(part)
+    epochs = [_parse(part)[0] for part in found]
+    if epochs != sorted(epochs):
+        raise UsageError(f"fidelities are listed lowest first, in the order of their epochs; got {text!r}")
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nasbench_eval.errors import UsageError
-from nasbench_eval.methods.weight_sharing.parts import MIXTURES, ON_SIMPLEX, OPTIMIZERS, PARAMETRISATIONS
+from nasbench_eval.methods.weight_sharing.parts import CHOOSING, MIXTURES, ON_SIMPLEX, OPTIMIZERS, PARAMETRISATIONS
 
 if TYPE_CHECKING:
     from nasbench_eval.methods.weight_sharing.settings import WeightSharingSettings
@@ -31,6 +31,11 @@ def check(settings: WeightSharingSettings) -> None:
         )
     if s.channels % s.partial_channels:
         raise UsageError(f"channels ({s.channels}) must be a multiple of partial_channels ({s.partial_channels})")
+    if s.genotype == "best" and s.parametrisation in CHOOSING:
+        raise UsageError(
+            f"genotype=best keeps the most probable cell of an epoch, but {s.parametrisation} chooses among candidate "
+            "cells after every epoch: set genotype=last"
+        )
     if s.stage_two_epoch is not None and s.parametrisation == "dirichlet":
         _check_stages(s, s.stage_two_epoch)
     if s.joint:

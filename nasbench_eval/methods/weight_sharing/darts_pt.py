@@ -82,9 +82,12 @@ class Projection(Continuation):
 
     def begin(self, epoch: int) -> bool:
         """Decide the edges that are due; momentum is new after the search."""
+        settings, device = self._settings, self._scoring.images.pixels.device
+        # What DARTS- adds to the mixture depends on the epoch, and no sample is drawn at random here.
+        self._architecture.begin_epoch(settings.epochs + epoch, 0, torch.Generator(), device)
         order = torch.randperm(N_EDGES, generator=self._streams.torch("projection")).tolist()
         decided = self._architecture.decided
-        for edge in order[len(decided) : due(epoch, self._settings.projection_interval)]:
+        for edge in order[len(decided) : due(epoch, settings.projection_interval)]:
             decided[edge] = most_needed(
                 self._architecture, edge, lambda weights: self._scoring.evaluate(lambda: weights)[1]
             )

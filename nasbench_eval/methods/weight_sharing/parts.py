@@ -118,6 +118,9 @@ GAEA applies to every softmax: with ``arch_optimizer = eg`` the same search hold
 EVOLVING = ("uniform", "fair")
 """The parametrisations of one-shot searches, whose cells can evolve with the shared weights."""
 
+CHOOSING = (*EVOLVING, "setn", "controller")
+"""The parametrisations of searches that choose their cell among candidates, by shared-weight accuracy."""
+
 MIXTURES = ("softmax", "simplex", "sigmoid")
 """The parametrisations under which a batch evaluates all operations and nothing is drawn."""
 

@@ -34,6 +34,19 @@ def test_the_incumbent_over_time_is_a_step_function_held_until_the_budget_ends()
     assert anytime.data(runs, View(["cifar100"])).empty
 
 
+def test_each_data_set_has_the_runs_that_know_it() -> None:
+    one, other = tabular(0, [10, 100], [50, 60]), tabular(1, [10, 100], [70, 80])
+    own = replace(other.record.table, content_hash="ff", optimum={"cifar100": 73.51})
+    other = replace(
+        other,
+        record=replace(other.record, table=own),
+        steps=other.steps.rename(columns={"test_acc.cifar10": "test_acc.cifar100"}),
+    )
+    last = anytime.data([one, other]).groupby("dataset").last()
+    assert last.loc["cifar10", ["n", "mean", "optimum"]].tolist() == [1, 60, 94.37]
+    assert last.loc["cifar100", ["n", "mean", "optimum"]].tolist() == [1, 80, 73.51]
+
+
 def test_the_picture_says_how_many_runs_each_mean_is_over() -> None:
     runs = [tabular(s, [10, 200], [50, 60 + s]) for s in range(3)]
     assert "mean over 3 runs;" in words(anytime.draw(anytime.data(runs)))

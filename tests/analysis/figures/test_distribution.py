@@ -41,6 +41,13 @@ def test_the_share_of_better_cells_and_the_histogram(table, runs):
     assert bins["low"].min() == pytest.approx(52.5, abs=0.01)
 
 
+def test_cells_without_an_accuracy_are_neither_better_nor_worse(table, runs):
+    known = {key: np.where(np.arange(N_CELLS) % 10, np.nan, table.values(key)) for key in table.keys}
+    few = Table.build(known, name="every tenth cell", source={})
+    variants = distribution.data(runs, View(table=few)).set_index("label")
+    assert variants.loc["GDAS", "better"] == pytest.approx(100 * (1 - 41 / 49.99), abs=0.1)
+
+
 def test_nothing_overlaps_and_a_row_says_its_rank(table, runs):
     figure = readable(distribution, distribution.data(runs, View(table=table)))
     rows, histogram = figure.axes

@@ -55,6 +55,12 @@ def test_a_cell_known_at_a_higher_fidelity_comes_first():
     assert method.state_dict()["best"] == [1, 20.0]
 
 
+@pytest.mark.parametrize("fidelity", ["200,12", "6/12,3/12,12"])
+def test_fidelities_that_fall_are_refused(fidelity):
+    with pytest.raises(UsageError, match=f"listed lowest first, in the order of their epochs; got '{fidelity}'"):
+        make("successive_halving", fidelity=fidelity)
+
+
 def test_several_fidelities_are_for_methods_that_use_them():
     with pytest.raises(UsageError, match="one fidelity; got '12,200'"):
         make("rs", fidelity="12,200")

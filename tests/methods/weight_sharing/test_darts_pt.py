@@ -33,16 +33,21 @@ def test_the_operation_without_which_the_supernet_is_worst_is_kept() -> None:
     assert seen == [0, 1, 2, 3, 4]
 
 
-def test_after_the_search_edges_are_replaced_one_by_one_and_resumed_searches_agree() -> None:
+@pytest.mark.parametrize("resumed_after", [2, 4])
+@pytest.mark.parametrize("name", ["darts_pt", "darts_minus"])
+def test_after_the_search_edges_are_replaced_one_by_one_and_resumed_searches_agree(
+    name: str, resumed_after: int
+) -> None:
     """The search has two epochs; five follow, the last of which decides two edges."""
-    method, copied, cells = make("darts_pt", epochs=2), None, []
+    settings = {"epochs": 2, "selection": "perturbation"}
+    method, copied, cells = make(name, **settings), None, []
     counts, rates = [], []
     for _ in take_steps(method):
         counts.append(len(method.architecture.decided))
         rates.append(method.optimizer.param_groups[0]["lr"])
         cells.append(method.incumbent())
-        if len(counts) == 4:
-            copied = make("darts_pt", epochs=2)
+        if len(counts) == resumed_after:
+            copied = make(name, **settings)
             copied.load_state_dict(stored(method.state_dict()))
     assert counts == [0, 0, 1, 2, 3, 4, 6]
     assert rates[2:] == pytest.approx([0.0025] * 5)
@@ -52,7 +57,7 @@ def test_after_the_search_edges_are_replaced_one_by_one_and_resumed_searches_agr
     one_hot = torch.nn.functional.one_hot(torch.tensor(cells[-1].ops), 5).float()
     assert torch.equal(weights.values, one_hot)
     assert weights.active == tuple((op,) if op else () for op in cells[-1].ops)
-    for _ in take_steps(copied, done=4):
+    for _ in take_steps(copied, done=resumed_after):
         pass
     assert copied.incumbent() == cells[-1]
     both = zip(copied.supernet.parameters(), method.supernet.parameters(), strict=True)

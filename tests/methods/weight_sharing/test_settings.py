@@ -34,6 +34,10 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         ("gaea_darts", {"joint": True, "unrolled": True}, "joint and unrolled exclude each other"),
         ("gaea_darts", {"joint": True, "clip_architecture": True}, "joint and clip_architecture exclude each other"),
         ("drnas", {"arch_optimizer": "eg"}, "dirichlet: use adam (its concentrations are not a softmax)"),
+        ("setn", {"genotype": "best"}, "setn chooses among candidate cells after every epoch: set genotype=last"),
+        ("enas", {"genotype": "best"}, "controller chooses among candidate cells"),
+        ("spos", {"genotype": "best"}, "uniform chooses among candidate cells"),
+        ("fair_nas", {"genotype": "best"}, "fair chooses among candidate cells"),
         ("rs_ws", {"arch_optimizer": "eg"}, "uniform: use none (it learns no distribution)"),
     ],
 )
