@@ -336,7 +336,7 @@ def check(method: str | type[SearchMethod], *, settings: Mapping[str, Any] | Non
     Args:
         method: A class, ``module:Class``, or any method's name.
         settings: Settings to change for the check, such as a size to make it fast.
-        steps: How many steps to take; for a tabular method enough to get past its first phase.
+        steps: How many steps to take, at least 2; for a tabular method enough to get past its first phase.
 
     Raises:
         NbevalError: If it breaks a rule; one line per rule.
@@ -344,7 +344,7 @@ def check(method: str | type[SearchMethod], *, settings: Mapping[str, Any] | Non
     from nasbench_eval.methods import load_method
     from nasbench_eval.methods.conformance import shrunk, violations
 
-    steps = whole_number(steps, "steps", at_least=1)
+    steps = whole_number(steps, "steps", at_least=2)
     preset = load_preset(name_of(method))
     cls = load_method(preset.implementation)
     full = dataclasses.asdict(build_settings(cls.Settings, preset.settings, owner=preset.name))

@@ -26,12 +26,7 @@ class TableLookup:
     @property
     def datasets(self) -> tuple[str, ...]:
         """The data sets whose test accuracy the table has."""
-        known = {key[:4] for key in self.table.keys}
-        return tuple(
-            name
-            for name in self.table.datasets
-            if self.table.epochs(name) and (name, self.table.longest(name), "test", "accuracy") in known
-        )
+        return self.table.tested
 
     def column(self, dataset: str) -> np.ndarray:
         """Return the true accuracy of all cells in official order, in percent."""

@@ -32,7 +32,7 @@ from runners.checkpoints import (
 )
 from runners.context import RunContext
 from runners.device import code_version, describe, make_deterministic, now
-from runners.locks import Lock, LockLost
+from runners.locks import LockLost
 from runners.lookup import TableLookup, train_note, with_truth
 from runners.outcome import InUse
 from runners.record import make_failure, make_record, plain_device, stored_failure
@@ -97,22 +97,19 @@ def check(spec: RunSpec, context: RunContext) -> None:
     new_method(spec, context, "cpu")
 
 
-def run_or_fail(
-    spec: RunSpec, context: RunContext, progress: Progress, lock: Lock | None = None
-) -> Run | Failure | InUse:
+def run_or_fail(spec: RunSpec, context: RunContext, progress: Progress) -> Run | Failure | InUse:
     """Run a search as :func:`run_search` does, unless somebody else is running it or has just finished it.
 
     Args:
         spec: What to run.
         context: Where.
         progress: Called after each step.
-        lock: The run's lock, if the caller has looked at it before.
 
     Returns:
         The run; or, if it diverged, its failure, which is written; or who has it.
     """
     try:
-        with lock or spec.lock(context.results_dir) as held:
+        with spec.lock(context.results_dir) as held:
             if (owner := held.take()) is not None:
                 return InUse(spec.run_id, spec.words, owner)
             if (found := known(spec, context)) is not None:

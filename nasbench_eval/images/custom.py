@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.images.datasets import ImageData, Images
 from nasbench_eval.images.splits import stratified_parts
-from nasbench_eval.utils.files import DAMAGED
+from nasbench_eval.utils.files import DAMAGED, in_one_line
 from nasbench_eval.utils.paths import children, is_dir, unreadable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
@@ -124,8 +124,7 @@ def _from_npz(path: Path) -> tuple[_Part, _Part, _Part, int, str]:
     except PermissionError as error:
         raise unreadable(path, error) from None
     except DAMAGED as error:
-        why = " ".join(str(error).split())
-        raise NbevalError(f"{path} must be an .npz file with {', '.join(names)}: {why}") from None
+        raise NbevalError(f"{path} must be an .npz file with {', '.join(names)}: {in_one_line(error)}") from None
     whole, test = ((_checked(p, q, path), q.reshape(-1).astype(np.int64)) for p, q in ((x, y), (x_test, y_test)))
     if whole[0].shape[1:] != test[0].shape[1:]:
         raise NbevalError(f"{path}: the images of x_train and x_test have different sizes")

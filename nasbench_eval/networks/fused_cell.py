@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_eval.cell import AVG_POOL_3X3, EDGES, NODES, NONE, NOR_CONV_1X1, NOR_CONV_3X3, OPS, OUTGOING, SKIP_CONNECT
+from nasbench_eval.cell import AVG_POOL_3X3, EDGES, NONE, NOR_CONV_1X1, NOR_CONV_3X3, OPS, OUTGOING, SKIP_CONNECT
 from nasbench_eval.networks.fused_cell_function import (
     BN_EPS,
+    SOURCES,
     Active,
     CellFunction,
     Source,
@@ -21,7 +22,6 @@ from nasbench_eval.networks.fused_cell_function import (
     scalars,
 )
 
-SOURCES = NODES - 1
 KERNEL_SIZE = {NOR_CONV_1X1: 1, NOR_CONV_3X3: 3}
 BN_MOMENTUM = 0.1
 _CONVS = [(source, op) for source in range(SOURCES) for op in KERNEL_SIZE]

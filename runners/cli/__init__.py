@@ -1,4 +1,7 @@
-"""The command ``nbeval``. Each command's module is imported only when it is called: none but ``run`` loads torch."""
+"""The command ``nbeval``. Each command's module is imported only when it is called.
+
+Only the commands that train, score or read the official files load torch, and only when they do.
+"""
 
 from __future__ import annotations
 

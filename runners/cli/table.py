@@ -1,4 +1,4 @@
-"""``nbeval table``: check and query the benchmark table. Loads no torch."""
+"""``nbeval table``: check and query the benchmark table. What is defined here loads no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``nbeval table import``, ``build`` and ``fetch``: make the benchmark table. Loads no torch."""
+"""``nbeval table import``, ``build`` and ``fetch``: make the benchmark table. Only ``build`` loads torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import click
 from nasbench_eval.cell import N_CELLS
 from nasbench_eval.table import Table
 from nasbench_eval.table.locate import output_path
-from nasbench_eval.table.schema import Key
 
 table_option = click.option(
     "--table",
@@ -83,9 +82,8 @@ def _report(saved: Table) -> None:
     """Print what was written, with numbers that show at a glance whether it is the right table."""
     cells = saved.metadata.source.get("cells", N_CELLS)
     click.echo(f"wrote {saved.path}: {cells:,} cells, {len(saved.keys)} columns, {', '.join(saved.datasets)}")
-    for dataset in saved.datasets:
-        if saved.epochs(dataset) and Key(dataset, saved.longest(dataset), "test", "accuracy") in saved.keys:
-            cell, accuracy = saved.best(dataset)
-            click.echo(f"  {dataset}: best test accuracy {accuracy:.3f}, cell {cell.index}")
+    for dataset in saved.tested:
+        cell, accuracy = saved.best(dataset)
+        click.echo(f"  {dataset}: best test accuracy {accuracy:.3f}, cell {cell.index}")
     if "warning" in saved.metadata.source:
         click.echo(f"  warning: {saved.metadata.source['warning']}")

@@ -186,7 +186,7 @@ def draw_rows(
             head[1](top, dataset, part)
             top.set(xlim=axes.get_xlim(), xticks=[])
         top.set_title(dataset, loc="left", weight="bold", pad=5)
-    _write_labels(figure, heights, titles, texts, left - count, below + depth)
+    _write_labels(figure, heights, titles, texts, below + depth)
     if (frame["count"] != "").any():
         _write_counts(figure, frame, left - _SMALL_GAP, below + depth)
     if handles:
@@ -218,7 +218,6 @@ def _write_labels(
     heights: dict[tuple[str, str], float],
     titles: dict[str, float],
     texts: dict[str, str],
-    right: float,
     top: float,
 ) -> None:
     width, height = figure.get_size_inches()

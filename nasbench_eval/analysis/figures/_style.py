@@ -40,8 +40,6 @@ OPERATIONS = {
 }
 """Colours of the operations (Okabe & Ito): convolutions blue, parameter-free operations warm, ``none`` grey."""
 
-BAR_HEIGHT = 0.72
-ROW_INCHES = 0.235
 TITLE_SIZE = 9.5
 TEXT_SIZE = 8.0
 SMALL_SIZE = 7.0
