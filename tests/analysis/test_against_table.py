@@ -162,6 +162,8 @@ def test_the_command_prints_and_writes_it(home):
     [row] = json.loads((home / "out.json").read_text())["rows"]
     assert (row["method"], row["noise"]) == ("darts", TABLE.noise_on("cifar10")[0])
     assert not math.isnan(row["seeds_needed"])
+    named = CliRunner().invoke(cli, ["compare", "--method", "darts", "--against", "gaea_darts"])
+    assert named.output == printed.output, "what is compared with need not be named twice"
 
 
 def test_the_side_with_one_seed_is_the_one_that_is_named():

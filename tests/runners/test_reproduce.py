@@ -131,6 +131,7 @@ def test_a_study_and_methods_exclude_each_other(tiny: str, capsys: pytest.Captur
         (("--method", "rs"), "--dataset is missing"),
         (("tyni.toml",), "there is no study file tyni.toml"),
         ((tiny, "--dataset", "cifar10"), "unknown search data set of tiny 'cifar10'"),
+        ((tiny, "--dataset", ","), "--dataset names no data set"),
         ((tiny, "--set", "epoch=1"), "did you mean 'epochs'?"),
         ((tiny, "--seeds", "0"), "--seeds 0 asks for no run"),
     ):
@@ -145,7 +146,7 @@ def test_options_change_what_a_study_says(tiny: str, capsys: pytest.CaptureFixtu
     assert call("run", tiny, "--truth", "none", "--device", "cpu", "--seeds", "5,", "--epochs", "1") == 2
     assert "rea queries the benchmark table" in capsys.readouterr().err
     Path(tiny).write_text(TINY.replace('method = "rea"', 'method = "rs"').replace('against = "rea"', 'against = "rs"'))
-    assert call("run", tiny, "--seeds", "5,", "--epochs", "1", "--device", "cpu") == 0
+    assert call("run", tiny, "--dataset", "digits,", "--seeds", "5,", "--epochs", "1", "--device", "cpu") == 0
     runs = load_runs([Path("results/runs")])
     assert {run.record.seed for run in runs} == {5}
     assert {len(run.steps) for run in runs if run.record.method != "rs"} == {1}
