@@ -135,7 +135,7 @@ def test_wrong_arguments_of_evaluate_check_and_register_are_refused(table: Table
         nbeval.evaluate(5, 3, table=table)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="table is a path; got 3"):
         nbeval.evaluate(5, table=3)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="steps is a whole number from 1; got 0"):
+    with pytest.raises(UsageError, match="steps is a whole number from 2; got 0"):
         nbeval.check("rs", steps=0)
     with pytest.raises(UsageError, match="settings is a mapping"):
         nbeval.check("rs", settings=[1])  # type: ignore[arg-type]
