@@ -34,7 +34,9 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 def wrap(text: str, width: float, size: float) -> str:
     """Break a text into lines that fit a width."""
     mean_char = text_width("the mean width of one character", size) / 31
-    return "\n".join(textwrap.wrap(text, max(int(width / mean_char), 12)))
+    arrow, kept = " -> ", "\N{NO-BREAK SPACE}->\N{NO-BREAK SPACE}"  # a reduction stays on one line
+    lines = textwrap.wrap(text.replace(arrow, kept), max(int(width / mean_char), 12))
+    return "\n".join(lines).replace(kept, arrow)
 
 
 def lines_height(text: str, size: float) -> float:

@@ -223,6 +223,6 @@ def _caption(frame: pd.DataFrame, bars: bool) -> str:
     if "direct" in set(rows["protocol"]):
         parts.append("Direct: one search per data set.")
     if not bars:
-        parts.append("Arrows: below the start of the axis.")
+        parts.append("Arrows: below the start of the axis; intervals are cut at its ends.")
     parts += caption_cautions(measured)
     return " ".join(parts)

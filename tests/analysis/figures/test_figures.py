@@ -7,6 +7,7 @@ from analysis_runs import make_run
 from click.testing import CliRunner
 
 from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, View, draw_figure
+from nasbench_eval.analysis.figures._layout import wrap
 from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.runs.rank_scores import COLUMNS, RankScores, rank_file, sample, write_scores
@@ -22,6 +23,14 @@ def test_equal_results_make_equal_files(tmp_path, runs):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     # Type 3 fonts are what fonttype 42 avoids: journals refuse them.
     assert b"/Type3" not in (tmp_path / "a" / "figure5.pdf").read_bytes()
+
+
+@pytest.mark.parametrize("width", np.arange(1.0, 2.0, 0.1))
+def test_a_caption_breaks_no_line_inside_a_reduction(width):
+    text = "REDUCED runs: channels 16 -> 8; cells 5 -> 1. And more."
+    lines = wrap(text, width, 8.0).split("\n")
+    assert " ".join(lines) == text
+    assert sum(line.count(" -> ") for line in lines) == 2
 
 
 def test_a_figure_without_data_is_an_error(tmp_path):
