@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.file_kind import Kind, kind_of, wrong_kind
 from nasbench_eval.table.schema import MEAN, Key
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
 
 _REPLACEABLE = (Kind.TABLE, Kind.CUT_PARQUET, Kind.EMPTY)
 """A damaged file has nothing to lose."""
-
-
-def cells_of(table: Table) -> int:
-    """Return the number of cells of a table, which is smaller than 15,625 if it was made from only some of them."""
-    return int(table.metadata.source.get("cells", N_CELLS))
 
 
 def require_no_loss(path: Path, *, cells: int, new: Table | None = None) -> None:
@@ -49,7 +43,7 @@ def require_no_loss(path: Path, *, cells: int, new: Table | None = None) -> None
         old = Table.open(path)
     except NbevalError:  # damaged, or of another version: to be made again
         return
-    lost = [f"{cells_of(old):,} cells, the new one {cells:,}"] if cells_of(old) > cells else []
+    lost = [f"{old.metadata.cells:,} cells, the new one {cells:,}"] if old.metadata.cells > cells else []
     if new is not None:
         lost += _lost(old.keys, new.keys) or _lost_values(old, new)
     if lost:

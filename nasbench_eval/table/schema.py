@@ -29,6 +29,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.utils.checks import parse_whole_number
 
@@ -129,6 +130,10 @@ def trials_by_mean(keys: Iterable[Key]) -> dict[Key, list[Key]]:
     return groups
 
 
+TRAINED_HERE = "nbeval table train"
+"""The importer in the metadata of tables that nbeval trained."""
+
+
 @dataclass(frozen=True)
 class Metadata:
     """The metadata of a table.
@@ -148,6 +153,16 @@ class Metadata:
     splits: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
     schema: int = SCHEMA_VERSION
     created: str = ""
+
+    @property
+    def cells(self) -> int:
+        """The number of cells, which is smaller than 15,625 if the table was made from only some of them."""
+        return int(self.source.get("cells", N_CELLS))
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether ``nbeval table train`` made it; training seconds then include the validation passes."""
+        return self.source.get("importer") == TRAINED_HERE
 
     def to_json(self) -> str:
         """Return the canonical JSON text."""

@@ -14,7 +14,7 @@ from nasbench_eval.cell import N_CELLS, Cell, all_archs
 from nasbench_eval.errors import NbevalError, unknown
 from nasbench_eval.official_names import column_hint
 from nasbench_eval.table.curves import CurveFile, curves_path
-from nasbench_eval.table.replace import cells_of, require_no_loss
+from nasbench_eval.table.replace import require_no_loss
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
 from nasbench_eval.table.table_file import ARCH, FileColumns, write_columns
 from nasbench_eval.utils.checks import whole_number
@@ -86,7 +86,7 @@ class Table:
             NbevalError: If the file has what this table lacks, such as cells or trials, and ``force`` is not set.
         """
         if not force:
-            require_no_loss(Path(path), cells=cells_of(self), new=self)
+            require_no_loss(Path(path), cells=self.metadata.cells, new=self)
         write_columns(Path(path), self._columns, self.metadata)
         return Table.open(path)
 

@@ -166,7 +166,7 @@ def _cells(table: Table) -> Check:
         if arch != expected:
             problems.append(f"row {index} is {arch}, expected {expected}: not the official order")
             break
-    there = int(table.metadata.source.get("cells", N_CELLS))
+    there = table.metadata.cells
     if there != N_CELLS:
         problems.append(f"the table has only {there:,} of the {N_CELLS:,} cells")
     return Check("cells", f"{len(archs):,} in official order", problems)

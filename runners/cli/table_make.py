@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from nasbench_eval.cell import N_CELLS
 from nasbench_eval.table import Table
 from nasbench_eval.table.locate import output_path
 
@@ -80,7 +79,7 @@ def build(source: Path, curves: bool, workers: int | None, partial: bool, force:
 
 def _report(saved: Table) -> None:
     """Print what was written, with numbers that show at a glance whether it is the right table."""
-    cells = saved.metadata.source.get("cells", N_CELLS)
+    cells = saved.metadata.cells
     click.echo(f"wrote {saved.path}: {cells:,} cells, {len(saved.keys)} columns, {', '.join(saved.datasets)}")
     for dataset in saved.tested:
         cell, accuracy = saved.best(dataset)

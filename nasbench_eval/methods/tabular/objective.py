@@ -10,7 +10,6 @@ import numpy as np
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.table import Key, Table
-from nasbench_eval.table.sources.trained import IMPORTER
 
 VALID = "valid"
 """The split whose accuracy is the reward."""
@@ -69,7 +68,7 @@ class TableObjective:
                 self._trials_of(fidelity)
         schedules = sorted({_parse(fidelity)[1] for fidelity in fidelities})
         told = "training and one validation pass"
-        if self._table.metadata.source.get("importer") == IMPORTER:
+        if self._table.metadata.trained_here:
             told = "training with its validation passes, as measured"
         elif not all(self._charges(self._pass_key(schedule)) for schedule in schedules):
             why = "as set" if self._validation_pass == "free" else "the table has no eval_seconds of the valid split"

@@ -12,14 +12,11 @@ from nasbench_eval.cell import AVG_POOL_3X3, N_CELLS, NOR_CONV_1X1, NOR_CONV_3X3
 from nasbench_eval.equivalence import normal_form, representatives
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
-from nasbench_eval.table.schema import Key
+from nasbench_eval.table.schema import TRAINED_HERE, Key
 from nasbench_eval.table.sizes import all_sizes
 from nasbench_eval.table.table import Table
 from nasbench_eval.training.records import Records
 from nasbench_eval.utils.files import atomic_write
-
-IMPORTER = "nbeval table train"
-"""The origin in a trained table's metadata; its training seconds include the validation passes."""
 
 _PARTS = ("train", "valid", "test")
 _TIMED = (NOR_CONV_3X3, NOR_CONV_1X1, AVG_POOL_3X3)
@@ -54,7 +51,7 @@ def trained_table(records: Records) -> Table:
     distinct = len(set(representatives()))
     done = {str(trial): sum(of == trial for _, of in lines) for trial in trials}
     source: dict[str, Any] = {
-        "importer": IMPORTER,
+        "importer": TRAINED_HERE,
         **{key: head[key] for key in ("split", "sha256", "reduction", "schedule")},
         "trained": f"{distinct:,} distinct cells; trained per trial: "
         + ", ".join(f"{count:,} (trial {trial})" for trial, count in done.items()),
