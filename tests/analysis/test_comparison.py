@@ -89,3 +89,11 @@ def test_references_are_separate_for_each_table():
         TABLE.content_hash: 94.37,
         "ffff": 94.0,
     }
+
+
+def test_a_search_costs_what_it_costs_also_where_its_accuracy_is_not_known() -> None:
+    unknown = make_run({}, seed=1)
+    unknown.steps["total_seconds"] = [40.0, 80.0, 120.0]
+    [row] = comparison([make_run({"cifar10": 93.0}), unknown]).to_dict("records")
+    assert (row["n"], row["seeds"]) == (1, (0,))
+    assert row["search_seconds"] == (60.0 + 120.0) / 2

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from command import TINY, search
+from command import TINY, runs, search
 
 from nasbench_eval.errors import NbevalError
 from runners.checkpoints import load_checkpoint, save_checkpoint
@@ -101,3 +101,19 @@ def test_a_flipped_bit_in_a_tensor_is_named(tmp_path: Path) -> None:
         NbevalError, match=r"cannot read the checkpoint .*a\.pt \(archive/data/0 in it is damaged\): delete"
     ):
         load_checkpoint(file)
+
+
+def test_a_search_that_goes_on_without_a_table_drops_the_accuracies_it_had(home: Path, table_file: Path) -> None:
+    state = torch.load(_interrupted("rs_ws", table_file))
+    assert "test_acc.digits" in state["rows"][0]
+    assert search("--method", "rs_ws", "--truth", "none") == 0
+    run = runs()["rs_ws 0"]
+    assert (len(run.steps), run.record.truth) == (2, "none")
+    assert not [name for name in run.steps if name.startswith("test_acc")]
+
+
+def test_a_search_that_goes_on_started_when_it_began(home: Path, table_file: Path) -> None:
+    path = _interrupted("rs_ws", table_file)
+    torch.save(torch.load(path) | {"started": "2025-01-01T00:00:00Z"}, path)
+    assert search("--method", "rs_ws", "--table", str(table_file)) == 0
+    assert runs()["rs_ws 0"].record.started == "2025-01-01T00:00:00Z"

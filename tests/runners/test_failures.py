@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from command import call, runs, search
+from command import TINY, call, runs, search
 
 from nasbench_eval.errors import Diverged
 from nasbench_eval.runs.failures import load_failures, write_failure
@@ -95,3 +95,13 @@ def test_tables_and_figures_say_how_many_runs_diverged(
     assert words in capsys.readouterr().err
     picture = Path("plots/curves.svg").read_text()
     assert "diverged" in picture
+
+
+def test_a_study_whose_searches_diverge_exits_with_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "study.toml").write_text(
+        'title = "A study"\nquestion = "Which?"\ndataset = "digits"\nseeds = 1\n[[run]]\nmethod = "rs_ws"\n'
+    )
+    wild = [argument for change in ("clip=none", "lr=1e30", "lr_min=1e30") for argument in ("--set", change)]
+    arguments = ["study.toml", "--epochs", "1", "--device", "cpu", "--truth", "none", *TINY, *wild]
+    assert call("run", *arguments) == 1
+    assert "nbeval: 1 of 1 runs diverged and are no results" in capsys.readouterr().err

@@ -229,3 +229,22 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "locks").touch()
     with pytest.raises(NbevalError, match=r"cannot write .*run.1.lock: File exists"):
         lock(tmp_path).take()
+
+
+def test_a_heart_stops_when_another_owner_has_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or it would keep the next owner alive after its death, for as long as this process runs."""
+    mine = lock(tmp_path)
+    assert mine.take() is None
+    path = file_of(tmp_path)
+    change(path, token="of the next")
+    os.utime(path, (0, 0))
+    monkeypatch.setattr(locks, "HEARTBEAT", 0.001)
+    assert mine._mine is not None
+    stop = threading.Event()
+    heart = threading.Thread(target=locks._beat, args=(path, mine._mine[1], stop), daemon=True)
+    heart.start()
+    heart.join(20)
+    beating = heart.is_alive()
+    stop.set()
+    assert not beating
+    assert path.stat().st_mtime == 0

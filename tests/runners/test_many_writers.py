@@ -11,6 +11,7 @@ import pytest
 import torch
 from command import TINY, call, runs, search
 
+from runners import search as search_module
 from runners.locks import Lock
 from runners.spec import RunSpec, parse_overrides
 from runners.steps import take_steps
@@ -124,3 +125,35 @@ def test_cells_that_somebody_else_trains_or_scores_are_left_to_them(
     assert "1 of 1 runs are left out" in capsys.readouterr().err
     assert not Path("results/ranks").exists()
     assert not list(home.glob("digits-table*"))
+
+
+def lose_lock_in(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have another process take over the run's lock just before a function of the search is called."""
+    function = getattr(search_module, name)
+
+    def late(*arguments: object, **options: object) -> object:
+        [path] = Path("results/locks").iterdir()
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"token": "another"}))
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(search_module, name, late)
+
+
+def test_a_search_that_lost_its_lock_after_the_last_step_writes_no_run(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_lock_in(monkeypatch, "make_record")
+    assert search("--method", "rs_ws", "--truth", "none", epochs=1) == 75
+    assert not list(Path("results").glob("runs/*")) + list(Path("results").glob("supernets/*"))
+    assert len(list(Path("results/checkpoints").glob("*.pt"))) == 1
+
+
+def test_a_training_that_lost_its_lock_leaves_the_run_as_it_was(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["--method", "rs_ws"]
+    assert search(*arguments, "--truth", "none", epochs=1) == 0
+    [file] = Path("results/runs").iterdir()
+    before = file.read_bytes()
+    monkeypatch.setattr(search_module, "_train_final_cell", lambda *given: "trained")
+    lose_lock_in(monkeypatch, "_train_final_cell")
+    assert search(*arguments, "--truth", "train", epochs=1) == 75
+    assert file.read_bytes() == before

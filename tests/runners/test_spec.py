@@ -117,3 +117,11 @@ def test_presets_and_published_rows_call_a_method_the_same() -> None:
     assert len(primary) > 20
     for preset, title in set(zip(primary["preset"], primary["title"], strict=True)):
         assert load_preset(preset).title == title
+
+
+def test_a_setting_given_as_it_is_anyway_is_not_a_change() -> None:
+    base = RunSpec("darts", "cifar10", 0)
+    same = RunSpec("darts", "cifar10", 0, overrides={"epochs": base.values["epochs"], "lr": 0.1})
+    assert same.changed == {"lr": 0.1}
+    scaled_down = RunSpec("gaea_darts", "cifar10", 0, scale="small", overrides={"channels": 8})
+    assert scaled_down.changed == {}, "eight is what the scale makes of it"

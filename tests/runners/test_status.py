@@ -247,3 +247,25 @@ def test_clean_removes_what_nobody_needs_and_nothing_else(
     capsys.readouterr()
     assert call("clean") == 0
     assert capsys.readouterr().out == "nothing to remove in results\n"
+
+
+def test_clean_removes_the_checkpoint_of_a_failed_run_and_keeps_its_record(home: Path) -> None:
+    spec = spec_of("rs_ws")
+    begin(spec, 3)
+    record = write_failure(RESULTS, make_failure(spec, Diverged(2, "train_loss is nan")))
+    found = leftovers(RESULTS)
+    checkpoint = checkpoint_file(RESULTS, spec.run_id)
+    assert {each.path for each in found} == {checkpoint, checkpoint.with_suffix(".json")}
+    assert {each.why for each in found} == {"checkpoint of a failed run"}
+    assert remove(RESULTS, found) == []
+    assert not checkpoint.exists()
+    assert len(list((RESULTS / "failed").iterdir())) == 1, record
+
+
+def test_clean_removes_what_belongs_to_a_checkpoint_that_is_gone(home: Path) -> None:
+    begin(spec_of("darts", 0), 3)
+    begin(spec_of("darts", 1), 3)
+    lost = checkpoint_file(RESULTS, spec_of("darts", 1).run_id)
+    lost.unlink()
+    [found] = leftovers(RESULTS)
+    assert (found.path, found.why) == (lost.with_suffix(".json"), "belongs to a checkpoint that is gone")

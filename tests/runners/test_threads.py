@@ -107,3 +107,10 @@ def test_a_search_that_goes_on_with_another_device_names_both(
 def test_a_device_is_named_without_its_searches_side_by_side() -> None:
     assert plain_device("CPU X, 2 cores, 4 searches side by side") == "CPU X, 2 cores"
     assert plain_device("GPU RTX 3080 Ti") == "GPU RTX 3080 Ti"
+
+
+def test_the_quota_of_a_container_is_read_where_linux_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    for quota, cores in (("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8), ("", 8)):
+        monkeypatch.setattr(Path, "read_text", lambda path, quota=quota: {"/sys/fs/cgroup/cpu.max": quota}[str(path)])
+        assert threads.usable_cores() == cores

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from analysis_runs import SMALL, make_run
 
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs import store
-from nasbench_eval.runs.store import load_runs, read_records, read_run, write_run
+from nasbench_eval.runs.store import TableFacts, load_runs, read_records, read_run, write_run
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path):
@@ -93,3 +94,10 @@ def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
             assert read_records(path) == [run.record], place
             pd.testing.assert_frame_equal(again.steps, run.steps)
     assert found > 30
+
+
+def test_the_noise_of_a_table_is_that_of_the_test_split_if_known() -> None:
+    facts = TableFacts("t", "h", noise={"cifar10": {"valid": 0.5, "test": 0.2}, "cifar100": {"valid": 0.5}})
+    assert facts.noise_on("cifar10") == (0.2, "test")
+    assert facts.noise_on("cifar100") == (0.5, "valid")
+    assert np.isnan(facts.noise_on("digits")[0])

@@ -16,6 +16,7 @@ from nasbench_eval.cell import Cell, all_archs
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.table import Key, Table, find_table
 from nasbench_eval.table.locate import default_path
+from nasbench_eval.table.noise import trial_noise
 from nasbench_eval.table.sources.flat import Mapping, import_flat
 from runners.cli.table import table as command
 
@@ -384,3 +385,15 @@ print("done")
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.stdout == "done\n", result.stderr
+
+
+def test_the_noise_is_that_of_the_test_split_where_its_trials_are_there() -> None:
+    def two_trials(split: str, apart: float) -> dict[Key, np.ndarray]:
+        trials = (("777", 50.0), ("888", 50.0 + apart))
+        return {Key("cifar10", 200, split, "accuracy", trial): np.full(15625, value) for trial, value in trials}
+
+    columns = two_trials("valid", 8) | two_trials("valid+test", 4) | two_trials("test", 2)
+    table = Table.build(columns, name="test", source=SOURCE)
+    assert trial_noise(table, "cifar10") == (pytest.approx(2**0.5), "test")
+    table = Table.build(two_trials("valid", 8) | two_trials("valid+test", 4), name="test", source=SOURCE)
+    assert trial_noise(table, "cifar10") == (pytest.approx(8**0.5), "valid+test")

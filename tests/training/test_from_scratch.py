@@ -10,6 +10,7 @@ import torch
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.images import ImageData, Images
+from nasbench_eval.networks.standalone import StandaloneNet
 from nasbench_eval.training.from_scratch import train_from_scratch
 from nasbench_eval.training.recipes import TrainingSettings
 from nasbench_eval.utils.rng import Streams
@@ -55,3 +56,34 @@ def test_the_note_names_the_images() -> None:
     published = dataclasses.replace(SETTINGS)
     assert "on 64 train and valid images, tested on 32" in train_note(SETTINGS, published, data("cifar10"))
     assert "on 32 train images, tested on 32" in train_note(SETTINGS, published, data("cifar100"))
+
+
+def test_the_learning_rate_falls_to_zero_by_a_cosine(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = []
+    step = torch.optim.SGD.step
+
+    def noting(self: torch.optim.SGD, *arguments: object) -> object:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", noting)
+    four = dataclasses.replace(SETTINGS, epochs=4, batch_size=64)
+    train_from_scratch(Cell((3, 3, 3, 3, 3, 3)), data("cifar10"), four, Streams(0))
+    assert rates == pytest.approx([0.1, 0.05 * (1 + 0.5**0.5), 0.05, 0.05 * (1 - 0.5**0.5)])
+
+
+def test_training_images_are_augmented_and_test_images_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = StandaloneNet.forward
+    cropped: dict[bool, list[bool]] = {True: [], False: []}
+
+    def noting(self: StandaloneNet, images: torch.Tensor) -> torch.Tensor:
+        # Images of one brightness: a crop beside the middle brings in a black border.
+        cropped[self.training] += (images.flatten(1).max(1).values != images.flatten(1).min(1).values).tolist()
+        return forward(self, images)
+
+    monkeypatch.setattr(StandaloneNet, "forward", noting)
+    padded = dataclasses.replace(data("cifar10"), pad=2)
+    train_from_scratch(Cell((3, 3, 3, 3, 3, 3)), padded, dataclasses.replace(SETTINGS, epochs=1), Streams(0))
+    assert len(cropped[True]) == 64
+    assert sum(cropped[True]) > 48, "24 of 25 crops are beside the middle"
+    assert cropped[False] == [False] * 32

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from analysis_runs import SMALL, TABLE, make_run, scored
 
@@ -376,3 +377,34 @@ def test_a_claim_can_be_about_the_operations_of_the_final_cell() -> None:
     assert "5.33" in found.sentence
     above = Claim("It collapses", "above", ("darts",), ("cifar10",), quantity="n_skip_connect", value=3.0)
     assert verdict(above, many).word == "holds"
+
+
+def test_the_interval_of_the_distance_from_the_optimum_is_around_that_distance() -> None:
+    claim = Claim("A is optimal", "within_noise_of_optimum", ("darts",), ("cifar10",))
+    values = [93.5, 94.3, 94.0]
+    row = verdict(claim, group("darts", values)).rows.iloc[0]
+    half = 4.302653 * float(np.std(values, ddof=1)) / math.sqrt(3)  # t(2, 97.5 %)
+    distance = sum(values) / 3 - 94.37
+    assert (row["low"], row["high"]) == pytest.approx((distance - half, distance + half))
+
+
+def test_no_equivalence_fails_whichever_of_the_two_is_better() -> None:
+    equivalent = replace(CLAIM, test="equivalent")
+    assert verdict(equivalent, HIGH, LOW).word == "fails"
+    assert verdict(replace(equivalent, method=("gdas",), against=("darts",)), HIGH, LOW).word == "fails"
+
+
+def test_one_reduced_side_makes_a_reduced_verdict() -> None:
+    tabular = group("rs", [60.0, 61.0, 60.5], cost_kind="simulated")
+    found = verdict(replace(CLAIM, against=("rs",)), group("darts", [70.0, 71.0, 70.5], **SMALL), tabular)
+    assert found.reduced
+    assert found.sentence.endswith("; reduced runs (scale small)")
+
+
+def test_the_comparison_that_needs_most_seeds_says_how_many() -> None:
+    spread = group("darts", [93.0, 91.0, 93.5])
+    found = verdict(replace(CLAIM, against=("gdas", "setn")), spread, LOW, group("setn", [91.2, 92.3, 92.0]))
+    needed = found.rows["seeds_needed"]
+    assert needed.notna().all()
+    assert needed.max() > 1.5 * needed.min()
+    assert f"about {needed.max():,.0f} seeds per method would decide" in found.sentence

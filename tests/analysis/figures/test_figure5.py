@@ -5,8 +5,11 @@ import pytest
 from analysis_runs import SMALL, make_run
 from pictures import readable, words
 
+from nasbench_eval.analysis.comparison import comparison
 from nasbench_eval.analysis.figures import View, draw_figure, figure5
 from nasbench_eval.analysis.figures._rows import DOT_LIMIT
+from nasbench_eval.analysis.published import published_instead
+from nasbench_eval.runs.store import Run
 
 
 def test_published_rows_are_added_only_where_no_full_run_was_measured():
@@ -172,3 +175,42 @@ def test_one_data_set_makes_one_panel():
 )
 def test_axis_floor(means, top, floor):
     assert figure5.axis_floor(means, top) == pytest.approx(floor)
+
+
+def changed() -> Run:
+    return make_run({"cifar10": 80.0, "cifar100": 50.0}, overrides={"arch_lr": 4.0})
+
+
+def unchanged() -> Run:
+    return make_run({"cifar10": 93.5, "cifar100": 70.0})
+
+
+def test_transfer_is_shown_from_the_first_search_data_set_only() -> None:
+    runs = [
+        make_run({"cifar10": 93.0, "cifar100": 70.0}, search="cifar100"),
+        make_run({"cifar10": 94.0, "cifar100": 71.0}, search="cifar10"),
+        make_run({"cifar100": 72.0}, search="cifar100", method="darts", title="DARTS"),
+    ]
+    frame = figure5.data(runs)
+    measured = frame[(frame["source"] == "measured") & (frame["protocol"] == "transfer")]
+    assert set(measured["search_dataset"]) == {"cifar10"}
+    assert sorted(measured["mean"]) == [71.0, 94.0]
+    direct = frame[(frame["source"] == "measured") & (frame["protocol"] == "direct")]
+    assert 72.0 in set(direct["mean"]), "a direct search is shown whatever it searched on"
+
+
+def test_changed_settings_have_no_published_value_beside_them() -> None:
+    frame = figure5.data([unchanged(), changed()])
+    rows = frame[(frame["source"] == "measured") & (frame["method"] == "gdas")].set_index("mean")
+    assert rows["published_mean"][93.5] == 93.61
+    assert rows["published_mean"].isna()[80.0]
+
+
+def test_changed_settings_do_not_replace_the_published_row() -> None:
+    assert "GDAS" in set(published_instead(comparison([changed()]), ["cifar10"])["label"])
+    assert "GDAS" not in set(published_instead(comparison([unchanged()]), ["cifar10"])["label"])
+
+
+def test_axis_floor_between() -> None:  # a further case of test_axis_floor
+    # 92.2 makes the axis longer by a fifth only, so it is on it.
+    assert figure5.axis_floor([92.2, 93.0, 93.0, 93.0, 93.0], 94.0) == 91.9

@@ -14,6 +14,7 @@ from nasbench_eval.analysis.statistics import (
     seeds_for_difference,
     seeds_for_equivalence,
     smallest_permutation_p,
+    two_sample_p,
     welch,
 )
 from nasbench_eval.analysis.statistics.difference import DRAWN_ASSIGNMENTS, Difference
@@ -144,3 +145,16 @@ def test_some_numbers_of_seeds_are_infinite_and_some_unknown():
         [seeds_for_equivalence(0.0, 1.0, 1.0, math.nan), seeds_for_equivalence(9.0, math.nan, 1.0, 0.5)]
     ).all()
     assert seeds_for_difference(1000.0, 1.0, 1.0) == 2
+
+
+def test_with_a_constant_group_the_larger_of_both_p_values_counts() -> None:
+    # One outlier hides the difference from Welch's test; the permutation test finds it: 2 of 252 assignments.
+    constant, outlier = [1.0] * 5, [2.0, 2.0, 2.0, 2.0, 50.0]
+    assert permutation_p(constant, outlier, generator()) == pytest.approx(2 / 252)
+    found = two_sample_p(constant, outlier, generator())
+    assert found == pytest.approx(welch(constant, outlier).p)
+    assert found > 0.3
+    # Here Welch's test, whose variance is too small, finds more than any permutation could.
+    near = [5.0, 5.01, 4.99, 5.0]
+    assert welch(constant, near).p < 1e-6
+    assert two_sample_p(constant, near, generator()) == pytest.approx(2 / 126)

@@ -11,6 +11,7 @@ from nasbench_eval.analysis.statistics import (
     bootstrap,
     kendall_tau_b,
     percentile_interval,
+    rank,
     spearman_rho,
     top_k_overlap,
 )
@@ -91,3 +92,14 @@ def test_the_percentile_interval_ignores_undefined_values() -> None:
 def test_average_ranks_by_hand() -> None:
     values = np.array([[94.0, 70.0, 45.0], [93.0, 72.0, 45.0], [90.0, 60.0, 30.0]])
     assert average_ranks(values).tolist() == [(1 + 2 + 1.5) / 3, (2 + 1 + 1.5) / 3, 3]
+
+
+def test_resamples_in_several_batches_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def means(draws: rank.Indices) -> dict[str, rank.Floats]:
+        return {"mean": draws.mean(1)}
+
+    whole = bootstrap(means, 5, 100, np.random.default_rng(0))["mean"]
+    monkeypatch.setattr(rank, "_MAX_DRAWS", 35)  # seven resamples of five at once
+    batches = bootstrap(means, 5, 100, np.random.default_rng(0))["mean"]
+    assert whole.shape == (100,)
+    assert np.array_equal(batches, whole)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
+from weight_sharing import make
 
+from nasbench_eval.methods.weight_sharing import gradients
 from nasbench_eval.methods.weight_sharing.darts import central_difference, unrolled_gradient
 from nasbench_eval.methods.weight_sharing.lambda_darts import alignment_gradient
 
@@ -43,3 +48,37 @@ def test_narrow_differences_are_not_rounded_to_tf32() -> None:
     weight = torch.ones((), requires_grad=True)
     alignment_gradient(torch.eye(30)[:2].view(2, 6, 5), torch.ones(2, 6, 5), loss, [weight])
     assert seen == [False] * 4
+
+
+@pytest.mark.parametrize("name", ["darts_2nd", "idarts"])
+def test_without_a_step_of_the_weights_second_orders_are_the_first_order_on_the_architecture_batch(name: str) -> None:
+    method = make(name, train_images=64)
+    train_batch, batch, *_ = method._batches(method.train, "weights batches")
+    logits = method.architecture.distribution.logits
+    loss = F.cross_entropy(method.supernet(batch[0], *method.architecture.sample()), batch[1])
+    [expected] = torch.autograd.grad(loss, [logits])
+    method.optimizer.param_groups[0]["lr"] = 0.0
+    method.architecture.zero_grad()
+    gradients.backward(method.architecture, method.supernet, method.optimizer, method.settings, batch, train_batch)
+    assert torch.allclose(logits.grad, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_the_central_difference_of_the_second_order_is_as_wide_as_in_the_released_code() -> None:
+    """Train loss a sin(w), valid loss w^2 / 2 + a, whose gradient in w is w: the weights move 0.01 to each side."""
+    lr = 0.1
+    w = torch.tensor([2.0], dtype=torch.float64, requires_grad=True)
+    a = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
+    found = unrolled_gradient(
+        lambda: (a * w.sin()).sum(), lambda: (w**2 / 2).sum() + a.sum(), [w], [a], torch.optim.SGD([w], lr)
+    )
+    after = 2.0 - lr * 0.5 * math.cos(2.0)
+    product = after * (math.sin(2.01) - math.sin(1.99)) / 0.02
+    assert found[0].item() == pytest.approx(1 - lr * product, rel=1e-9)
+
+
+def test_adam_has_the_settings_of_the_architecture() -> None:
+    changes = {"arch_lr": 0.02, "arch_beta1": 0.4, "arch_beta2": 0.99, "arch_eps": 1e-4, "arch_weight_decay": 0.03}
+    optimizer = make("darts", **changes).arch_optimizer
+    assert isinstance(optimizer, torch.optim.Adam)
+    [group] = optimizer.param_groups
+    assert [group[key] for key in ("lr", "betas", "eps", "weight_decay")] == [0.02, (0.4, 0.99), 1e-4, 0.03]

@@ -52,3 +52,26 @@ def test_gumbel_temperature_falls_linearly_to_its_end() -> None:
         gumbel.begin_epoch(epoch, 1, generator(), CPU)
         seen.append(gumbel.tau)
     assert seen == pytest.approx([10.0, 7.525, 5.05, 2.575, 0.1])
+
+
+def test_gumbel_temperature_waits_for_the_warm_up() -> None:
+    gumbel = Gumbel(Logits(ALL, generator()), epochs=5, tau=(10.0, 0.1), warmup_epochs=2)
+    seen = []
+    for epoch in range(7):
+        gumbel.begin_epoch(epoch, 1, generator(), CPU)
+        seen.append(gumbel.tau)
+    assert seen == pytest.approx([10.0, 10.0, 10.0, 7.525, 5.05, 2.575, 0.1])
+
+
+def test_the_weights_of_operations_not_sampled_have_the_gradients_of_their_soft_ones() -> None:
+    logits = Logits(ALL, generator())
+    gumbel = Gumbel(logits, epochs=1, tau=(1.0, 1.0), other_weights=True)
+    gumbel.begin_epoch(0, 1, generator(), CPU)
+    values, _, offsets, _ = gumbel.sample()
+    chosen = values.gather(-1, values.argmax(-1, keepdim=True)).squeeze(-1)
+    edge = torch.arange(1.0, 7.0)
+    [of_chosen] = torch.autograd.grad((edge * chosen).sum(), [logits.logits], retain_graph=True)
+    [of_others] = torch.autograd.grad((edge * offsets).sum(), [logits.logits])
+    # The soft weights of an edge add up to one: what the sampled one gains, all others lose.
+    assert of_chosen.abs().sum(-1).min() > 1e-3
+    assert torch.allclose(of_others, -of_chosen, atol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from plain import PlainSupernet
 from plain_copy import copy_into_plain, pairs
 from weight_sharing import digits, make, shown
 
-from nasbench_eval.methods.weight_sharing import WeightSharing, search
+from nasbench_eval.cell import Cell
+from nasbench_eval.methods.weight_sharing import WeightSharing, gradients, search
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
 from nasbench_eval.methods.weight_sharing.selection import Selection
+from nasbench_eval.utils.rng import Streams
 from runners.steps import take_steps
 
 
@@ -162,3 +165,45 @@ def test_choosing_among_candidates_is_measured_apart_and_counted_once(
     steps = list(take_steps(make(name)))
     assert [(info.seconds, info.selection_seconds) for info, _ in steps] == expected
     assert [total for _, total in steps] == [sum(e[0] for e in expected[: i + 1]) + expected[i][1] for i in range(3)]
+
+
+def test_the_entropy_term_draws_the_distribution_to_the_uniform_one() -> None:
+    method = make("gaea_darts", arch_entropy_weight=0.5)
+    [p] = method.architecture.parameters()
+    with torch.no_grad():
+        p.copy_(torch.randn(p.shape, generator=Streams(5).torch("test")).softmax(-1))
+    p.grad = None
+    gradients.add_penalties(method.architecture, method.settings, 0.0)
+    # d(-H)/dp = log p + 1: descending it takes from what is likely.
+    assert torch.allclose(p.grad, 0.5 * (p.detach().log() + 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["rs_ws", "gdas"])
+def test_every_epoch_draws_cells_and_batches_of_its_own(name: str) -> None:
+    method = make(name)
+
+    def drawn(epoch: int) -> list[torch.Tensor]:
+        method.epoch = epoch
+        method._begin_epoch()
+        samples = torch.stack([method.architecture.sample().values.detach() for _ in range(4)])
+        batch, labels = next(method._batches(method.train, "weights batches"))
+        return [samples, batch, labels]
+
+    first, second, again = drawn(0), drawn(1), drawn(0)
+    for a, b, c in zip(first, second, again, strict=True):
+        assert torch.equal(a, c)
+        assert not torch.equal(a, b)
+
+
+def test_every_epoch_chooses_among_candidates_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = make("rs_ws")
+    candidates, seen = method.architecture.candidates, []
+
+    def noting(*args: object) -> list[Cell]:
+        seen.append(candidates(*args))
+        return seen[-1]
+
+    monkeypatch.setattr(method.architecture, "candidates", noting)
+    for epoch in (0, 1, 0):
+        method.selection.choose(epoch, math.nan)
+    assert seen[0] == seen[2] != seen[1]
