@@ -11,7 +11,7 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.images.splits import HALVED_TEST, SPLIT_FILES
 from nasbench_eval.methods import load_method
 from nasbench_eval.report.provenance import Provenance, SettingRow
-from nasbench_eval.runs.store import Run, RunRecord
+from nasbench_eval.runs.store import Run, RunRecord, by_variant
 from nasbench_eval.settings import complete, has_effect
 from runners.presets import load_preset
 from runners.spec import RunSpec
@@ -19,10 +19,7 @@ from runners.spec import RunSpec
 
 def provenance(runs: Iterable[Run]) -> dict[str, Provenance]:
     """Return how the runs of each variant were made, by ``variant_id``."""
-    groups: dict[str, list[RunRecord]] = {}
-    for run in runs:
-        groups.setdefault(run.record.variant_id, []).append(run.record)
-    return {variant: _provenance(records) for variant, records in groups.items()}
+    return {variant: _provenance([run.record for run in group]) for variant, group in by_variant(runs).items()}
 
 
 def _provenance(records: Sequence[RunRecord]) -> Provenance:

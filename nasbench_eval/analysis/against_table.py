@@ -12,7 +12,7 @@ import pandas as pd
 from nasbench_eval.analysis.against import against
 from nasbench_eval.analysis.decision import CERTAIN, LEVEL, seeds_text
 from nasbench_eval.analysis.labels import distinct_runs, divergence_notes, labels, reductions_text
-from nasbench_eval.analysis.layout import Format, Layout, Section, to_csv, to_json
+from nasbench_eval.analysis.layout import Format, Layout, Section, plus_minus, to_csv, to_json
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.analysis.statistics import seeds_for_difference
 from nasbench_eval.errors import NbevalError
@@ -236,7 +236,6 @@ def render(table: AgainstTable, form: Format) -> str:
 
 def _title(row: Mapping[Any, Any]) -> str:
     searched = "" if row["search_dataset"] == row["dataset"] else f" (search on {row['search_dataset']})"
-    spread = "" if math.isnan(row["std_against"]) else f" ± {row['std_against']:.2f}"
     group = f"{row['group']}: " if row["group"] else ""
-    accuracy = f"{row['mean_against']:.2f}{spread}, n {row['n_against']}"
+    accuracy = f"{plus_minus(row['mean_against'], row['std_against'])}, n {row['n_against']}"
     return f"{group}{row['dataset']}{searched}, against {row['label_against']}: {accuracy}"

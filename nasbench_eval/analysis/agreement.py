@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.labels import divergence_notes, is_reduced, labels
+from nasbench_eval.analysis.layout import plus_minus
 from nasbench_eval.analysis.published import published
 from nasbench_eval.analysis.statistics import standard_deviation
 from nasbench_eval.analysis.truths import conflict, truths_of
 from nasbench_eval.runs.failures import Failure
-from nasbench_eval.runs.store import Run
+from nasbench_eval.runs.store import Run, by_variant
 
 COLUMNS = (
     *("word", "method", "title", "label", "protocol", "search_dataset", "dataset"),
@@ -141,11 +142,8 @@ def _rows(
     same = [run for run in same if not run.record.overrides and number["dataset"] in run.test_acc]
     lost = [each for each in failures if (each.method, each.search_dataset) == where and not each.overrides]
     full = [run for run in same if not is_reduced(run.record)]
-    variants: dict[str, list[Run]] = {}
-    for run in full or same:
-        variants.setdefault(run.record.variant_id, []).append(run)
     rows = []
-    for key, group in variants.items():
+    for key, group in by_variant(full or same).items():
         values = [run.test_acc[number["dataset"]] for run in group]
         table = group[0].record.table
         noise = math.nan if table is None else table.noise_on(number["dataset"])[0]
@@ -160,14 +158,14 @@ def _rows(
         return rows
     notes = divergence_notes([failure for failure in lost if failure.scale == "full"], ())
     word = "diverged" if notes else "not run"
-    said = "; ".join(notes) or f"published {_plus_minus(number['mean'], number['std'])}; not measured"
+    said = "; ".join(notes) or f"published {plus_minus(number['mean'], number['std'])}; not measured"
     return [shared | {"word": word, "label": number["title"], "n": 0, "sentence": said}]
 
 
 def _sentence(row: Mapping[str, Any], mixed: str, noise: float) -> str:
-    theirs = _plus_minus(row["published_mean"], row["published_std"])
+    theirs = plus_minus(row["published_mean"], row["published_std"])
     seeds = f"{row['n']} seed{'s' if row['n'] != 1 else ''}"
-    text = f"measured {_plus_minus(row['mean'], row['std'])} ({seeds}), published {theirs}"
+    text = f"measured {plus_minus(row['mean'], row['std'])} ({seeds}), published {theirs}"
     if row["word"] == "reduced":
         return f"{text}; a reduced run is not the published one"
     if mixed:
@@ -188,7 +186,3 @@ def _sentence(row: Mapping[str, Any], mixed: str, noise: float) -> str:
 def _note(row: Mapping[str, Any]) -> str:
     """Return what is known about a published number, if that is that it may be another accuracy."""
     return f" ({row['published_note']})" if "valid+test" in str(row["published_note"]) else ""
-
-
-def _plus_minus(mean: float, std: float) -> str:
-    return f"{mean:.2f}" if std != std else f"{mean:.2f} ± {std:.2f}"

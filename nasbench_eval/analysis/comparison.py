@@ -20,7 +20,7 @@ from nasbench_eval.analysis.order import dataset_order, sort_rows
 from nasbench_eval.analysis.published import published_beside
 from nasbench_eval.analysis.statistics import near_optimum, summary
 from nasbench_eval.analysis.truths import truths_of
-from nasbench_eval.runs.store import Run
+from nasbench_eval.runs.store import Run, by_variant
 
 COLUMNS = (
     *("group", "block", "protocol", "label", "source", "method", "title", "variant_id", "search_dataset", "dataset"),
@@ -53,9 +53,7 @@ def comparison(runs: Iterable[Run], *, ddof: int = 1, datasets: Sequence[str] = 
     Returns:
         A frame with ``COLUMNS``, in the order of the papers' tables; n is 0 if no true accuracy is known.
     """
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.record.variant_id, []).append(run)
+    groups = by_variant(runs)
     names = labels((run for group in groups.values() for run in group), [group_by] if group_by else [])
     searched: dict[str, set[str]] = {}
     for key, group in groups.items():

@@ -15,7 +15,7 @@ from nasbench_eval.analysis.truths import cautions
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import Failure
-from nasbench_eval.runs.store import Run
+from nasbench_eval.runs.store import Run, by_variant
 from nasbench_eval.table import Table
 
 
@@ -175,9 +175,7 @@ def _versions(runs: list[Run], names: dict[str, str]) -> str:
 
 def _one_cell(runs: list[Run], names: dict[str, str]) -> str:
     """Return the rows of which several seeds all ended on one cell, with its index."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.record.variant_id, []).append(run)
+    groups = by_variant(runs)
     searched: dict[str, set[str]] = {}
     for variant, group in groups.items():
         searched.setdefault(names[variant], set()).add(group[0].record.search_dataset)

@@ -130,6 +130,11 @@ def _escape(text: str) -> str:
     return "".join(special.get(char, char) for char in text)
 
 
+def plus_minus(mean: float, std: float) -> str:
+    """Return ``mean ± std`` with two decimals; only the mean if the standard deviation is NaN."""
+    return f"{mean:.2f}" if pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
+
+
 def to_csv(frame: pd.DataFrame) -> str:
     """Return a frame as csv; the elements of a tuple are separated by spaces."""
     flat = frame.map(lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else value)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from nasbench_eval.analysis.labels import brief
+from nasbench_eval.analysis.layout import plus_minus
 from nasbench_eval.analysis.rank_correlation import GAPS, RESAMPLES
 from nasbench_eval.runs.rank_scores import SHARED_WEIGHTS
 
@@ -18,19 +19,15 @@ def statistic_text(row: pd.Series[Any], name: str) -> str:
     """
     if pd.isna(row[name]):
         return "undefined, all scores are equal"
-    value, low, high = (f"{row[key]:.2f}".replace("-0.00", "0.00") for key in (name, f"{name}_low", f"{name}_high"))
-    spread = f" ± {row[f'{name}_std']:.2f}" if pd.notna(row[f"{name}_std"]) else ""
+    low, high = (f"{row[key]:.2f}".replace("-0.00", "0.00") for key in (f"{name}_low", f"{name}_high"))
     undefined = row[f"{name}_undefined"]
     left_out = f", undefined in {undefined} of {row['seeds']} seeds" if pd.notna(undefined) and undefined else ""
-    return f"{value}{spread} [{low}, {high}]{left_out}"
+    return f"{spread_text(row, name)} [{low}, {high}]{left_out}"
 
 
 def spread_text(row: pd.Series[Any], name: str) -> str:
     """Return a mean over seeds in a row of ``rank_frame`` as text, ± its standard deviation; "" if it is not known."""
-    if pd.isna(row[name]):
-        return ""
-    spread = f" ± {row[f'{name}_std']:.2f}" if pd.notna(row[f"{name}_std"]) else ""
-    return f"{row[name]:.2f}{spread}".replace("-0.00", "0.00")
+    return "" if pd.isna(row[name]) else plus_minus(row[name], row[f"{name}_std"]).replace("-0.00", "0.00")
 
 
 def rank_notes(frame: pd.DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from nasbench_eval.analysis.comparison import table_names
 from nasbench_eval.analysis.comparison_notes import NotedComparison
-from nasbench_eval.analysis.layout import Format, Layout, Section, to_csv, to_json
+from nasbench_eval.analysis.layout import Format, Layout, Section, plus_minus, to_csv, to_json
 from nasbench_eval.analysis.order import dataset_order
 
 _ABSENT = "-"
@@ -31,7 +31,8 @@ def number_text(mean: float, std: float) -> str:
     """Return ``mean ± std``; only the mean if the standard deviation is NaN, a dash if the mean is."""
     if pd.isna(mean):
         return _ABSENT
-    return f"{mean:5.2f}" if pd.isna(std) else f"{mean:5.2f} ± {std:.2f}"
+    # Numbers below 10 are aligned with the others.
+    return (" " if 0 <= mean < 10 else "") + plus_minus(mean, std)
 
 
 def section_title(block: str, protocol: str, search_dataset: str) -> str:

@@ -108,16 +108,24 @@ def _neighbours(channels: int, height: int, width: int) -> tuple[Tensor, Tensor]
     return torch.ones(channels, 1, 3, 3), 1 / counts
 
 
+def _pool_as_convolution(x: Tensor) -> bool:
+    """Tell whether to pool by a convolution: on a CPU, torch pools channels-last maps several times slower."""
+    return x.device.type == "cpu" and x.dtype == torch.float32
+
+
 def pool(x: Tensor) -> Tensor:
     """Average over the 3x3 neighbours inside the map."""
-    if x.device.type == "cpu" and x.dtype == torch.float32:
-        # torch's average pooling of channels-last maps is several times slower for the large batches of evaluation.
+    if _pool_as_convolution(x):
         kernel, share = _neighbours(*x.shape[1:])
         return F.conv2d(x, kernel, padding=1, groups=x.shape[1]) * share
     return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
 def _pool_backward(grad: Tensor, x: Tensor) -> Tensor:
+    if _pool_as_convolution(x):
+        # The map of 3x3 sums is symmetric, so that its transpose is the same convolution.
+        kernel, share = _neighbours(*x.shape[1:])
+        return F.conv2d(grad * share, kernel, padding=1, groups=x.shape[1])
     out: Tensor = torch.ops.aten.avg_pool2d_backward(grad, x, [3, 3], [1, 1], [1, 1], False, False, None)
     return out
 

@@ -34,7 +34,7 @@ from nasbench_eval.report.verdicts import (
     tally,
 )
 from nasbench_eval.runs.failures import Failure
-from nasbench_eval.runs.store import Run, RunRecord
+from nasbench_eval.runs.store import Run, RunRecord, by_variant
 
 
 @dataclass(frozen=True)
@@ -259,12 +259,9 @@ def _figures(runs: Sequence[Run], view: View) -> tuple[PageFigure, ...]:
 def _variants(
     runs: Sequence[Run], names: Mapping[str, str], provenance: Mapping[str, Provenance]
 ) -> tuple[Variant, ...]:
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.record.variant_id, []).append(run)
     several = len({run.record.search_dataset for run in runs}) > 1
     made = []
-    for key, group in groups.items():
+    for key, group in by_variant(runs).items():
         record = group[0].record
         made.append(
             Variant(

@@ -12,12 +12,13 @@ import pandas as pd
 from nasbench_eval.analysis.comparison import table_names
 from nasbench_eval.analysis.comparison_notes import NotedComparison
 from nasbench_eval.analysis.labels import labels
+from nasbench_eval.analysis.layout import plus_minus
 from nasbench_eval.analysis.order import dataset_order, run_order
 from nasbench_eval.analysis.tables import seconds_text, section_title
 from nasbench_eval.cell import Cell
 from nasbench_eval.report.table import Column, Entry, Table, csv_uri, entries, folded, number
 from nasbench_eval.runs.failures import Failure
-from nasbench_eval.runs.store import Run
+from nasbench_eval.runs.store import Run, by_variant
 
 MANY_SEEDS = 20
 """Variants with more seeds than this are shown by their quantiles, not run by run."""
@@ -77,14 +78,12 @@ def _line(kind: str, label: str, found: Mapping[str, dict[Any, Any]], datasets: 
 def _accuracy(row: Mapping[Any, Any]) -> Entry:
     if math.isnan(row["mean"]):
         return Entry("–")
-    text = f"{row['mean']:.2f}" + ("" if math.isnan(row["std"]) else f" ± {row['std']:.2f}")
     notes = []
     if not math.isnan(row["ci95_low"]):
         notes.append(f"[{row['ci95_low']:.2f}, {row['ci95_high']:.2f}]")
     if not pd.isna(row["published_mean"]):
-        spread = "" if pd.isna(row["published_std"]) else f" ± {row['published_std']:.2f}"
-        notes.append(f"published {row['published_mean']:.2f}{spread}")
-    return Entry(text, row["mean"], note="\n".join(notes))
+        notes.append(f"published {plus_minus(row['published_mean'], row['published_std'])}")
+    return Entry(plus_minus(row["mean"], row["std"]), row["mean"], note="\n".join(notes))
 
 
 def _references(tables: pd.DataFrame, datasets: Sequence[str]) -> list[list[Entry]]:
@@ -106,11 +105,9 @@ def run_tables(runs: Sequence[Run]) -> list[Table]:
     """Return every run of the variants with few seeds, and the quantiles over the seeds of the others."""
     names = labels(runs)
     datasets = dataset_order(name for run in runs for name in run.test_acc)
-    groups: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (run_order(names)(run), run.record.seed)):
-        groups.setdefault(run.record.variant_id, []).append(run)
-    few = [run for group in groups.values() if len(group) <= MANY_SEEDS for run in group]
-    many = [group for group in groups.values() if len(group) > MANY_SEEDS]
+    groups = by_variant(sorted(runs, key=lambda run: (run_order(names)(run), run.record.seed))).values()
+    few = [run for group in groups if len(group) <= MANY_SEEDS for run in group]
+    many = [group for group in groups if len(group) > MANY_SEEDS]
     made = [_every_run(few, names, datasets)] if few else []
     return [*made, *([_quantiles(many, names)] if many else [])]
 

@@ -13,6 +13,7 @@ import pandas as pd
 from nasbench_eval.analysis.against_table import verdict_text
 from nasbench_eval.analysis.claims import QUANTITIES, Verdict
 from nasbench_eval.analysis.decision import seeds_text
+from nasbench_eval.analysis.layout import plus_minus
 from nasbench_eval.report.results import labelled
 from nasbench_eval.report.table import (
     WORDS,
@@ -150,8 +151,7 @@ def agreement_table(frame: pd.DataFrame) -> Table:
 
 
 def _plus_minus(mean: float, std: float, note: str) -> Entry:
-    found = number(mean)
-    return Entry(found.text if math.isnan(std) else f"{found.text} ± {std:.2f}", found.key, note)
+    return Entry("–", note=note) if math.isnan(mean) else Entry(plus_minus(mean, std), mean, note)
 
 
 def _runs(n: float) -> str:

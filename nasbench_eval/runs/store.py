@@ -167,6 +167,14 @@ class Run:
         return {name.removeprefix(TEST_ACC): value for name, value in last.items() if value == value}
 
 
+def by_variant(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Group runs by ``variant_id``, which runs that differ only in the seed have in common; in the order given."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.record.variant_id, []).append(run)
+    return groups
+
+
 def write_run(folder: Path, run: Run) -> Path:
     """Write a run atomically to a file in ``folder`` and return its path."""
     path = folder / run.record.file_name

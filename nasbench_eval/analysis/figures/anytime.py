@@ -15,7 +15,7 @@ from nasbench_eval.analysis.labels import is_reduced, labels
 from nasbench_eval.analysis.order import dataset_order, run_order
 from nasbench_eval.analysis.statistics import mean_interval
 from nasbench_eval.analysis.truths import caption_cautions, truths_of
-from nasbench_eval.runs.store import TEST_ACC, Run
+from nasbench_eval.runs.store import TEST_ACC, Run, by_variant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,11 +52,8 @@ def data(runs: Iterable[Run], view: View = EVERYTHING) -> pd.DataFrame:
     """
     runs = [run for run in runs if run.record.cost_kind == "simulated" and len(run.steps)]
     names = labels(runs)
-    groups: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=run_order(names)):
-        groups.setdefault(run.record.variant_id, []).append(run)
     parts = []
-    for variant, group in groups.items():
+    for variant, group in by_variant(sorted(runs, key=run_order(names))).items():
         record = group[0].record
         clocks = [run.steps["total_seconds"].to_numpy(dtype=float) for run in group]
         start = max(clock[0] for clock in clocks)

@@ -16,7 +16,7 @@ from nasbench_eval.analysis.labels import caption_notes, is_reduced, labels, pan
 from nasbench_eval.analysis.order import dataset_order, run_order
 from nasbench_eval.analysis.truths import caption_cautions, truths_of
 from nasbench_eval.cell import EDGES, OPS, Cell
-from nasbench_eval.runs.store import Run
+from nasbench_eval.runs.store import Run, by_variant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,11 +60,8 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
         ones, and ``test_acc`` in percent is the mean over the seeds that know it, on ``dataset``.
     """
     names = labels(runs)
-    groups: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=run_order(names)):
-        groups.setdefault(run.record.variant_id, []).append(run)
     rows = []
-    for variant, group in groups.items():
+    for variant, group in by_variant(sorted(runs, key=run_order(names))).items():
         record = group[0].record
         known = dataset_order(name for run in group for name in run.test_acc)
         wanted = [name for name in view.datasets or (record.search_dataset, *known) if name in known]

@@ -11,6 +11,7 @@ from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, lines_height, place, wrap
 from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import caption_notes, panel_titles
+from nasbench_eval.analysis.layout import plus_minus
 from nasbench_eval.analysis.rank_correlation import rank_frame
 from nasbench_eval.analysis.rank_notes import statistic_text
 from nasbench_eval.runs.rank_scores import SHARED_WEIGHTS
@@ -137,10 +138,9 @@ def _title(label: str, dataset: str, inches: float) -> str:
 
 
 def _statistics(variant: pd.Series[Any], inches: float) -> str:
-    spread = "" if pd.isna(variant["regret_std"]) else f" ± {variant['regret_std']:.2f}"
     lines = (
         f"tau: {statistic_text(variant, 'kendall')}",
-        f"top {variant['k']}: {variant['top_k']:.2f}, regret: {variant['regret']:.2f}{spread}",
+        f"top {variant['k']}: {variant['top_k']:.2f}, regret: {plus_minus(variant['regret'], variant['regret_std'])}",
     )
     return "\n".join(wrap(line, inches, style.SMALL_SIZE) for line in lines)
 
