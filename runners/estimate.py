@@ -21,6 +21,7 @@ from runners.threads import computing_with
 
 if TYPE_CHECKING:
     from nasbench_eval.methods import SearchMethod
+    from nasbench_eval.runs.store import Run
 
 LONG_ENOUGH = 1.0
 """A measured part of an epoch is enlarged until it takes so many seconds, or is the whole epoch."""
@@ -139,7 +140,7 @@ def _search_work(
         known = search.known(spec, context)
         if isinstance(known, Failure):
             continue
-        cells += _cells_left(spec, context, rank_cells.get(spec.run_id, 0))
+        cells += _cells_left(spec, known, context, rank_cells.get(spec.run_id, 0))
         if known is None:
             state = load_checkpoint(checkpoint_file(context.results_dir, spec.run_id))
             epochs.append((spec.steps or 1) - len(state["rows"] if state is not None else ()))
@@ -162,7 +163,12 @@ def _evolved_cells(spec: RunSpec) -> int:
     return times * int(values["evolution_population"] * values["evolution_generations"])
 
 
-def _cells_left(spec: RunSpec, context: RunContext, wanted: int) -> int:
+def _cells_left(spec: RunSpec, run: Run | None, context: RunContext, wanted: int) -> int:
+    """Return how many cells are still to be scored: none if the run is complete and kept no shared weights."""
+    from runners.rank_correlation import can_score  # imports torch
+
+    if run is not None and not can_score(replace(run, home=context.results_dir), wanted):
+        return 0
     known = read_scores(rank_file(context.results_dir, spec.run_id))
     return max(wanted - (0 if known is None else len(known.cells)), 0)
 

@@ -214,9 +214,16 @@ def scored(run: Run) -> int:
     return len(known.cells)
 
 
-def can_score(run: Run) -> bool:
-    """Return whether what a run kept can score cells; a score of untrained networks needs nothing kept."""
-    return _scores_cells(run) and (not _leaves_weights(run) or _artifact(run).is_file())
+def can_score(run: Run, n: int) -> bool:
+    """Return whether :func:`measure` can score ``n`` cells.
+
+    A score of untrained networks needs nothing that the run kept. Where ``n`` cells were scored beside the true
+    accuracies of another table, only those are looked up again.
+    """
+    if not _scores_cells(run):
+        return False
+    known = _known(run, _digest(run))
+    return not _leaves_weights(run) or _artifact(run).is_file() or (known is not None and len(known.cells) >= n)
 
 
 def _digest(run: Run) -> str | None:

@@ -100,7 +100,7 @@ def score_cells(
     left = {run.record.run_id: run for run in runs if scored(run) < wanted.get(run.record.run_id, 0)}
     if left and inputs.truth != "table":
         return [], [f"no cells are scored with shared weights: that needs the table, not --truth {inputs.truth}"]
-    bare = [run_id for run_id, run in left.items() if not can_score(run)]
+    bare = [run_id for run_id, run in left.items() if not can_score(run, wanted[run_id])]
     in_use: list[InUse] = []
     for cells in sorted(set(wanted.values())):
         in_use += measure_all(

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from command import call
 from paths import ROOT
+from tables import synthetic_table
 
 from nasbench_eval.analysis.figures import FIGURES
+from nasbench_eval.cell import Cell
 from nasbench_eval.methods.weight_sharing.search import WeightSharing
 from nasbench_eval.runs.rank_scores import rank_file, read_scores
 from nasbench_eval.runs.store import load_runs
+from runners.checkpoints import artifact_file
 from runners.context import Inputs
 from runners.estimate import EpochTime, estimate, measure, total_seconds
 from runners.execute import run_all
@@ -181,6 +184,9 @@ def test_the_time_of_missing_runs_is_measured(tiny: str, monkeypatch: pytest.Mon
     assert run_all([first], Inputs(Path("results"), "cpu")).runs
     work = estimate(study.specs, context, rank_cells=study.rank_cells())
     assert [(each.runs, each.epochs, each.cells) for each in work] == [(1, 2, 20), (2, 4, 20), (3, 0, 0)]
+    artifact_file(Path("results"), first.run_id).unlink()
+    work = estimate(study.specs, context, rank_cells=study.rank_cells())
+    assert [each.cells for each in work] == [10, 20, 0], "no cells can be scored without shared weights"
 
 
 def test_what_diverges_has_no_time_and_once_it_is_recorded_is_not_missing(
@@ -263,6 +269,30 @@ def test_reproduce_goes_from_nothing_to_verdicts(
     assert f"plots/tiny/entropy.png\n{page}\n" in printed
     assert call("reproduce", tiny, "--device", "cpu", "--dry-run") == 0
     assert capsys.readouterr().out.endswith("7 of 7 runs are complete.\n"), "they cost nothing"
+
+
+def test_a_study_goes_on_with_another_table_where_shared_weights_are_gone(
+    tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As with committed runs, which come without theirs: only the true accuracies are looked up again."""
+    runs = TINY[: TINY.index('[[run]]\nmethod = "rea"')]
+    Path(tiny).write_text(runs.replace('["gaea_darts", "darts_erm"]', '"gaea_darts"'))
+    only = ("--seeds", "1", "--epochs", "1", "--device", "cpu")
+    assert call("run", tiny, *only) == 0
+    [path] = Path("results/ranks").iterdir()
+    before = read_scores(path)
+    for kept in Path("results/supernets").iterdir():
+        kept.unlink()
+    table = synthetic_table(3)
+    table.save(Path("other.parquet"))
+    assert call("run", tiny, *only, "--table", "other.parquet") == 0
+    assert "kept no shared weights" not in capsys.readouterr().err
+    after = read_scores(path)
+    assert before is not None
+    assert after is not None
+    assert after.cells["shared_acc"].equals(before.cells["shared_acc"])
+    cells = [Cell.from_index(index) for index in after.cells["index"]]
+    assert after.cells["test_acc"].tolist() == [table.accuracy(cell, "digits", "test", epochs=200) for cell in cells]
 
 
 def test_a_study_scores_cells_with_untrained_networks_too(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
