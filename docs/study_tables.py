@@ -169,7 +169,7 @@ class Table:
 
 
 TABLES = {
-    "cifar10-shallow": Table(["cifar10-shallow"], of_seeds),
+    "cifar10-shallow": Table(["cifar10-shallow"], of_seeds, lambda run: run.record.block == "weight sharing"),
     "claims": Table(["cifar10-shallow"], of_claims),
     "later-cifar10": Table(
         ["later-methods", "cifar10-small", "cifar10-small-released"], of_variants(_later("cifar10")), _beside_later

@@ -127,14 +127,15 @@ class _Pool:
 
     def of(self, side: Side) -> tuple[list[Run], str]:
         """Return the runs of a side, of one variant; and why there are none, where it is not that none were made."""
-        same = [run for run in self.runs if self._belongs(run.record, side)]
+        variant = None if self._variant_of is None else self._variant_of(side)
+        same = [run for run in self.runs if _belongs(run.record, side, variant)]
         variants = list(dict.fromkeys(run.record.variant_id for run in same))
         if len(variants) > 1:
             ids = ", ".join(run.record.run_id for run in same)
             return [], f"the runs of {side} are of {len(variants)} variants, which do not mix ({ids})"
         if same:
             return same, ""
-        lost = [failure for failure in self.failures if self._belongs(failure, side)]
+        lost = [failure for failure in self.failures if _belongs(failure, side, variant)]
         if lost:
             return [], f"all runs of {side.name} on {side.search_dataset} diverged ({lost[0].cause})"
         return [], ""
@@ -144,17 +145,19 @@ class _Pool:
         variants = {run.record.variant_id for run in runs}
         return divergence_notes([each for each in self.failures if each.variant_id in variants], runs)
 
-    def _belongs(self, record: RunRecord | Failure, side: Side) -> bool:
-        if (record.method, record.search_dataset) != (side.method, side.search_dataset):
-            return False
-        if self._variant_of is not None:
-            return record.variant_id == self._variant_of(side)
-        tabular = isinstance(record, RunRecord) and record.cost_kind == "simulated"
-        return (
-            (tabular or record.scale == side.scale)  # a tabular search has no scale
-            and set(record.overrides) <= set(side.settings)
-            and all(record.settings.get(key) == value for key, value in side.settings.items())
-        )
+
+def _belongs(record: RunRecord | Failure, side: Side, variant: str | None) -> bool:
+    """Return whether a run is one of a side: of its variant, or if that is not known, of its scale and settings."""
+    if (record.method, record.search_dataset) != (side.method, side.search_dataset):
+        return False
+    if variant is not None:
+        return record.variant_id == variant
+    tabular = isinstance(record, RunRecord) and record.cost_kind == "simulated"
+    return (
+        (tabular or record.scale == side.scale)  # a tabular search has no scale
+        and set(record.overrides) <= set(side.settings)
+        and all(record.settings.get(key) == value for key, value in side.settings.items())
+    )
 
 
 def _judge(claim: Claim, scale: str, pool: _Pool) -> Verdict:
