@@ -13,7 +13,7 @@ from multiprocessing.connection import wait as wait_for
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.utils.signals import Stopped, ask, asked
+from nasbench_eval.utils.signals import Stopped, ask, asked, say_waiting
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -85,6 +85,8 @@ def run_jobs(
             raise NbevalError(f"a worker process was killed, possibly out of memory: {if_killed}") from None
         finally:
             if running:  # A job may take hours; it resumes in the next run.
+                if asked():
+                    say_waiting()
                 for process in set(multiprocessing.active_children()) - others:
                     assert process.pid is not None
                     # SIGTERM lets a worker finish its step, which only a SIGTERM to this process asks for.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,25 +13,35 @@ class Stopped(KeyboardInterrupt):
     """The process was asked to stop."""
 
 
+def _nothing() -> None: ...
+
+
 _asked = False
 _in_steps = False
+_before_waiting: Callable[[], None] = _nothing
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Raise ``Stopped`` when the process gets SIGTERM, unless the caller of the program has its own way with it."""
-    global _asked
+def stoppable(before_waiting: Callable[[], None] = _nothing) -> Iterator[None]:
+    """Raise ``Stopped`` when the process gets SIGTERM, unless the caller of the program has its own way with it.
+
+    Args:
+        before_waiting: Called where a step has to be finished first; in a signal handler, so it may not use buffered
+            output.
+    """
+    global _asked, _before_waiting
     if not (
         threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     ):
         yield
         return
     signal.signal(signal.SIGTERM, _on_sigterm)
+    _before_waiting = before_waiting
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _asked = False
+        _asked, _before_waiting = False, _nothing
 
 
 @contextmanager
@@ -63,6 +73,11 @@ def asked() -> bool:
     return _asked
 
 
+def say_waiting() -> None:
+    """Tell the user that the process was asked to stop and waits for steps to be finished."""
+    _before_waiting()
+
+
 def stop_if_asked() -> None:
     """Stop here if this process was asked to.
 
@@ -76,3 +91,4 @@ def stop_if_asked() -> None:
 def _on_sigterm(number: int, frame: Any) -> None:
     stop_if_asked()
     ask()
+    say_waiting()

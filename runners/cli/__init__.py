@@ -5,6 +5,7 @@ Only the commands that train, score or read the official files load torch, and o
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
@@ -74,10 +75,15 @@ def cli() -> None:
     """Weight-sharing NAS against the standard baselines on NAS-Bench-201, from search to table and figure."""
 
 
+def _say_waiting() -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, b"\nnbeval: asked to stop; finishes the step at hand first, such as an epoch (again: at once)\n")
+
+
 def main() -> None:
     """Run ``nbeval``; a mendable error is one line and exit code 1, or 2 where the call itself is off."""
     try:
-        with stoppable():
+        with stoppable(_say_waiting):
             cli.main(prog_name="nbeval", standalone_mode=False)
     except click.ClickException as error:
         error.show()

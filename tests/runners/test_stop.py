@@ -37,13 +37,14 @@ def stop_in_step(monkeypatch: pytest.MonkeyPatch, step: int, times: int) -> None
 
 
 def test_a_search_finishes_its_epoch_and_goes_on_later(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert search(*ARGUMENTS, "--results", "whole", epochs=4) == 0
     stop_in_step(monkeypatch, 2, times=1)
-    capsys.readouterr()
+    capfd.readouterr()
     assert search(*ARGUMENTS, epochs=4) == 128 + signal.SIGTERM
-    err = capsys.readouterr().err
+    err = capfd.readouterr().err
+    assert err.count("\nnbeval: asked to stop; finishes the step at hand first") == 1
     assert err.endswith("nbeval: stopped; the same command goes on from the last finished step\n")
     assert "Traceback" not in err
     [checkpoint] = Path("results/checkpoints").glob("*.pt")

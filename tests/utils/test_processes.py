@@ -81,8 +81,10 @@ def test_ctrl_c_ends_workers_at_once_and_leaves_nothing_half_written(tmp_path: P
 
 def test_sigterm_lets_workers_finish_their_step(tmp_path: Path) -> None:
     _send(signal.SIGTERM, tmp_path, "[01]-begun-0")
-    with stoppable(), pytest.raises(Stopped):
+    said: list[str] = []
+    with stoppable(lambda: said.append("waiting")), pytest.raises(Stopped):
         list(run_jobs(step_slowly, [(str(tmp_path), n) for n in range(4)], workers=2, context=mp_context()))
+    assert said == ["waiting"]
     steps = sorted(path.name for path in tmp_path.iterdir())
     assert {name[0] for name in steps} == {"0", "1"}
     assert [name for name in steps if "finished" in name] == [
