@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing.connection import wait as wait_for
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,8 +18,12 @@ from nasbench_eval.utils.signals import Stopped, ask, asked, say_waiting
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
+    from multiprocessing.process import BaseProcess
 
 T = TypeVar("T")
+
+AGAIN = 1.0
+"""Seconds after which a worker that should end gets another signal."""
 
 
 def mp_context(preload: Sequence[str] = ()) -> BaseContext:
@@ -87,11 +92,29 @@ def run_jobs(
             if running:  # A job may take hours; it resumes in the next run.
                 if asked():
                     say_waiting()
-                for process in set(multiprocessing.active_children()) - others:
-                    assert process.pid is not None
-                    # SIGTERM lets a worker finish its step, which only a SIGTERM to this process asks for.
-                    os.kill(process.pid, signal.SIGTERM if asked() else signal.SIGUSR1)
+                _end(set(multiprocessing.active_children()) - others)
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end(workers: Iterable[BaseProcess]) -> None:
+    """End workers at once, or after their step if this process got SIGTERM, and not again."""
+    try:
+        _signal_until_gone(workers, signal.SIGTERM if asked() else signal.SIGUSR1)
+    except KeyboardInterrupt:
+        _signal_until_gone(workers, signal.SIGUSR1)
+        raise
+
+
+def _signal_until_gone(workers: Iterable[BaseProcess], number: int) -> None:
+    """Send a signal more than once: Python acts on it between two calls, and one that has just begun may take long."""
+    left = list(workers)
+    while left:
+        for worker in left:
+            assert worker.pid is not None
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, number)
+        gone = wait_for([worker.sentinel for worker in left], timeout=AGAIN)
+        left = [worker for worker in left if worker.sentinel not in gone]
 
 
 def _start_worker(initializer: Callable[[], object] | None) -> None:

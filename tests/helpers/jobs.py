@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -31,6 +32,28 @@ def step_slowly(folder: str, number: int) -> None:
             time.sleep(0.1 + 0.2 * number)
             Path(folder, f"{number}-finished-{step}").touch()
             stop_if_asked()
+
+
+def step_for_a_minute(folder: str, number: int) -> None:
+    """Say that a step has begun, and be long about it."""
+    with step_by_step():
+        wait_a_minute(folder, number)
+        stop_if_asked()
+
+
+def deaf_at_first(folder: str, number: int) -> None:
+    """Number 7 fails when the other job no longer hears signals; that one hears the next ones, a moment later."""
+    deaf = Path(folder, "deaf")
+    if number:
+        while not deaf.exists():
+            time.sleep(0.01)
+        raise NbevalError(f"job {number} cannot be done")
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGUSR1, signal.SIGTERM)}
+    deaf.touch()
+    time.sleep(0.5)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    time.sleep(60)
 
 
 def wait_or_fail(folder: str, number: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jobs import step_slowly, wait_a_minute, wait_or_fail, write_slowly
+from jobs import deaf_at_first, step_for_a_minute, step_slowly, wait_a_minute, wait_or_fail, write_slowly
 
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.utils.processes import mp_context, run_jobs
@@ -91,3 +91,19 @@ def test_sigterm_lets_workers_finish_their_step(tmp_path: Path) -> None:
         name.replace("begun", "finished") for name in steps if "begun" in name
     ]
     assert len(steps) < 20
+
+
+def test_a_second_sigterm_does_not_wait_for_the_step_of_workers(tmp_path: Path) -> None:
+    _send(signal.SIGTERM, tmp_path, "[01]-*")
+    started = time.monotonic()
+    with stoppable(lambda: _send(signal.SIGTERM, tmp_path, "*")), pytest.raises(Stopped):
+        list(run_jobs(step_for_a_minute, [(str(tmp_path), n) for n in range(4)], workers=2, context=mp_context()))
+    assert time.monotonic() - started < 50
+
+
+def test_a_signal_just_before_a_long_call_is_repeated(tmp_path: Path) -> None:
+    """The worker ignores what comes before it says that it is ready: as if the long call had begun meanwhile."""
+    started = time.monotonic()
+    with pytest.raises(NbevalError, match="job 7 cannot be done"):
+        list(run_jobs(deaf_at_first, [(str(tmp_path), number) for number in (0, 7)], workers=2, context=mp_context()))
+    assert time.monotonic() - started < 50
