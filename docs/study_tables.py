@@ -13,12 +13,9 @@ import argparse
 import math
 import re
 import sys
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from nasbench_eval.analysis.claims import judge
 from nasbench_eval.analysis.labels import labels
@@ -26,6 +23,8 @@ from nasbench_eval.analysis.layout import plus_minus
 from nasbench_eval.analysis.order import run_order
 from nasbench_eval.analysis.published import published_beside
 from nasbench_eval.analysis.rank_correlation import rank_frame
+from nasbench_eval.analysis.rank_notes import statistic_text
+from nasbench_eval.analysis.statistics import summary
 from nasbench_eval.runs.store import Run, by_variant, load_runs
 from runners.study import load_study
 
@@ -51,8 +50,8 @@ def operations(group: Sequence[Run]) -> str:
 
 def accuracy(group: Sequence[Run], dataset: str, *, published: bool = False) -> str:
     """Mean and sample standard deviation in percent; in brackets the published mean of the full method."""
-    values = [run.test_acc[dataset] for run in group]
-    text = plus_minus(float(np.mean(values)), float(np.std(values, ddof=1)))
+    found = summary(tuple(run.test_acc[dataset] for run in group))
+    text = plus_minus(found["mean"], found["std"])
     record = group[0].record
     where = {"search_dataset": record.search_dataset, "dataset": dataset, "protocol": "transfer"}
     mean = published_beside(method=record.method, **where).get("published_mean") if published else None
@@ -71,8 +70,8 @@ def cost(group: Sequence[Run]) -> float:
 
 def ordered(runs: Sequence[Run]) -> list[Run]:
     """The runs in the order of ``nbeval compare``, seed by seed."""
-    names = labels(runs)
-    return sorted(runs, key=lambda run: (run_order(names)(run), run.record.seed))
+    order = run_order(labels(runs))
+    return sorted(runs, key=lambda run: (order(run), run.record.seed))
 
 
 def of_variants(cells: Callable[[list[Run], float], list[str]]) -> Callable[[list[Run]], list[list[str]]]:
@@ -90,7 +89,7 @@ def of_variants(cells: Callable[[list[Run], float], list[str]]) -> Callable[[lis
 def of_seeds(runs: list[Run]) -> list[list[str]]:
     """The table of a study with few runs: one row per seed, with entropy, losses, tau and hours."""
     frame = rank_frame(runs)
-    taus = {row["run_id"]: _tau(row) for row in frame.to_dict("records") if row["row"] == "run"}
+    taus = {row["run_id"]: statistic_text(row, "kendall") for _, row in frame[frame["row"] == "run"].iterrows()}
     rows = []
     for run in ordered(runs):
         last = run.steps.iloc[-1]
@@ -109,10 +108,6 @@ def of_seeds(runs: list[Run]) -> list[list[str]]:
             ]
         )
     return rows
-
-
-def _tau(row: Mapping[Hashable, Any]) -> str:
-    return f"{row['kendall']:.2f} [{row['kendall_low']:.2f}, {row['kendall_high']:.2f}]"
 
 
 def of_claims(runs: list[Run]) -> list[list[str]]:

@@ -167,10 +167,11 @@ def _cells_left(spec: RunSpec, run: Run | None, context: RunContext, wanted: int
     """Return how many cells are still to be scored: none if the run is complete and kept no shared weights."""
     from runners.rank_correlation import can_score  # imports torch
 
-    if run is not None and not can_score(replace(run, home=context.results_dir), wanted):
+    known = read_scores(rank_file(context.results_dir, spec.run_id)) if wanted else None
+    left = max(wanted - (0 if known is None else len(known.cells)), 0)
+    if left and run is not None and not can_score(replace(run, home=context.results_dir), wanted):
         return 0
-    known = read_scores(rank_file(context.results_dir, spec.run_id))
-    return max(wanted - (0 if known is None else len(known.cells)), 0)
+    return left
 
 
 def measure(spec: RunSpec, context: RunContext) -> EpochTime:

@@ -130,9 +130,9 @@ def _escape(text: str) -> str:
     return "".join(special.get(char, char) for char in text)
 
 
-def plus_minus(mean: float, std: float) -> str:
-    """Return ``mean ± std`` with two decimals; only the mean if the standard deviation is NaN."""
-    return f"{mean:.2f}" if pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
+def plus_minus(mean: float, std: float, *, width: int = 0) -> str:
+    """Return ``mean ± std`` with two decimals, the mean at least ``width`` wide; only the mean if ``std`` is NaN."""
+    return f"{mean:{width}.2f}" if pd.isna(std) else f"{mean:{width}.2f} ± {std:.2f}"
 
 
 def to_csv(frame: pd.DataFrame) -> str:

@@ -31,8 +31,7 @@ def number_text(mean: float, std: float) -> str:
     """Return ``mean ± std``; only the mean if the standard deviation is NaN, a dash if the mean is."""
     if pd.isna(mean):
         return _ABSENT
-    # Numbers below 10 are aligned with the others.
-    return (" " if 0 <= mean < 10 else "") + plus_minus(mean, std)
+    return plus_minus(mean, std, width=5)
 
 
 def section_title(block: str, protocol: str, search_dataset: str) -> str:

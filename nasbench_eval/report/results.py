@@ -105,7 +105,8 @@ def run_tables(runs: Sequence[Run]) -> list[Table]:
     """Return every run of the variants with few seeds, and the quantiles over the seeds of the others."""
     names = labels(runs)
     datasets = dataset_order(name for run in runs for name in run.test_acc)
-    groups = by_variant(sorted(runs, key=lambda run: (run_order(names)(run), run.record.seed))).values()
+    order = run_order(names)
+    groups = by_variant(sorted(runs, key=lambda run: (order(run), run.record.seed))).values()
     few = [run for group in groups if len(group) <= MANY_SEEDS for run in group]
     many = [group for group in groups if len(group) > MANY_SEEDS]
     made = [_every_run(few, names, datasets)] if few else []

@@ -90,16 +90,18 @@ def run_jobs(
             raise NbevalError(f"a worker process was killed, possibly out of memory: {if_killed}") from None
         finally:
             if running:  # A job may take hours; it resumes in the next run.
-                if asked():
-                    say_waiting()
                 _end(set(multiprocessing.active_children()) - others)
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _end(workers: Iterable[BaseProcess]) -> None:
     """End workers at once, or after their step if this process got SIGTERM, and not again."""
+    number = signal.SIGUSR1
+    if asked():
+        say_waiting()
+        number = signal.SIGTERM
     try:
-        _signal_until_gone(workers, signal.SIGTERM if asked() else signal.SIGUSR1)
+        _signal_until_gone(workers, number)
     except KeyboardInterrupt:
         _signal_until_gone(workers, signal.SIGUSR1)
         raise
