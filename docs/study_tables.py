@@ -1,7 +1,6 @@
 """Write the tables of weight-sharing searches in the pages of the studies, from the committed runs.
 
-    python docs/study_tables.py            # writes docs/study.md and docs/digits.md
-    python docs/study_tables.py --check    # exit code 1 if a table would change
+    python docs/study_tables.py    # writes docs/study.md and docs/digits.md
 
 A table that is made here follows a comment, ``<!-- study_tables.py: NAME -->``. Its header is written by hand, and so
 are the rows without committed runs: those of searches in the benchmark table stay above the others, the optimum below.
@@ -12,7 +11,6 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,10 +109,10 @@ def of_seeds(runs: list[Run]) -> list[list[str]]:
 
 
 def of_claims(runs: list[Run]) -> list[list[str]]:
-    """The claims of the study of the whole schedule that its runs can judge, as ``nbeval reproduce`` judges them."""
+    """The claims of the study of the whole schedule, as ``nbeval reproduce`` judges them."""
     study = load_study("cifar10-shallow")
     verdicts = judge(study.claims, study.of(runs), scales=study.scales, variant_of=study.variant_of)
-    return [[each.claim.text, each.word, each.sentence] for each in verdicts if each.word != "not run"]
+    return [[each.claim.text, each.word, each.sentence] for each in verdicts]
 
 
 def _number(value: float) -> str:
@@ -196,24 +194,18 @@ def with_table(page: str, name: str, lines: Sequence[str]) -> str:
     return page[: start.end()] + "\n".join([*above, *lines, *below]) + page[end:]
 
 
-def main() -> int:
-    """Write or check the pages; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing")
-    check = parser.parse_args().check
-    old = []
+def main() -> None:
+    """Write the pages."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for path, names in PAGES.items():
         page = ROOT / path
         before = text = page.read_text(encoding="utf-8")
         for name in names:
             text = with_table(text, name, TABLES[name].lines())
         if text != before:
-            old.append(path)
-            if not check:
-                page.write_text(text, encoding="utf-8")
-    print(("would change: " if check else "changed: ") + (", ".join(old) or "nothing"))
-    return int(check and bool(old))
+            page.write_text(text, encoding="utf-8")
+        print(f"{path}: {'unchanged' if text == before else 'written'}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

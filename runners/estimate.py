@@ -15,7 +15,7 @@ from nasbench_eval.runs.rank_scores import rank_file, read_scores, sample
 from runners import tabular
 from runners.checkpoints import checkpoint_file, load_checkpoint
 from runners.context import RunContext
-from runners.spec import RunSpec
+from runners.spec import RunSpec, by_variant
 from runners.steps import take_steps
 from runners.threads import computing_with
 
@@ -97,11 +97,8 @@ def estimate(
         rank_cells: How many cells the shared weights of a run are to score, by the run's id.
         on_variant: Called with a title before each measurement.
     """
-    groups: dict[str, list[RunSpec]] = {}
-    for spec in specs:
-        groups.setdefault(spec.variant_id, []).append(spec)
     found = []
-    for group in groups.values():
+    for group in by_variant(specs).values():
         first = group[0]
         title = f"{first.method} on {first.search_dataset}"
         if first.is_tabular:

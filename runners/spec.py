@@ -194,6 +194,14 @@ def _hash(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def by_variant(specs: Iterable[RunSpec]) -> dict[str, list[RunSpec]]:
+    """Group specs by ``variant_id``, which specs that differ only in the seed have in common; in the order given."""
+    groups: dict[str, list[RunSpec]] = {}
+    for spec in specs:
+        groups.setdefault(spec.variant_id, []).append(spec)
+    return groups
+
+
 def parse_overrides(texts: Iterable[str], option: str = "--set") -> dict[str, Any]:
     """Parse ``key=value`` texts; a value is parsed as TOML, and taken as a word where it is not TOML.
 

@@ -18,7 +18,7 @@ from nasbench_eval.runs.store import RunRecord, read_records, read_runs
 from nasbench_eval.utils.paths import files_under, is_dir
 from runners import locks
 from runners.checkpoints import Position, checkpoint_file, read_position
-from runners.spec import RunSpec
+from runners.spec import RunSpec, by_variant
 
 State = Literal["running", "interrupted", "failed", "waiting", "done"]
 STATES: tuple[str, ...] = get_args(State)
@@ -116,10 +116,7 @@ def status(folder: Path, specs: Sequence[RunSpec] | None = None) -> list[RunStat
     there = Folder(folder)
     if specs is None:
         return _of_folder(there)
-    groups: dict[str, list[RunSpec]] = {}
-    for spec in specs:
-        groups.setdefault(spec.variant_id, []).append(spec)
-    speeds = {variant: _speed(group, there) for variant, group in groups.items()}
+    speeds = {variant: _speed(group, there) for variant, group in by_variant(specs).items()}
     return [replace(_of_spec(spec, there, speeds[spec.variant_id]), changed=changes(spec.changed)) for spec in specs]
 
 
