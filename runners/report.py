@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,12 +85,24 @@ def _verdicts(study: Study, runs: Sequence[Run], failures: Sequence[Failure]) ->
 
 
 def _reference(runs: Sequence[Run], study: Study | None) -> str:
-    """Return the label of the variant from which to give differences, one with unchanged settings if there is one."""
+    """Return the label of the variant from which to give differences.
+
+    Of those of a method that is the one searched on most data sets, then one with unchanged settings.
+    """
     named = [method for claim in study.claims if claim.against for method in claim.method] if study else []
     names = labels(runs)
     for method in [*named, REFERENCE]:
         own = [run for run in runs if run.record.method == method]
+        searched = {(names[run.record.variant_id], run.record.search_dataset) for run in own}
+        wide = Counter(label for label, _ in searched)
         if own:
-            chosen = min(own, key=lambda run: (bool(run.record.overrides), run_order(names)(run)))
+            chosen = min(
+                own,
+                key=lambda run: (
+                    -wide[names[run.record.variant_id]],
+                    bool(run.record.overrides),
+                    run_order(names)(run),
+                ),
+            )
             return names[chosen.record.variant_id]
     return ""

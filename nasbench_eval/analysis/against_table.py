@@ -67,11 +67,16 @@ def against_table(
             f"nothing to compare with {method!r}: no other variant was searched and evaluated on the same data set"
             + (", in the same group" if group_by else "")
         )
+    said = (*notes(frame), *left_out(frame, kept, group_by), *divergence_notes(failures, kept), *dropped)
+    return AgainstTable(frame, said)
+
+
+def left_out(frame: pd.DataFrame, runs: Sequence[Run], group_by: str = "") -> list[str]:
+    """Return a sentence on the variants of some runs that :func:`against.against` could compare with nothing."""
     shown = {*frame["variant_id"], *frame["variant_id_against"]}
-    names = labels(kept, [group_by] if group_by else [])
-    rest = [name for variant, name in names.items() if variant not in shown]
-    left_out = [f"left out, as nothing is there to compare them with: {', '.join(rest)}"] if rest else []
-    return AgainstTable(frame, (*notes(frame), *left_out, *divergence_notes(failures, kept), *dropped))
+    names = labels(runs, [group_by] if group_by else [])
+    rest = dict.fromkeys(name for variant, name in names.items() if variant not in shown)
+    return [f"left out, as nothing is there to compare them with: {', '.join(rest)}"] if rest else []
 
 
 def notes(frame: pd.DataFrame) -> list[str]:

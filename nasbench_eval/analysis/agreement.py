@@ -13,7 +13,7 @@ from nasbench_eval.analysis.labels import divergence_notes, is_reduced, labels
 from nasbench_eval.analysis.layout import plus_minus
 from nasbench_eval.analysis.published import published
 from nasbench_eval.analysis.statistics import standard_deviation
-from nasbench_eval.analysis.truths import conflict, truths_of
+from nasbench_eval.analysis.truths import conflict, of_the_benchmark, truths_of
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run, by_variant
 
@@ -31,7 +31,7 @@ WORDS: Mapping[str, str] = {
     "undecided": "no interval: one run and no published deviation, no deviation at all, or mixed sources of accuracy",
     "reduced": "measured only at a reduced scale, which the published number does not describe",
     "diverged": "every run ended without a result",
-    "not run": "nothing was measured, or only with changed settings",
+    "not run": "nothing was measured, or only with changed settings, or with another table than the benchmark's",
 }
 """What the word of a row means."""
 
@@ -57,8 +57,8 @@ def difference_from_published(
 
     Returns:
         ``n``, ``mean``, ``std`` (ddof 1), ``difference``, ``low`` and ``high``; the limits are NaN where neither side
-        has a deviation to tell an interval from. If both are 0, every run of each side ended on one cell, and the
-        limits are the difference itself; NaN if the noise can explain it.
+        has a deviation to tell an interval from. If both are 0, of at least two runs each, every run of each side ended
+        on one cell, and the limits are the difference itself; NaN if the noise can explain it.
     """
     from scipy.special import stdtrit
 
@@ -73,7 +73,8 @@ def difference_from_published(
     found = {"n": n, "mean": float(x.mean()), "std": own_std, "difference": float(x.mean()) - mean}
     variance = ours[0] + theirs[0]
     distance = abs(found["difference"])
-    if variance == 0 and (distance <= ROUNDING or distance > noise):
+    constant = variance == 0 and n > 1 and std == 0
+    if constant and (distance <= ROUNDING or distance > noise):
         return found | {"low": found["difference"], "high": found["difference"]}
     if not variance > 0:
         return found | {"low": math.nan, "high": math.nan}
@@ -97,8 +98,8 @@ def agreement(
 ) -> pd.DataFrame:
     """Compare measured test accuracies with the published ones that stand beside them in tables.
 
-    Only full runs without changed settings are compared. A number is given once, even where it is in both blocks of a
-    table (a cell evaluated on the data set that it was searched on).
+    Only full runs without changed settings, with accuracies of the benchmark's own table, are compared. A number is
+    given once, even where it is in both blocks of a table (a cell evaluated on the data set that it was searched on).
 
     Args:
         runs: Runs, at most one per variant and seed (``labels.distinct_runs``).
@@ -141,6 +142,9 @@ def _rows(
     same = [run for run in runs if (run.record.method, run.record.search_dataset) == where]
     same = [run for run in same if not run.record.overrides and number["dataset"] in run.test_acc]
     lost = [each for each in failures if (each.method, each.search_dataset) == where and not each.overrides]
+    of_table = {run.record.variant_id for run in same if of_the_benchmark(run)}
+    elsewhere = "" if of_table or not same else same[0].record.truth_note
+    same = [run for run in same if run.record.variant_id in of_table]
     full = [run for run in same if not is_reduced(run.record)]
     rows = []
     for key, group in by_variant(full or same).items():
@@ -158,7 +162,8 @@ def _rows(
         return rows
     notes = divergence_notes([failure for failure in lost if failure.scale == "full"], ())
     word = "diverged" if notes else "not run"
-    said = "; ".join(notes) or f"published {plus_minus(number['mean'], number['std'])}; not measured"
+    why = f"measured only with other accuracies ({elsewhere})" if elsewhere else "not measured"
+    said = "; ".join(notes) or f"published {plus_minus(number['mean'], number['std'])}; {why}"
     return [shared | {"word": word, "label": number["title"], "n": 0, "sentence": said}]
 
 
@@ -171,10 +176,11 @@ def _sentence(row: Mapping[str, Any], mixed: str, noise: float) -> str:
     if mixed:
         return f"{text}; {mixed}, whose mean means nothing"
     if row["word"] == "undecided":
-        if row["n"] > 1 or row["published_std"] == 0:
+        if row["n"] > 1 and row["published_std"] == 0:
             said = "is not known" if math.isnan(noise) else "can explain the difference"
             return f"{text}; no run of either side leaves its value, and the table's noise {said}{_note(row)}"
-        return f"{text}; one run, and no published deviation: more seeds give an interval"
+        own = "one run" if row["n"] == 1 else "all runs have one value"
+        return f"{text}; {own}, and no published deviation that could judge it: more seeds may give an interval"
     text += f": {row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
     if row["published_std"] != row["published_std"]:
         text += ", with the published mean taken as exact"

@@ -20,7 +20,9 @@ from nasbench_eval.analysis.order import dataset_order, sort_rows
 from nasbench_eval.analysis.published import published_beside
 from nasbench_eval.analysis.statistics import near_optimum, summary
 from nasbench_eval.analysis.truths import truths_of
+from nasbench_eval.errors import UsageError
 from nasbench_eval.runs.store import Run, by_variant
+from nasbench_eval.table.schema import NAS_BENCH_201
 
 COLUMNS = (
     *("group", "block", "protocol", "label", "source", "method", "title", "variant_id", "search_dataset", "dataset"),
@@ -52,6 +54,9 @@ def comparison(runs: Iterable[Run], *, ddof: int = 1, datasets: Sequence[str] = 
 
     Returns:
         A frame with ``COLUMNS``, in the order of the papers' tables; n is 0 if no true accuracy is known.
+
+    Raises:
+        UsageError: If the seeds of a row differ in the value of ``group_by``.
     """
     groups = by_variant(runs)
     names = labels((run for group in groups.values() for run in group), [group_by] if group_by else [])
@@ -71,16 +76,31 @@ def comparison(runs: Iterable[Run], *, ddof: int = 1, datasets: Sequence[str] = 
             if dataset == home and (len(searched[names[key]]) > 1 or not transfers):
                 protocols.append("direct")
             row = _row(sorted(group, key=lambda run: run.record.seed), dataset, ddof)
-            row["group"] = value_text(group[0].record, group_by) if group_by else ""
+            row["group"] = _group(group, group_by) if group_by else ""
             same = {name: row[name] for name in ("method", "search_dataset", "dataset")}
             for protocol in protocols:
-                beside = published_beside(protocol=protocol, **same)
+                beside = published_beside(protocol=protocol, **same) if row["table"] == NAS_BENCH_201 else {}
                 rows.append(row | {"protocol": protocol, "label": names[key]} | beside)
     frame = sort_rows(pd.DataFrame(rows, columns=list(COLUMNS)))
     if not group_by:
         return frame
     order = value_order((group[0].record for group in groups.values()), group_by)
     return frame.sort_values("group", key=lambda column: column.map(order), kind="stable", ignore_index=True)
+
+
+def _group(group: list[Run], key: str) -> str:
+    """Return the value that the seeds of a row have in common.
+
+    Raises:
+        UsageError: If they have several.
+    """
+    values = list(dict.fromkeys(value_text(run.record, key) for run in group))
+    if len(values) > 1:
+        raise UsageError(
+            f"--group-by {key}: the seeds of one row differ ({', '.join(values[:3])}"
+            f"{', ...' if len(values) > 3 else ''}): choose among them with --where"
+        )
+    return values[0]
 
 
 def _row(group: list[Run], dataset: str, ddof: int) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Condition:
         if isinstance(value, str):
             return value in (self.wanted, *parts)
         if value is None or isinstance(value, bool):
-            return str(value).lower() in parts
+            return str(value).lower() in [part.lower() for part in parts]
         if not isinstance(value, int | float):
             return str(value) == self.wanted
         return value in [self._number(value, part) for part in parts if part != "none"]
@@ -105,7 +105,8 @@ def select(
     """
     if conditions and not runs:
         raise NbevalError("there are no runs for --where to choose from")
-    kept, failed = list(runs), list(failures)
+    complete = {(run.record.variant_id, run.record.seed) for run in runs}
+    kept, failed = list(runs), [each for each in failures if (each.variant_id, each.seed) not in complete]
     for condition in conditions:
         check_key(condition.key, runs, "--where")
         matching = [run for run in kept if condition.holds(run.record)]

@@ -19,13 +19,18 @@ from nasbench_eval.analysis.statistics import (
     percentile_interval,
     spearman_rho,
     top_k_overlap,
+    wilson_interval,
 )
+from nasbench_eval.analysis.truths import table_key
 from nasbench_eval.runs.rank_scores import SHARED_WEIGHTS, RankScores, rank_file, read_scores
 from nasbench_eval.runs.store import Run
 from nasbench_eval.utils.rng import Streams
 
-STATISTICS = ("kendall", "spearman", "top_k")
-"""Kendall's tau-b, Spearman's rho, and the share of the truly best k cells among the best k by shared weights."""
+CORRELATIONS = ("kendall", "spearman")
+"""Kendall's tau-b and Spearman's rho."""
+
+STATISTICS = (*CORRELATIONS, "top_k")
+"""Both, and the share of the truly best k cells among the best k by shared weights."""
 
 TOP_SHARE = 0.1
 """k of ``top_k``, as a share of the cells."""
@@ -38,7 +43,8 @@ GAPS = ("gap_running", "gap_batch")
 
 COLUMNS = (
     *("row", "label", "title", "variant_id", "block", "search_dataset", "dataset", "reduced", "reductions"),
-    *("orders_by", "batch_norm", "scored_on", "zero_op", "truth_note", "seeds", "seed", "run_id", "cells", "k"),
+    *("orders_by", "batch_norm", "scored_on", "zero_op", "truth_note", "truths"),
+    *("seeds", "seed", "run_id", "cells", "k"),
     *(f"{name}{part}" for name in STATISTICS for part in ("", "_std", "_low", "_high", "_undefined")),
     *("first_acc", "regret", "regret_std"),
     *(f"{gap}{part}" for gap in GAPS for part in ("", "_std")),
@@ -54,8 +60,8 @@ def top_count(n: int) -> int:
     return max(1, round(TOP_SHARE * n))
 
 
-def rank_statistics(shared: Floats, true: Floats, draws: Indices) -> dict[str, Floats]:
-    """Return each of ``STATISTICS`` for each draw of cells.
+def correlations(shared: Floats, true: Floats, draws: Indices) -> dict[str, Floats]:
+    """Return each of ``CORRELATIONS`` for each draw of cells.
 
     Args:
         shared: Shared-weight accuracy of the cells, shape ``(n,)``.
@@ -65,23 +71,33 @@ def rank_statistics(shared: Floats, true: Floats, draws: Indices) -> dict[str, F
     Returns:
         Arrays of shape ``(draws,)``; a correlation is NaN where all drawn cells are tied in one of the accuracies.
     """
-    x, y = shared[draws], true[draws]
     return {
         "kendall": kendall_tau_b(shared, true, draws),
-        "spearman": spearman_rho(x, y),
-        "top_k": top_k_overlap(x, y, top_count(draws.shape[1])),
+        "spearman": spearman_rho(shared[draws], true[draws]),
     }
 
 
-def resampled_statistics(shared: Floats, true: Floats) -> dict[str, Floats]:
-    """Return each of ``STATISTICS`` for ``RESAMPLES`` bootstrap resamples of the cells, the same ones for every run.
+def rank_statistics(shared: Floats, true: Floats) -> dict[str, float]:
+    """Return each of ``STATISTICS`` of some cells; a correlation is NaN where all are tied in one of the accuracies.
+
+    Args:
+        shared: Shared-weight accuracy of the cells, shape ``(n,)``.
+        true: True accuracy of the cells, shape ``(n,)``.
+    """
+    found = correlations(shared, true, np.arange(len(shared))[None])
+    found["top_k"] = top_k_overlap(shared[None], true[None], top_count(len(shared)))
+    return {name: float(values[0]) for name, values in found.items()}
+
+
+def resampled_correlations(shared: Floats, true: Floats) -> dict[str, Floats]:
+    """Return each of ``CORRELATIONS`` for ``RESAMPLES`` bootstrap resamples of the cells, the same ones for every run.
 
     Args:
         shared: Shared-weight accuracy of the cells, shape ``(n,)``.
         true: True accuracy of the cells, shape ``(n,)``.
     """
     generator = Streams(0).numpy("rank bootstrap")
-    return bootstrap(lambda draws: rank_statistics(shared, true, draws), len(shared), RESAMPLES, generator)
+    return bootstrap(lambda draws: correlations(shared, true, draws), len(shared), RESAMPLES, generator)
 
 
 def first_choice(shared: Floats, true: Floats) -> float:
@@ -100,10 +116,11 @@ def rank_frame(runs: Iterable[Run], datasets: Sequence[str] = ()) -> pd.DataFram
 
     Returns:
         A frame with ``COLUMNS`` and three kinds of ``row``. ``variant``: means over seeds, with the sample standard
-        deviation over seeds in ``_std`` and the 95 % bootstrap interval of the mean over cells in ``_low`` and
-        ``_high``; seeds in which a statistic is undefined are left out of them, and counted in ``_undefined``. ``run``:
-        one seed, with its interval. ``cell``: one cell of a run, ``shared_acc`` and ``test_acc`` in percent; for a
-        search without shared weights ``shared_acc`` is the rank of the score ``orders_by``, 1 for the lowest.
+        deviation over seeds in ``_std`` and the 95 % interval of the mean over cells in ``_low`` and ``_high``: of the
+        bootstrap, for ``top_k`` Wilson's of a share of k. Seeds in which a statistic is undefined are left out of them,
+        and counted in ``_undefined``. ``run``: one seed, with its interval. ``cell``: one cell of a run,
+        ``shared_acc`` and ``test_acc`` in percent; for a search without shared weights ``shared_acc`` is the rank of
+        the score ``orders_by``, 1 for the lowest.
     """
     measured = [(run, scores_of(run)) for run in runs if not datasets or run.record.search_dataset in datasets]
     ranked = [(run, scores) for run, scores in measured if scores is not None]
@@ -130,6 +147,11 @@ def scores_of(run: Run) -> RankScores | None:
     return None if run.home is None else read_scores(rank_file(run.home, run.record.run_id))
 
 
+def ranked_by(scores: Iterable[RankScores]) -> tuple[str, ...]:
+    """Return the keys of the tables that the true accuracies of scored cells come from (``truths``), each once."""
+    return tuple(sorted({table_key(each.table) for each in scores}))
+
+
 def shared_and_true(scores: RankScores, n: int) -> tuple[Floats, Floats]:
     """Return what orders the first n cells, and their true accuracy, each of shape ``(n,)``.
 
@@ -153,13 +175,14 @@ def _variant_rows(group: list[tuple[Run, RankScores]], names: dict[str, str], n:
         "scored_on": "; ".join(dict.fromkeys(scores.scored_on for _, scores in group)),
         "zero_op": record.settings.get("zero_op"),
         "truth_note": "; ".join(dict.fromkeys(scores.truth_note for _, scores in group)),
+        "truths": ranked_by(scores for _, scores in group),
     }
     below: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
     resampled = []
     for run, scores in group:
         shared, true = shared_and_true(scores, n)
-        resampled.append(resampled_statistics(shared, true))
+        resampled.append(resampled_correlations(shared, true))
         row = shared_columns | {"row": "run", "seed": run.record.seed, "run_id": run.record.run_id}
         row |= _run_statistics(shared, true, resampled[-1])
         row |= {f"gap_{statistics}": scores.gap(statistics) for statistics in ("running", "batch")}
@@ -175,6 +198,9 @@ def _variant_rows(group: list[tuple[Run, RankScores]], names: dict[str, str], n:
         defined = [not np.isnan(row[name]) for row in runs]
         variant[f"{name}_undefined"] = len(runs) - sum(defined)
         variant[name], variant[f"{name}_std"] = _mean_and_std([row[name] for row in compress(runs, defined)])
+        if name not in CORRELATIONS:
+            variant[f"{name}_low"], variant[f"{name}_high"] = wilson_interval(variant[name], top_count(n))
+            continue
         # The mean of each resample over seeds: all seeds are resampled alike.
         each = [resample[name] for resample in compress(resampled, defined)]
         means = np.mean(each, axis=0) if each else np.empty(0)
@@ -191,7 +217,9 @@ def _mean_and_std(values: Sequence[float]) -> tuple[float, float]:
 def _run_statistics(shared: Floats, true: Floats, resampled: dict[str, Floats]) -> dict[str, Any]:
     n, first = len(shared), first_choice(shared, true)
     row = {"cells": n, "k": top_count(n), "first_acc": first, "regret": float(true.max()) - first}
-    for name, values in rank_statistics(shared, true, np.arange(n)[None]).items():
-        row[name] = float(values[0])
-        row[f"{name}_low"], row[f"{name}_high"] = percentile_interval(resampled[name])
+    row |= rank_statistics(shared, true)
+    limits = {name: percentile_interval(values) for name, values in resampled.items()}
+    limits["top_k"] = wilson_interval(row["top_k"], top_count(n))
+    for name, (low, high) in limits.items():
+        row[f"{name}_low"], row[f"{name}_high"] = low, high
     return row

@@ -9,6 +9,7 @@ import pandas as pd
 from nasbench_eval.analysis.labels import brief
 from nasbench_eval.analysis.layout import plus_minus
 from nasbench_eval.analysis.rank_correlation import GAPS, RESAMPLES
+from nasbench_eval.analysis.truths import caption_cautions
 from nasbench_eval.runs.rank_scores import SHARED_WEIGHTS
 
 
@@ -41,13 +42,14 @@ def rank_notes(frame: pd.DataFrame) -> list[str]:
     notes = [
         f"{n:,} cells drawn from all 15,625, the same for every run.",
         f"tau: Kendall's tau-b; rho: Spearman's; top {k}: share of the truly best {k} cells among the best {k} by "
-        f"{by} ({100 * k / n:.0f} % by chance){spread}; in brackets the 95 % bootstrap interval over cells "
-        f"(percentile, {RESAMPLES:,} resamples).",
+        f"{by} ({100 * k / n:.0f} % by chance){spread}; in brackets the 95 % interval over cells (percentile "
+        f"bootstrap, {RESAMPLES:,} resamples; for top {k} Wilson's).",
         f"first: true accuracy of the cell that {first} first; regret: its distance to the best cell of the sample.",
         *_gap(frame),
         _by_variant(variants, "scored_on", "Shared weights scored on" if shared else "Scored on"),
         *_batch_norm(variants[variants["batch_norm"] != ""]),
         _by_variant(variants, "truth_note", "Truth:"),
+        *caption_cautions(variants),
     ]
     if len(without_none):
         of = "" if len(without_none) == len(variants) else f" of {', '.join(_names(without_none, variants))}"

@@ -15,7 +15,7 @@ COLUMNS = (
     *("label", "variant_id", "method", "block", "reduced", "reductions", "search_dataset", "dataset", "seed"),
     *("step", "total_seconds", "value", "mean", "low", "high"),
 )
-"""Columns of :func:`per_step`; ``step`` counts from 1. ``mean``, ``low`` and ``high`` are over the seeds of a step."""
+"""Columns of :func:`per_step`; ``step`` counts from 1. ``mean``, ``low`` and ``high`` are over all seeds."""
 
 _PER_STEP = ("step", "total_seconds", "value", "mean", "low", "high")
 
@@ -30,7 +30,8 @@ def per_step(runs: Iterable[Run], column: str, datasets: Sequence[str] = ()) -> 
         datasets: Data sets to keep; empty for all.
 
     Returns:
-        A frame with ``COLUMNS``.
+        A frame with ``COLUMNS``. Where one seed has ended and another goes on, the ended one keeps its cell, and so its
+        accuracy and operations; of other quantities there is no mean any more.
     """
     runs = [run for run in runs if run.record.block == "weight sharing"]
     names = labels(runs)
@@ -58,12 +59,25 @@ def per_step(runs: Iterable[Run], column: str, datasets: Sequence[str] = ()) -> 
     frame = pd.concat(parts, ignore_index=True)
     # All at once: a column that is set run by run takes most of the time.
     columns = {key: np.repeat(np.array(values), lengths) for key, values in facts.items()}
-    return with_seed_range(frame.assign(**columns))
+    return with_seed_range(frame.assign(**columns), of_the_cell=column == "test_acc" or column.startswith("n_"))
 
 
-def with_seed_range(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame of :func:`per_step` with mean, lowest and highest value over seeds computed from its values."""
-    seeds = frame.groupby(["variant_id", "dataset", "step"], sort=False)["value"]
-    return frame.assign(mean=seeds.transform("mean"), low=seeds.transform("min"), high=seeds.transform("max"))[
-        [*COLUMNS, *(name for name in frame if name not in COLUMNS)]
-    ]
+def with_seed_range(frame: pd.DataFrame, *, of_the_cell: bool = False) -> pd.DataFrame:
+    """Return a frame of :func:`per_step` with mean, lowest and highest value over seeds computed from its values.
+
+    Args:
+        frame: The frame; its columns ``mean``, ``low`` and ``high`` may be missing.
+        of_the_cell: Whether a seed that has ended keeps its last value; otherwise a step for which not all seeds have a
+            value has no mean.
+    """
+    keys = ["variant_id", "dataset"]
+    values = frame.set_index([*keys, "seed", "step"])["value"].unstack("step")
+    values = values.ffill(axis=1) if of_the_cell else values
+    seeds = values.groupby(level=keys)
+    complete = values.notna().groupby(level=keys).all()
+    at = pd.MultiIndex.from_frame(frame[[*keys, "step"]])
+    ranges = {
+        name: seeds.agg(statistic).where(complete).stack(future_stack=True).reindex(at).to_numpy()
+        for name, statistic in (("mean", "mean"), ("low", "min"), ("high", "max"))
+    }
+    return frame.assign(**ranges)[[*COLUMNS, *(name for name in frame if name not in COLUMNS)]]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from nasbench_eval.runs.store import Run, RunRecord
+from nasbench_eval.table.schema import NAS_BENCH_201
 
 
 def truth_key(record: RunRecord) -> str:
@@ -21,6 +22,11 @@ def truth_key(record: RunRecord) -> str:
 def truths_of(runs: Iterable[Run]) -> tuple[str, ...]:
     """Return the keys of some runs, each once."""
     return tuple(sorted({truth_key(run.record) for run in runs}))
+
+
+def of_the_benchmark(run: Run) -> bool:
+    """Return whether a run has accuracies of NAS-Bench-201's own table, which published numbers are about."""
+    return run.record.table is not None and run.record.table.name == NAS_BENCH_201
 
 
 def table_key(content_hash: str) -> str:

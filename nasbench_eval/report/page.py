@@ -14,6 +14,7 @@ import pandas as pd
 
 from nasbench_eval import __version__
 from nasbench_eval.analysis.against import against
+from nasbench_eval.analysis.against_table import left_out
 from nasbench_eval.analysis.against_table import notes as against_notes
 from nasbench_eval.analysis.agreement import agreement
 from nasbench_eval.analysis.claims import Verdict
@@ -189,7 +190,7 @@ def _differences(runs: Sequence[Run], reference: str, datasets: Sequence[str]) -
     if frame.empty:
         return None
     label = " and ".join(dict.fromkeys(frame["label_against"]))
-    return Differences(label, against_table(frame), _sentences(against_notes(frame)))
+    return Differences(label, against_table(frame), _sentences([*against_notes(frame), *left_out(frame, runs)]))
 
 
 def _sentences(notes: Iterable[str]) -> tuple[str, ...]:

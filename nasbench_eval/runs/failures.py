@@ -91,7 +91,12 @@ def read_failure(path: Path) -> Failure:
 
 
 def load_failures(folders: Iterable[Path]) -> list[Failure]:
-    """Read all failures that belong to results folders; a folder ``runs`` stands for the results folder above it."""
-    homes = {(folder.parent if folder.name == "runs" else folder).resolve() for folder in folders}
-    paths = {path for home in homes for path in home.rglob(f"{FOLDER}/*.json")}
+    """Read all failures beside the runs that ``load_runs`` reads from some folders.
+
+    A folder ``runs`` has those of the results folder above it; any other folder those of all results folders in it.
+    """
+    paths: set[Path] = set()
+    for folder in (each.resolve() for each in folders):
+        above = folder.name == "runs"
+        paths |= set((folder.parent / FOLDER).glob("*.json") if above else folder.rglob(f"{FOLDER}/*.json"))
     return [read_failure(path) for path in sorted(paths)]

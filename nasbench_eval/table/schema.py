@@ -44,6 +44,9 @@ MEAN = "mean"
 COSTS = ("params_mb", "flops_m", "latency_s")
 """The metrics that do not depend on a schedule."""
 
+NAS_BENCH_201 = "NAS-Bench-201"
+"""``Metadata.name`` of a table that has the benchmark's own numbers."""
+
 METRICS = ("accuracy", "loss", "eval_seconds", "train_seconds", *COSTS)
 
 SPLITS: dict[str, dict[str, tuple[str, str]]] = {

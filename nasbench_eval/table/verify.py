@@ -10,7 +10,7 @@ import numpy as np
 
 from nasbench_eval.cell import N_CELLS, Cell, all_archs
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.table.schema import MEAN, Key, content_hash, trials_by_mean
+from nasbench_eval.table.schema import MEAN, NAS_BENCH_201, Key, content_hash, trials_by_mean
 from nasbench_eval.table.sizes import all_sizes
 from nasbench_eval.table.units import wrong_units
 
@@ -51,8 +51,6 @@ PARAMS_ERRATA = 150
 
 COUNTED = ("NATS-tss-v1_0",)
 
-NAME = "NAS-Bench-201"
-
 
 @dataclass(frozen=True)
 class Check:
@@ -92,7 +90,7 @@ def verify(table: Table) -> list[Check]:
         One entry per check, in this order; the table is sound if none has problems.
     """
     checks = [_cells(table), _ranges(table), _means(table)]
-    if table.metadata.name == NAME:
+    if table.metadata.name == NAS_BENCH_201:
         checks += [_known(table), _trials(table), _sizes(table)]
     return [*checks, _provenance(table), _content(table)]
 

@@ -29,14 +29,20 @@ def export(folders: tuple[Path, ...], conditions: tuple[str, ...], target: Path 
         nbeval export --tidy runs.csv
         nbeval export --schema > run.schema.json
     """  # noqa: D301 - click reads the control character: keep these lines as they are
+    from nasbench_eval.analysis.labels import distinct_runs
     from nasbench_eval.runs.tidy import run_schema, tidy, write_tidy
 
+    if schema and target is not None:
+        raise UsageError("--schema prints the schema of run files, --tidy writes the runs: give one of them")
     if schema:
         click.echo(run_schema(), nl=False)
         return
     if target is None:
         raise UsageError("what to export? --tidy FILE writes all runs, --schema prints the schema of run files")
     runs, _ = load_results(folders, conditions)
-    frame = tidy(runs)
+    kept, dropped = distinct_runs(runs)
+    frame = tidy(kept)
     write_tidy(frame, target)
-    click.echo(f"{target}: {len(frame):,} rows of {len(runs):,} runs")
+    for note in dropped:
+        click.echo(f"{note[0].upper()}{note[1:]}.", err=True)
+    click.echo(f"{target}: {len(frame):,} rows of {len(kept):,} runs")

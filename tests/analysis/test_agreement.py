@@ -122,3 +122,20 @@ def test_a_number_in_both_blocks_is_given_once_and_two_numbers_twice() -> None:
     assert list(here[here["method"] == "gaea_darts"]["published_mean"]) == [94.10]
     assert sorted(here[here["method"] == "gdas"]["published_mean"]) == [93.52, 93.61]
     assert set(frame["word"]) <= set(WORDS)
+
+
+def test_accuracies_of_another_table_are_no_measurement_of_the_published_method() -> None:
+    other = replace(TABLE, name="own")
+    runs = group("gaea_darts", [69.0, 70.0])
+    runs = [replace(run, record=replace(run.record, table=other, truth_note="own table")) for run in runs]
+    found = row(agreement(runs))
+    assert (found["word"], "measured only with other accuracies (own table)" in found["sentence"]) == ("not run", True)
+    # A reduced run with the benchmark's own accuracies does not make the full ones of another table count.
+    assert row(agreement([*runs, *group("gaea_darts", [94.0, 94.1], **SMALL)]))["word"] == "reduced"
+
+
+@pytest.mark.parametrize(
+    ("values", "std"), [([93.0], 0.0), ([90.0, 90.0], math.nan)], ids=["one run", "no published deviation"]
+)
+def test_a_deviation_that_is_not_known_is_not_taken_as_zero(values: list[float], std: float) -> None:
+    assert word_of(difference_from_published(values, 54.30, std, 3, 1, noise=0.5)) == "undecided"

@@ -3,9 +3,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from analysis_runs import SMALL, TABLE, make_run
+from analysis_runs import SMALL, TABLE, make_run, seeds
 
 from nasbench_eval.analysis.comparison import comparison, references
+from nasbench_eval.errors import UsageError
 from nasbench_eval.runs.store import TableFacts
 
 
@@ -97,3 +98,15 @@ def test_a_search_costs_what_it_costs_also_where_its_accuracy_is_not_known() -> 
     [row] = comparison([make_run({"cifar10": 93.0}), unknown]).to_dict("records")
     assert (row["n"], row["seeds"]) == (1, (0,))
     assert row["search_seconds"] == (60.0 + 120.0) / 2
+
+
+def test_published_numbers_stand_only_beside_accuracies_of_the_benchmark():
+    own = seeds("gdas", [70.0, 71.0], table=TableFacts("own", "ffff", {"cifar10": 94.0}))
+    assert comparison(own)["published_mean"].isna().all()
+    assert comparison(seeds("gdas", [93.0, 93.1]))["published_mean"].notna().any()
+
+
+def test_a_fact_that_differs_between_the_seeds_of_a_row_does_not_group_rows():
+    runs = [*seeds("gdas", [93.0, 93.1]), make_run({"cifar10": 93.2}, seed=2, device="H200")]
+    with pytest.raises(UsageError, match=r"--group-by device: .* differ \(device=one CPU, device=H200\)"):
+        comparison(runs, group_by="device")

@@ -141,3 +141,16 @@ def test_every_command_that_reads_runs_takes_conditions(runs, home):
     assert "no results of 'gdsa': did you mean 'gdas'?" in str(unknown.exception)
     grouped = CliRunner().invoke(cli, ["compare", "--group-by", "arch_lr"]).output
     assert "arch_lr=4: weight sharing, direct" in grouped
+
+
+def test_yes_and_no_are_written_in_any_case():
+    assert not parse_condition("zero_op!=True").holds(make_run({}, settings={"zero_op": True}).record)
+    assert parse_condition("zero_op=TRUE").holds(make_run({}, settings={"zero_op": True}).record)
+
+
+def test_a_failure_that_a_complete_run_replaces_does_not_come_back():
+    run = make_run({"cifar10": 93.0}, device="one CPU")
+    other = make_run({"cifar10": 93.0}, seed=1, device="H200")
+    record = run.record
+    failure = Failure("ab", record.variant_id, "gdas", "GDAS", "cifar10", 0, {}, "full", 3, "nan", {}, "2026")
+    assert select([run, other], [failure], [parse_condition("device=H200")])[1] == []

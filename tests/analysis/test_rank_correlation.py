@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from analysis_runs import TRUE, make_run, scored
 
-from nasbench_eval.analysis.rank_correlation import first_choice, rank_frame, rank_statistics, resampled_statistics
-from nasbench_eval.analysis.rank_notes import statistic_text
+from nasbench_eval.analysis.rank_correlation import first_choice, rank_frame, rank_statistics, resampled_correlations
+from nasbench_eval.analysis.rank_notes import rank_notes, statistic_text
 from nasbench_eval.analysis.statistics import percentile_interval
 
 
@@ -52,7 +52,7 @@ def test_seeds_whose_scores_are_all_equal_are_left_out_and_counted(tmp_path: Pat
 
 def test_k_is_a_tenth_of_the_cells() -> None:
     true = np.arange(20.0)
-    found = rank_statistics(np.array([*[0.0] * 17, 9, 8, 7]), true, np.arange(20)[None])
+    found = rank_statistics(np.array([*[0.0] * 17, 9, 8, 7]), true)
     assert found["top_k"] == 0.5
 
 
@@ -62,8 +62,8 @@ def test_intervals_contain_the_estimate_and_shrink_with_more_cells() -> None:
     for n in (50, 200, 800):
         true = rng.normal(size=n)
         shared = true + rng.normal(size=n)
-        estimate = {name: v[0] for name, v in rank_statistics(shared, true, np.arange(n)[None]).items()}
-        resampled = resampled_statistics(shared, true)
+        estimate = rank_statistics(shared, true)
+        resampled = resampled_correlations(shared, true)
         limits = {name: percentile_interval(values) for name, values in resampled.items()}
         assert all(low <= estimate[name] <= high for name, (low, high) in limits.items())
         widths.append([high - low for low, high in limits.values()])
@@ -75,3 +75,21 @@ def test_intervals_contain_the_estimate_and_shrink_with_more_cells() -> None:
 def test_the_first_choice_is_the_mean_over_tied_cells() -> None:
     assert first_choice(np.array([1.0, 3, 2]), np.array([90.0, 80, 70])) == 80
     assert first_choice(np.array([3.0, 3, 2]), np.array([90.0, 80, 95])) == 85
+
+
+def test_the_interval_of_top_k_has_a_width_where_none_is_found(tmp_path: Path) -> None:
+    n = 100
+    true = [70 + 0.1 * i for i in range(n)]
+    frame = rank_frame([scored(tmp_path, make_run({}, seed=seed), true[::-1], true) for seed in (0, 1)])
+    for _, row in frame[frame["row"] != "cell"].iterrows():
+        assert (row["top_k"], row["top_k_low"]) == (0, 0)
+        assert row["top_k_high"] == pytest.approx(0.2775, abs=1e-4)  # Wilson, 0 of 10
+
+
+def test_cells_ranked_by_two_tables_are_not_averaged_without_a_word(tmp_path: Path) -> None:
+    runs = [
+        scored(tmp_path, make_run({}, seed=seed), TRUE, TRUE[::step], table=table)
+        for seed, step, table in ((0, 1, "h1"), (1, -1, "h2"))
+    ]
+    assert any(note.startswith("CAUTION") and "table h1 | table h2" in note for note in rank_notes(rank_frame(runs)))
+    assert not any(note.startswith("CAUTION") for note in rank_notes(rank_frame(runs[:1])))

@@ -52,9 +52,7 @@ TINY = {
 
 
 def agree(shared: list[float], true: list[float]) -> dict[str, float]:
-    draws = np.arange(len(true))[None]
-    found = rank_statistics(np.array(shared, dtype=float), np.array(true, dtype=float), draws)
-    return {name: float(values[0]) for name, values in found.items()}
+    return rank_statistics(np.array(shared, dtype=float), np.array(true, dtype=float))
 
 
 def ready(spec: RunSpec) -> WeightSharing:

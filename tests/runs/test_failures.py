@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.runs.failures import Failure, read_failure, write_failure
+from nasbench_eval.runs.failures import Failure, load_failures, read_failure, write_failure
 
 FAILURE = Failure(
     run_id="0123456789ab",
@@ -51,3 +51,11 @@ def test_no_flipped_bit_changes_what_is_read_and_older_records_have_no_checksum(
     del values["sha256"]
     path.write_text(json.dumps(values))
     assert read_failure(path).step == 8
+
+
+def test_runs_have_the_failures_beside_them_and_not_those_of_other_folders(tmp_path: Path) -> None:
+    beside, other = (write_failure(tmp_path / name, FAILURE) for name in ("results", "results/other"))
+    assert load_failures([tmp_path / "results" / "runs"]) == [read_failure(beside)]
+    beside.unlink()
+    assert load_failures([tmp_path / "results" / "runs"]) == []
+    assert load_failures([tmp_path / "results"]) == [read_failure(other)]

@@ -26,7 +26,7 @@ from nasbench_eval.analysis.statistics import (
     two_sample_p,
     welch,
 )
-from nasbench_eval.analysis.truths import conflict, truths_of
+from nasbench_eval.analysis.truths import conflict
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run, RunRecord
 from nasbench_eval.utils.rng import Streams
@@ -189,7 +189,7 @@ def _comparisons(
 ) -> Iterator[tuple[dict[str, Any], list[Run]]]:
     """Yield each comparison of one method on one data set, not yet decided, with its runs."""
     if claim.test == "published":
-        yield _published(dataset, mine, pool)
+        yield from _published(dataset, mine, pool)
         return
     for other in others if claim.test in COMPARING else [None]:
         sides = [mine, *([other] if other else [])]
@@ -251,7 +251,7 @@ def _measure(claim: Claim, row: dict[str, Any], values: list[list[float]], runs:
     table = next(iter(tables.values()), None)
     noise = table.noise_on(row["dataset"])[0] if table and claim.quantity == "test_acc" else math.nan
     row["margin"] = noise if claim.margin is None else claim.margin
-    if claim.quantity == "test_acc" and (why := conflict(truths_of(runs))):
+    if why := conflict(QUANTITIES[claim.quantity].truths(runs)):
         return row | {"word": "undecided", "why": f"{why}, which are not compared"}
     no_margin = {"word": "undecided", "why": f"the table does not say its noise on {row['dataset']}: set a margin"}
     if claim.test == "equivalent" and math.isnan(row["margin"]):
@@ -333,18 +333,21 @@ def _seeds_needed(claim: Claim, row: Mapping[str, Any], tests: int) -> tuple[flo
     return seeds, would if math.isfinite(seeds) else ""
 
 
-def _published(dataset: str, mine: Side, pool: _Pool) -> tuple[dict[str, Any], list[Run]]:
-    """Return the comparison of a method with its published accuracy."""
+def _published(dataset: str, mine: Side, pool: _Pool) -> Iterator[tuple[dict[str, Any], list[Run]]]:
+    """Yield the comparisons of a method with its published accuracies, of which papers may give two."""
     runs, why = pool.of(mine)
     row = _empty_row(dataset, mine, "published") | {"word": "not run", "why": why}
     if not runs:
-        return row | {"missing": [] if why else [mine]}, runs
+        yield row | {"missing": [] if why else [mine]}, runs
+        return
     frame = agreement(runs)
     frame = frame[frame["dataset"] == dataset]
     if frame.empty:
-        return row | {"why": f"no paper gives an accuracy of {mine} evaluated on {dataset}"}, runs
-    found = frame.iloc[0]
-    row |= {key: found[key] for key in ("label", "n", "mean", "difference", "low", "high")}
-    row |= {"mean_against": found["published_mean"], "why": found["sentence"], "lost": pool.diverged(runs)}
-    row["word"] = {"agrees": "holds", "differs": "fails", "undecided": "undecided"}.get(found["word"], "not run")
-    return row, runs
+        yield row | {"why": f"no paper gives an accuracy of {mine} evaluated on {dataset}"}, runs
+    for found in frame.to_dict("records"):
+        own = row | {key: found[key] for key in ("label", "n", "mean", "difference", "low", "high")}
+        own |= {"mean_against": found["published_mean"], "why": found["sentence"], "lost": pool.diverged(runs)}
+        own["word"] = {"agrees": "holds", "differs": "fails", "undecided": "undecided"}.get(found["word"], "not run")
+        if own["word"] in ("holds", "fails") and found["n"] < 2:
+            own |= {"word": "undecided", "why": f"{found['sentence']}; one seed decides nothing: run at least two"}
+        yield own, runs

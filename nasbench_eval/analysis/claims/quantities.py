@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.figures import View, entropy, gap
-from nasbench_eval.analysis.rank_correlation import scores_of, shared_and_true
+from nasbench_eval.analysis.rank_correlation import ranked_by, scores_of, shared_and_true
 from nasbench_eval.analysis.statistics import kendall_tau_b
+from nasbench_eval.analysis.truths import truths_of
 from nasbench_eval.cell import OPS
 from nasbench_eval.runs.rank_scores import RankScores
 from nasbench_eval.runs.store import Run
@@ -26,12 +27,15 @@ class Quantity:
         values: Returns the value of each run on a data set, NaN where a run does not have it; called with all runs that
             are compared.
         how: How to get it where no run has it.
+        truths: Returns where the true accuracies behind the values come from (keys of ``truths``), if there are any:
+            values from several sources are not compared.
     """
 
     words: str
     digits: int
     values: Callable[[Sequence[Run], str], list[float]]
     how: str
+    truths: Callable[[Sequence[Run]], Sequence[str]] = lambda runs: ()
 
 
 def _test_acc(runs: Sequence[Run], dataset: str) -> list[float]:
@@ -69,7 +73,7 @@ def _tau_of(scores: RankScores, n: int) -> float:
 
 
 QUANTITIES: Mapping[str, Quantity] = {
-    "test_acc": Quantity("test accuracy", 2, _test_acc, "run without --truth none"),
+    "test_acc": Quantity("test accuracy", 2, _test_acc, "run without --truth none", truths_of),
     "entropy": Quantity(
         "entropy of the operation weights after the last epoch, as a share of its maximum",
         3,
@@ -93,6 +97,7 @@ QUANTITIES: Mapping[str, Quantity] = {
         2,
         _tau,
         "score cells with `nbeval rank`; it is undefined where all scores are equal",
+        lambda runs: ranked_by(filter(None, map(scores_of, runs))),
     ),
     **{
         f"n_{operation}": Quantity(f"number of edges of the final cell with {operation}", 2, _edges_with(operation), "")

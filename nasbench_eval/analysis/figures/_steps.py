@@ -45,6 +45,10 @@ def draw_steps(frame: pd.DataFrame, ylabel: str, text: str, *, symlog: bool = Fa
     draw_panel = partial(_draw_panel, limits=limits, symlog=symlog)
     few = frame.groupby("variant_id")["seed"].nunique().max() <= SEED_LIMIT
     words = f"{text} Thick: mean over seeds; {'thin: each seed' if few else 'band: lowest to highest seed'}."
+    if (frame.groupby(["variant_id", "dataset", "seed"])["step"].max().groupby(level=[0, 1]).nunique() > 1).any():
+        keeps = frame["mean"].notna().all()
+        ended = "a seed that has ended keeps its cell" if keeps else "no mean where a seed has ended"
+        words = f"{words} Seeds of different lengths: {ended}."
     return panel_rows(frame, _groups(frame), draw_panel, xlabel="epoch", ylabel=ylabel, text=words)
 
 

@@ -56,8 +56,10 @@ def data(runs: Iterable[Run], view: View = EVERYTHING) -> pd.DataFrame:
     for variant, group in by_variant(sorted(runs, key=run_order(names))).items():
         record = group[0].record
         clocks = [run.steps["total_seconds"].to_numpy(dtype=float) for run in group]
-        start = max(clock[0] for clock in clocks)
-        end = float(record.settings.get("budget_seconds") or max(clock[-1] for clock in clocks))
+        # The axis is logarithmic: what costs no time is shown from the first second that is known, or from one second.
+        positive = [clock[clock > 0][:1] for clock in clocks]
+        start = max((float(first[0]) for first in positive if len(first)), default=1.0)
+        end = max(start, float(record.settings.get("budget_seconds") or max(clock[-1] for clock in clocks)))
         times = np.geomspace(start, end, POINTS)
         times[[0, -1]] = start, end  # exactly, without the rounding error of the logarithm
         rows = [np.searchsorted(clock, times, side="right") - 1 for clock in clocks]
@@ -117,7 +119,10 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, styles: Styles) -> None:
         band = {"step": "post", "color": look["color"], "alpha": 0.2, "linewidth": 0}
         axes.fill_between(line["seconds"], line["ci95_low"], line["ci95_high"], **band)
     best = part["optimum"].max()
-    axes.axhline(best, color=style.OPTIMUM, linewidth=0.8, linestyle=":")
+    if np.isnan(best):  # no table, one without it, or several
+        best = part["mean"].max()
+    else:
+        axes.axhline(best, color=style.OPTIMUM, linewidth=0.8, linestyle=":")
     # The first queries are far below the range in which the curves differ: the axis leaves them out.
     final = part.groupby("label")["mean"].max().min()
     span = max(best - final, LEAST_SPAN)

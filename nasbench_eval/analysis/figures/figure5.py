@@ -46,7 +46,8 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
     """Return the rows in drawing order: measured and published results, and the optimum of each table.
 
     Of searches whose cells are evaluated on other data sets too, only those on the first search data set in the papers'
-    order are kept, as in the papers; all ``direct`` rows are kept.
+    order are kept, as in the papers, and of variants that searched on others alone the accuracy on these, as ``direct``
+    rows; all ``direct`` rows are kept.
 
     Args:
         runs: Runs, at most one per variant and seed.
@@ -61,7 +62,11 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
     measured = measured[measured["n"] > 0]
     transfers = measured["protocol"] == "transfer"
     first = dataset_order(measured["search_dataset"][transfers])[:1]
-    measured = measured[~transfers | measured["search_dataset"].isin(first)]
+    kept = measured[~transfers | measured["search_dataset"].isin(first)]
+    # Of a variant with other search data sets alone, what it has on these is shown.
+    others = measured[~measured["variant_id"].isin(kept["variant_id"])]
+    own = others[others["dataset"] == others["search_dataset"]].assign(protocol="direct")
+    measured = kept if own.empty else sort_rows(pd.concat([kept, own]))
     shown = list(view.datasets) or dataset_order(measured["dataset"]) or list(DATASETS)
     optima = _optima(references(runs, shown).dropna(subset=["optimum"]))
     published = published_instead(measured, shown)

@@ -41,7 +41,8 @@ def data(runs: Iterable[Run], view: View = EVERYTHING) -> pd.DataFrame:
         view: What to show of them.
 
     Returns:
-        A frame with ``COLUMNS``. ``mean`` is over the ``n`` seeds; over the operations of an epoch it sums to six.
+        A frame with ``COLUMNS``. ``mean`` is over the ``n`` seeds, of which one that has ended keeps its cell; over the
+        operations of an epoch it sums to six.
     """
     runs = list(runs)
     parts = [per_step(runs, f"n_{op}", view.datasets).assign(operation=op) for op in OPS]
@@ -49,11 +50,15 @@ def data(runs: Iterable[Run], view: View = EVERYTHING) -> pd.DataFrame:
     if counts.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     keys = [*_VARIANT, "step", "operation"]
-    means = counts.groupby(keys, sort=False)["value"].agg(mean="mean", n="count").reset_index()
+    seeds = counts.groupby("variant_id")["seed"].transform("nunique")
+    means = counts.assign(n=seeds).drop_duplicates(keys)
     # Sort by variant as given, then by step, then by operation in the official order.
     order = {key: i for i, key in enumerate(dict.fromkeys(counts["variant_id"]))}
+    lengths = counts.groupby(["variant_id", "seed"])["step"].max().groupby("variant_id").nunique()
     sort_keys = [means["operation"].map(OPS.index), means["step"], means["variant_id"].map(order)]
-    return means[list(COLUMNS)].iloc[np.lexsort(sort_keys)].reset_index(drop=True)
+    frame = means[list(COLUMNS)].iloc[np.lexsort(sort_keys)].reset_index(drop=True)
+    frame.attrs["ended"] = bool((lengths > 1).any())
+    return frame
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -76,6 +81,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     text = [
         f"Number of the six edges of the cell with each operation after each epoch, mean over seeds (n = {seeds}), "
         f"and at the right after the last one. Searched on {', '.join(searched)}.",
+        *(["A seed that has ended keeps its cell."] if frame.attrs.get("ended") else []),
         *caption_notes(frame),
     ]
     words = wrap(" ".join(text), width - 2 * MARGIN, style.SMALL_SIZE)

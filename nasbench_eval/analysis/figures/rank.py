@@ -14,6 +14,7 @@ from nasbench_eval.analysis.labels import caption_notes, panel_titles
 from nasbench_eval.analysis.layout import plus_minus
 from nasbench_eval.analysis.rank_correlation import rank_frame
 from nasbench_eval.analysis.rank_notes import statistic_text
+from nasbench_eval.analysis.truths import caption_cautions
 from nasbench_eval.runs.rank_scores import SHARED_WEIGHTS
 from nasbench_eval.runs.store import Run
 
@@ -176,5 +177,6 @@ def _caption(frame: pd.DataFrame, several: bool) -> str:
             f"Khodak & Li 2020, Figure 2). tau: Kendall's tau-b with its 95 % bootstrap interval; top {k}: share of "
             f"the best {k} found ({k / n:.2f} by chance); regret: of the first.{where} Details: `nbeval rank`.",
             *caption_notes(variants),
+            *caption_cautions(variants),
         ]
     )

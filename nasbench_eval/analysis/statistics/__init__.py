@@ -22,6 +22,7 @@ from nasbench_eval.analysis.statistics.rank import (
     percentile_interval,
     spearman_rho,
     top_k_overlap,
+    wilson_interval,
 )
 from nasbench_eval.analysis.statistics.summary import (
     bootstrap_interval,
@@ -61,4 +62,5 @@ __all__ = [
     "top_k_overlap",
     "two_sample_p",
     "welch",
+    "wilson_interval",
 ]

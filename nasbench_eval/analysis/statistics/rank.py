@@ -124,6 +124,20 @@ def percentile_interval(resampled: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a share of n (Wilson, JASA 1927).
+
+    Unlike the bootstrap it has a width where the share is 0 or 1.
+
+    Args:
+        share: Between 0 and 1; a mean over several such shares, or an expectation, need not be a multiple of 1/n.
+        n: At least 1.
+    """
+    z2 = 1.959964**2
+    centre, half = share + z2 / (2 * n), math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2)))
+    return max(0.0, (centre - half) / (1 + z2 / n)), min(1.0, (centre + half) / (1 + z2 / n))
+
+
 def average_ranks(values: Floats) -> Floats:
     """Return the average rank of each method over data sets: 1 is the best, equal values share their mean rank.
 

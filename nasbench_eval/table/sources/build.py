@@ -23,7 +23,7 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
 from nasbench_eval.table.replace import require_no_loss
-from nasbench_eval.table.schema import Key, trials_by_mean
+from nasbench_eval.table.schema import NAS_BENCH_201, Key, trials_by_mean
 from nasbench_eval.table.sources.official import Source, find_source
 from nasbench_eval.table.table import Table
 from nasbench_eval.table.verify import check_ranges, describe
@@ -88,7 +88,7 @@ def build_table(
     provenance: dict[str, Any] = {"importer": reader.kind, **reader.provenance(digests)}
     if missing:
         provenance["cells"] = len(there)
-    table = Table.build(columns, name="NAS-Bench-201", source=provenance)
+    table = Table.build(columns, name=NAS_BENCH_201, source=provenance)
     check_ranges(table, partial=partial)
     if not force:  # before the curves, which take long
         require_no_loss(out, cells=len(there), new=table)

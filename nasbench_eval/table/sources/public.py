@@ -19,7 +19,7 @@ import platformdirs
 from nasbench_eval.cell import N_CELLS, all_archs
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.file_kind import kind_of
-from nasbench_eval.table.schema import MEAN, Key
+from nasbench_eval.table.schema import MEAN, NAS_BENCH_201, Key
 from nasbench_eval.table.sizes import all_sizes
 from nasbench_eval.table.table import Table
 from nasbench_eval.table.verify import NETWORKS, check_ranges
@@ -301,7 +301,7 @@ def fetch_public(folder: Path, *, origin: str | None = None, progress: bool = Fa
     source["parameters and multiply-adds"] = "computed from the cells (C=16, N=5)"
     source["seconds after 12 epochs"] = "12/200 of those after 200: every epoch of a cell takes the same time"
     source["lacks"] = "; ".join(LACKS)
-    table = Table.build(columns, name="NAS-Bench-201", source=source)
+    table = Table.build(columns, name=NAS_BENCH_201, source=source)
     check_ranges(table)
     return table
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from analysis_runs import SMALL, TABLE, make_run, scored
+from analysis_runs import SMALL, TABLE, TRUE, make_run, scored
 
 from nasbench_eval.analysis.claims import Claim, Verdict, judge
 from nasbench_eval.analysis.claims.quantities import QUANTITIES
@@ -408,3 +408,27 @@ def test_the_comparison_that_needs_most_seeds_says_how_many() -> None:
     assert needed.notna().all()
     assert needed.max() > 1.5 * needed.min()
     assert f"about {needed.max():,.0f} seeds per method would decide" in found.sentence
+
+
+def test_a_claim_about_a_published_number_is_about_all_that_papers_give() -> None:
+    """GDAS has 93.61 ± 0.09 over three runs, and 93.52 ± 0.15 where it searched on each data set."""
+    claim = Claim("As published", "published", ("gdas",), ("cifar10",))
+    found = verdict(claim, group("gdas", [93.34, 93.35, 93.36, 93.35]))
+    assert dict(zip(found.rows["mean_against"], found.rows["word"], strict=True)) == {93.61: "fails", 93.52: "holds"}
+    assert found.word == "fails"
+
+
+def test_one_seed_decides_nothing_about_a_published_number() -> None:
+    found = verdict(Claim("As published", "published", ("gaea_darts",), ("cifar10",)), group("gaea_darts", [94.2]))
+    assert (found.word, "one seed decides nothing" in found.sentence) == ("undecided", True)
+
+
+def test_cells_ranked_by_two_tables_are_not_compared(tmp_path: Path) -> None:
+    runs = [
+        scored(tmp_path, make_run({"cifar10": 90.0}, method=method, seed=seed), TRUE, TRUE, table=table)
+        for method, table in (("gdas", "h1"), ("darts", "h2"))
+        for seed in (0, 1)
+    ]
+    claim = Claim("Ranks better", "better", ("gdas",), ("cifar10",), against=("darts",), quantity="tau")
+    found = verdict(claim, runs)
+    assert (found.word, "2 different sources (table h1 | table h2)" in found.sentence) == ("undecided", True)

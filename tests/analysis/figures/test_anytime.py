@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from analysis_runs import make_run
+from analysis_runs import TABLE, make_run
 from pictures import words
 
 from nasbench_eval.analysis.figures import NothingToDraw, View, anytime, draw_figure
@@ -76,3 +76,12 @@ def test_only_runs_with_simulated_cost_are_drawn(tmp_path: Path) -> None:
     measured = [Run(replace(run.record, cost_kind="measured"), run.steps) for run in runs]
     with pytest.raises(NothingToDraw, match="no data for anytime"):
         draw_figure("anytime", measured, tmp_path, ["png"])
+
+
+@pytest.mark.parametrize("optimum", [{}, {"cifar10": float("nan")}])
+def test_a_table_without_an_optimum_and_steps_without_cost_are_drawn(optimum: dict[str, float]) -> None:
+    run = make_run({"cifar10": 93.0}, cost_kind="simulated", table=replace(TABLE, optimum=optimum))
+    run.steps["total_seconds"] = [0.0, 0.0, 60.0]
+    frame = anytime.data([run])
+    assert frame["seconds"].iloc[[0, -1]].tolist() == [60.0, 60.0]
+    anytime.draw(frame)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 from analysis_runs import make_run
 from pictures import readable, words
 
-from nasbench_eval.analysis.figures import _steps, curves, gap
+from nasbench_eval.analysis.figures import _steps, curves, entropy, gap
 from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._panels import line_styles
 from nasbench_eval.runs.store import Run
@@ -115,3 +117,18 @@ def test_reductions_that_all_runs_share_are_listed_and_the_others_named():
     ]
     text = words(curves.draw(curves.data(runs)))
     assert text.endswith("REDUCED runs: channels 16 -> 4; by method: epochs.")
+
+
+def test_a_seed_that_has_ended_keeps_its_cell_in_the_mean() -> None:
+    ended = make_run({"cifar10": 93.0}, seed=0)
+    longer = make_run({"cifar10": 50.0}, seed=1)
+    ended = replace(ended, steps=ended.steps.iloc[[0, 2]].assign(step=[0, 1]))
+    means = curves.data([ended, longer]).drop_duplicates("step", keep="last").set_index("step")["mean"]
+    assert means.to_dict() == {1: 10.0, 2: (93.0 + 50.0) / 2, 3: (93.0 + 50.0) / 2}
+    words = " ".join(text.get_text() for text in curves.draw(curves.data([ended, longer])).texts)
+    assert "a seed that has ended keeps its cell" in " ".join(words.split())
+    # The entropy of a search that has ended is not known.
+    means = entropy.data([ended, longer]).drop_duplicates("step", keep="last").set_index("step")["mean"]
+    assert means.notna().to_dict() == {1: True, 2: True, 3: False}
+    words = " ".join(text.get_text() for text in entropy.draw(entropy.data([ended, longer])).texts)
+    assert "no mean where a seed has ended" in " ".join(words.split())

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from analysis_runs import SMALL, make_run
+from analysis_runs import SMALL, make_run, seeds
 from pictures import readable, words
 
 from nasbench_eval.analysis.comparison import comparison
 from nasbench_eval.analysis.figures import View, draw_figure, figure5
 from nasbench_eval.analysis.figures._rows import DOT_LIMIT
 from nasbench_eval.analysis.published import published_instead
-from nasbench_eval.runs.store import Run
+from nasbench_eval.runs.store import Run, TableFacts
 
 
 def test_published_rows_are_added_only_where_no_full_run_was_measured():
@@ -214,3 +214,19 @@ def test_changed_settings_do_not_replace_the_published_row() -> None:
 def test_axis_floor_between() -> None:  # a further case of test_axis_floor
     # 92.2 makes the axis longer by a fifth only, so it is on it.
     assert figure5.axis_floor([92.2, 93.0, 93.0, 93.0, 93.0], 94.0) == 91.9
+
+
+def test_a_variant_without_a_search_on_the_first_data_set_is_shown_on_its_own() -> None:
+    both = {"cifar10": 93.0, "cifar100": 70.0}
+    runs = [*seeds("gdas", [both, both]), *seeds("gaea_darts", [both, both], search="cifar100")]
+    rows = figure5.data(runs).query("source == 'measured'")
+    assert list(zip(rows["method"], rows["dataset"], rows["protocol"], strict=True)) == [
+        ("gdas", "cifar10", "transfer"),
+        ("gdas", "cifar100", "transfer"),
+        ("gaea_darts", "cifar100", "direct"),
+    ]
+
+
+def test_no_published_rows_beside_accuracies_of_another_table() -> None:
+    other = TableFacts("own", "ffff", {"cifar10": 94.0})
+    assert set(figure5.data(seeds("gdas", [70.0, 71.0], table=other))["source"]) == {"measured", "table"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 from analysis_runs import make_run
 from pictures import readable, words
@@ -44,3 +45,14 @@ def test_nothing_overlaps() -> None:
     settings = {"architecture_learning_rate": 0.0125, "track_running_stats": True, "exclude_none": False}
     runs = [make_run({}, method=f"m{i}", title=f"Method {i}", overrides=settings) for i in range(6)]
     assert len(readable(operations, operations.data(runs)).axes) == 7
+
+
+def test_a_seed_that_has_ended_keeps_its_cell() -> None:
+    ended, longer = (make_run({"cifar10": 93.0}, seed=seed) for seed in (0, 1))
+    ended = replace(ended, steps=ended.steps.head(2))  # at six 3x3 convolutions
+    frame = operations.data([ended, longer])
+    last = frame[frame["step"] == 3].set_index("operation")
+    assert last["mean"][["nor_conv_3x3", "skip_connect"]].tolist() == [3.0, 3.0]
+    assert set(frame["n"]) == {2}
+    words = " ".join(text.get_text() for text in operations.draw(frame).texts)
+    assert "A seed that has ended keeps its cell." in " ".join(words.split())

@@ -14,6 +14,7 @@ from nasbench_eval.analysis.statistics import (
     rank,
     spearman_rho,
     top_k_overlap,
+    wilson_interval,
 )
 
 
@@ -103,3 +104,8 @@ def test_resamples_in_several_batches_are_those_of_one(monkeypatch: pytest.Monke
     batches = bootstrap(means, 5, 100, np.random.default_rng(0))["mean"]
     assert whole.shape == (100,)
     assert np.array_equal(batches, whole)
+
+
+@pytest.mark.parametrize(("share", "limits"), [(0.0, (0.0, 0.2775)), (0.5, (0.2366, 0.7634)), (1.0, (0.7225, 1.0))])
+def test_wilson_interval_of_ten(share: float, limits: tuple[float, float]) -> None:
+    assert wilson_interval(share, 10) == pytest.approx(limits, abs=1e-4)
