@@ -234,6 +234,7 @@ def search_seeds(
             scale=scale,
             workers=workers,
             threads=threads,
+            elsewhere=executor != "local",
         )
         reporter = make_reporter("auto" if progress else "none", on_step=on_step)
         runs, failures, in_use, _ = run_all(specs, inputs, reporter, wait=wait, executor=runs_there)

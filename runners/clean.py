@@ -7,10 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nasbench_eval.errors import NbevalError
+from nasbench_eval.runs.failures import FOLDER as FAILED
+from nasbench_eval.runs.rank_scores import rank_file
+from nasbench_eval.utils.paths import is_dir
 from runners import locks
 from runners.checkpoints import artifact_file, checkpoint_file
 from runners.locks import Lock
 from runners.status import Folder
+
+OWN = ("runs", "checkpoints", FAILED, locks.FOLDER)
+"""What a results folder has; a folder without any is somebody's."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ def leftovers(folder: Path, *, failed: bool = False) -> list[Leftover]:
         NbevalError: If there is no such folder, or a file in it cannot be read.
     """
     there = Folder(folder)
+    if not any(is_dir(folder / name) for name in OWN):
+        raise NbevalError(f"{folder} is no results folder: it has none of {', '.join(OWN)}")
     found = _not_needed(there)
     if failed:
         found += [
@@ -101,13 +110,16 @@ def _checkpoints(there: Folder) -> Iterator[Leftover]:
 
 def _temporary(there: Folder) -> Iterator[Leftover]:
     """Yield the temporary files of writers that were killed; whoever writes without a lock needs less than a minute."""
-    for path in sorted(there.path.glob("*/.*.tmp")):
+    places = (*OWN, artifact_file(there.path, "").parent.name, rank_file(there.path, "").parent.name)
+    for path in sorted(path for place in places for path in (there.path / place).glob(".*.tmp")):
         [name, *_] = [*(name for name in there.owners if name.removesuffix("-rank") in path.name), ""]
         if name or time.time() - path.stat().st_mtime > locks.STALE:
             yield Leftover(path, "half-written file of a killed process", name)
 
 
 def _artifacts(there: Folder) -> Iterator[Leftover]:
+    if not is_dir(there.path / "runs"):  # such as a link to a disk that is not there
+        return
     for path in sorted(artifact_file(there.path, "").parent.glob("*.pt")):
         if path.stem not in there.done and path.stem not in there.checkpoints and not path.name.startswith("."):
             yield Leftover(path, "shared weights of a run that is gone", path.stem)

@@ -36,6 +36,7 @@ class Inputs:
         log: ``tensorboard``, or None to write no log of the steps.
         threads: CPU threads of each search; None: the cores that this process may use, divided among the workers.
         side_by_side: How many searches share the machine, for their record; None: as many as there are workers.
+        elsewhere: Whether searches that train run on other machines, so that this one need not have the device.
     """
 
     results_dir: Path
@@ -49,6 +50,7 @@ class Inputs:
     log: str | None = None
     threads: int | None = None
     side_by_side: int | None = None
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)

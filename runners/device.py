@@ -17,8 +17,13 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.utils.checks import parse_whole_number
 
 
-def resolve_device(name: str) -> str:
+def resolve_device(name: str, *, elsewhere: bool = False) -> str:
     """Return the torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
+
+    Args:
+        name: One of these.
+        elsewhere: Whether searches run on other machines, which have the GPU: if there is none here, the CPU does what
+            is left to do here.
 
     Raises:
         UsageError: If the name is none of these, or there is no such GPU.
@@ -34,6 +39,8 @@ def resolve_device(name: str) -> str:
         raise UsageError(f"--device is auto, cpu, cuda or cuda:n; got {name!r}")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(number or 0) >= count and elsewhere:
+            return "cpu"
         if int(number or 0) >= count:
             raise UsageError(f"--device {name}: torch sees {count} GPUs here; use --device cpu, or auto")
     return name

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nasbench_eval.cell import Cell
@@ -41,6 +42,7 @@ class Work:
         spec: One of its missing runs.
         runs: How many runs are missing.
         epochs: How many epochs they are missing together; 0 for tabular searches.
+        trainings: How many final cells are still to be trained from scratch; their time is not in ``seconds``.
         cells: How many cells are still to be scored with shared weights, in all runs.
         seconds: How long all this will take in one process; NaN if it cannot be measured.
         longest: How long the longest run of them will take.
@@ -52,6 +54,7 @@ class Work:
     cells: int
     seconds: float
     longest: float
+    trainings: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ def estimate(
     *,
     rank_cells: Mapping[str, int] | None = None,
     on_variant: Callable[[str], None] = lambda title: None,
+    measured: bool = True,
 ) -> list[Work]:
     """Return what is missing of some specs and how long it will take; complete runs take no time.
 
@@ -96,6 +100,7 @@ def estimate(
         context: The results folder, images and tables.
         rank_cells: How many cells the shared weights of a run are to score, by the run's id.
         on_variant: Called with a title before each measurement.
+        measured: Whether to measure at all; otherwise no time is known (NaN).
     """
     found = []
     for group in by_variant(specs).values():
@@ -105,10 +110,10 @@ def estimate(
             missing = tabular.missing(group, context)
             if missing:
                 on_variant(title)
-                seconds = _tabular_seconds(missing[0], context)
+                seconds = _tabular_seconds(missing[0], context) if measured else math.nan
                 found.append(Work(missing[0], len(missing), 0, 0, len(missing) * seconds, seconds))
             continue
-        work = _search_work(group, context, rank_cells or {}, lambda title=title: on_variant(title))  # type: ignore[misc]
+        work = _search_work(group, context, rank_cells or {}, partial(on_variant, title), measured)
         found += [work] if work is not None else []
     return found
 
@@ -126,29 +131,39 @@ def _tabular_seconds(spec: RunSpec, context: RunContext) -> float:
 
 
 def _search_work(
-    specs: Sequence[RunSpec], context: RunContext, rank_cells: Mapping[str, int], on_measure: Callable[[], None]
+    specs: Sequence[RunSpec],
+    context: RunContext,
+    rank_cells: Mapping[str, int],
+    on_measure: Callable[[], None],
+    measured: bool,
 ) -> Work | None:
     from nasbench_eval.runs.failures import Failure
     from runners import search  # imports torch
 
     epochs: list[int] = []  # missing, of each run that is not complete
-    cells = 0
+    cells = runs = 0
     for spec in specs:
         known = search.known(spec, context)
         if isinstance(known, Failure):
             continue
         cells += _cells_left(spec, known, context, rank_cells.get(spec.run_id, 0))
-        if known is None:
+        runs += known is None
+        if known is None and not context.run_file(spec).is_file():  # otherwise only its final cell is to be trained
             state = load_checkpoint(checkpoint_file(context.results_dir, spec.run_id))
             epochs.append((spec.steps or 1) - len(state["rows"] if state is not None else ()))
-    if not epochs and not cells:
+    if not runs and not cells:
         return None
-    on_measure()
-    took = measure(specs[0], context)
+    took = EpochTime(math.nan, math.nan)
+    if not epochs and not cells:
+        took = EpochTime(0.0, 0.0)
+    elif measured:
+        on_measure()
+        took = measure(specs[0], context)
     evolution = _evolved_cells(specs[0]) * took.cell
     seconds = sum(epochs) * took.epoch + len(epochs) * evolution + cells * took.cell
     longest = max(epochs) * took.epoch + evolution if epochs else 0.0
-    return Work(specs[0], len(epochs), sum(epochs), cells, seconds, longest)
+    trainings = runs if context.training is not None else 0
+    return Work(specs[0], runs, sum(epochs), cells, seconds, longest, trainings)
 
 
 def _evolved_cells(spec: RunSpec) -> int:

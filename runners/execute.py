@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import Failure
 from runners import locks, tabular
 from runners.executors import Executor, Job, make_executor
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from runners.spec import RunSpec
 
 logger = logging.getLogger("nbeval")
+
+LATE = 90.0
+"""Seconds after which the file of a search that has ended on another machine is given up."""
 
 
 def run_all(
@@ -55,7 +59,7 @@ def run_all(
     executor = executor or make_executor()
     context = prepare(specs, inputs)
     check(specs, context)
-    _tell_unused(specs, inputs)
+    _tell_unused(specs, inputs, executor)
     batch = _Batch(specs, context, inputs, reporter, executor)
     reporter.start(len(specs))
     found = batch.run(specs)
@@ -78,7 +82,7 @@ def run_all(
     return outcome
 
 
-def _tell_unused(specs: Sequence[RunSpec], inputs: Inputs) -> None:
+def _tell_unused(specs: Sequence[RunSpec], inputs: Inputs, executor: Executor) -> None:
     """Say which settings and inputs no search uses: searches in the table train nothing, and run in this process."""
     acts: dict[str, bool] = {}
     for spec in specs:
@@ -96,6 +100,9 @@ def _tell_unused(specs: Sequence[RunSpec], inputs: Inputs) -> None:
         "--workers": inputs.workers > 1,
         "--threads": inputs.threads is not None,
         "--log": inputs.log is not None,
+        "--scale": any(spec.scale != "full" for spec in specs),
+        "--executor": inputs.elsewhere,
+        "--executor-option": executor.options != type(executor).Options(),
     }
     if unused := [option for option, is_given in given.items() if is_given]:
         verb = "has" if len(unused) == 1 else "have"
@@ -174,14 +181,27 @@ class _Batch:
         owner = self.owner(spec)
         return None if owner is None else InUse(spec.run_id, spec.words, owner)
 
-    def _search(self, jobs: Sequence[Job]) -> dict[str, Run | Failure | InUse]:
+    def _result(self, spec: RunSpec) -> Run | Failure:
+        """Return what a search that has ended left; on a network file system its file may be late."""
         from runners import search
+
+        until = time.monotonic() + LATE
+        while (result := search.known(spec, self._context)) is None:
+            if time.monotonic() > until:
+                raise NbevalError(
+                    f"{spec.words} has ended, and its file is not in {self._context.runs_dir}: if it was not removed, "
+                    "the same command goes on with it"
+                )
+            time.sleep(locks.POLL)
+            search.look_again(self._context.results_dir)
+        return result
+
+    def _search(self, jobs: Sequence[Job]) -> dict[str, Run | Failure | InUse]:
 
         found: dict[str, Run | Failure | InUse] = {}
         self._reporter.searches(len(jobs))
         for job, in_use in self._executor.run(jobs, self._inputs, self._reporter):
-            result = in_use or search.known(job.spec, self._context)
-            assert result is not None
+            result = in_use or self._result(job.spec)
             found[job.spec.run_id] = result
             self._reporter.end(job.title, job.spec, result)
         return found

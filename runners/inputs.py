@@ -169,7 +169,7 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
     if not all(spec.is_tabular for spec in specs):
         from runners.device import resolve_device
 
-        device = resolve_device(inputs.device)
+        device = resolve_device(inputs.device, elsewhere=inputs.elsewhere)
         threads = share(inputs.workers, inputs.threads)
     return RunContext(
         results_dir=inputs.results_dir,

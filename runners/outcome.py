@@ -18,7 +18,7 @@ class InUse:
 
     Attributes:
         run_id: The run's id.
-        what: Which run, in words.
+        what: Which run, or for a tabular search which variant, in words.
         owner: Who has its lock.
     """
 
@@ -55,10 +55,10 @@ class Outcome(NamedTuple):
 
 def in_use_words(in_use: Iterable[InUse]) -> str:
     """Say who is at work on which runs: each owner with the first of its runs, and how many more."""
-    by_owner: dict[str, list[str]] = {}
+    by_owner: dict[str, dict[str, None]] = {}
     for each in in_use:
-        by_owner.setdefault(each.owner.words, []).append(each.what)
+        by_owner.setdefault(each.owner.words, {})[each.what] = None
     return "; ".join(
-        f"{who} is at work on {runs[0]}" + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
+        f"{who} is at work on {next(iter(runs))}" + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
         for who, runs in by_owner.items()
     )

@@ -106,7 +106,7 @@ def score_cells(
         in_use += measure_all(
             [run for run_id, run in left.items() if wanted[run_id] == cells and run_id not in bare],
             cells,
-            device=resolve_device(inputs.device),
+            device=resolve_device(inputs.device, elsewhere=inputs.elsewhere),
             table=inputs.table,
             data=inputs.data,
             split_file=inputs.split_file,

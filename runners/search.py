@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,6 +18,7 @@ from nasbench_eval.cell import Cell
 from nasbench_eval.errors import Diverged
 from nasbench_eval.images import ImageData
 from nasbench_eval.methods import SearchContext, SearchMethod, StepInfo
+from nasbench_eval.runs.failures import FOLDER as FAILURES
 from nasbench_eval.runs.failures import Failure, write_failure
 from nasbench_eval.runs.store import TEST_ACC, Run, read_run, write_run
 from nasbench_eval.utils.rng import Streams
@@ -76,7 +80,7 @@ def _as_asked(run: Run, spec: RunSpec, context: RunContext) -> Run | None:
     if context.truth == "train" and run.record.truth != "train":
         return None
     record, steps = run.record, run.steps
-    if record.scale == "full" != spec.scale:
+    if record.scale == "full" != spec.scale and spec.is_scaled:
         record = replace(record, scale=spec.scale, overrides=spec.changed)
     table = context.tables.get(spec.search_dataset)
     if table is not None and record.truth != "train":
@@ -90,6 +94,16 @@ def _as_asked(run: Run, spec: RunSpec, context: RunContext) -> Run | None:
 def known(spec: RunSpec, context: RunContext, *, write: bool = False) -> Run | Failure | None:
     """Return the complete run of a spec, as :func:`stored` does, or its failure, or None."""
     return stored(spec, context, write=write) or stored_failure(spec, context.results_dir)
+
+
+def look_again(results_dir: Path) -> None:
+    """Have the next look at run and failure files ask the server of a network file system, not its client's memory.
+
+    NFS clients remember for up to a minute that a file is not there, unless they see that its folder has changed.
+    """
+    for name in ("runs", FAILURES):
+        with suppress(OSError):  # it is not there, or somebody else's
+            os.utime(results_dir / name)
 
 
 def check(spec: RunSpec, context: RunContext) -> None:
@@ -112,6 +126,7 @@ def run_or_fail(spec: RunSpec, context: RunContext, progress: Progress) -> Run |
         with spec.lock(context.results_dir) as held:
             if (owner := held.take()) is not None:
                 return InUse(spec.run_id, spec.words, owner)
+            look_again(context.results_dir)
             if (found := known(spec, context)) is not None:
                 return found
             try:

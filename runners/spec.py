@@ -93,6 +93,11 @@ class RunSpec:
         return {key: self.values[key] for key in self.overrides if self.values[key] != self._scaled[key]}
 
     @property
+    def is_scaled(self) -> bool:
+        """Whether the scale changes a setting; a custom method need not have those that scales change."""
+        return bool(self._scaled != dataclasses.asdict(self._published))
+
+    @property
     def without_effect(self) -> list[str]:
         """The settings that the user changed although they have no effect, as others have the values they have."""
         return [each.name for each in self._declarations() if each.name in self.changed and not self._acts(each)]

@@ -81,7 +81,7 @@ def _run_variant(
         [done[spec.run_id][1] for spec in specs if spec.run_id in done],
         failures,
         [
-            InUse(spec.run_id, spec.words, owner)
+            InUse(spec.run_id, f"seeds of {spec.method} {spec.search_dataset}", owner)  # of these, or of others
             for spec in specs
             if owner is not None and spec.run_id not in done and spec.run_id not in lost
         ],

@@ -313,11 +313,11 @@ def load_runs(folders: Iterable[Path]) -> list[Run]:
     Raises:
         NbevalError: If a folder is missing, or a file or folder in it cannot be read.
     """
-    paths: set[Path] = set()
+    paths: dict[Path, Path] = {}  # as it is named, by where it is
     for folder in folders:
         if not is_dir(folder):
             raise NbevalError(
                 f"there is no results folder {folder}: run `nbeval run` first, or give another one with --results"
             )
-        paths |= {path.resolve() for path in files_under(folder, ".parquet")}
-    return [run for path in sorted(paths, key=lambda path: (path.name, path)) for run in read_runs(path)]
+        paths = {path.resolve(): path.absolute() for path in files_under(folder, ".parquet")} | paths
+    return [run for path in sorted(paths.values(), key=lambda path: (path.name, path)) for run in read_runs(path)]

@@ -65,7 +65,7 @@ def children(folder: Path) -> list[Path]:
 def files_under(folder: Path, suffix: str) -> list[Path]:
     """Return the files with a suffix in a folder and all folders below it, by path.
 
-    ``Path.rglob`` passes over folders that cannot be read.
+    Links to folders are followed, each folder once. ``Path.rglob`` passes over folders that cannot be read.
 
     Raises:
         NbevalError: If one of the folders cannot be read.
@@ -74,5 +74,11 @@ def files_under(folder: Path, suffix: str) -> list[Path]:
     def stop(error: OSError) -> None:
         raise unreadable(folder, error)
 
-    found = [Path(place, name) for place, _, names in os.walk(folder, onerror=stop) for name in names]
-    return sorted(path for path in found if path.suffix == suffix)
+    found, seen = [], set[str]()
+    for place, folders, names in os.walk(folder, onerror=stop, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [path for name in names if (path := Path(place, name)).suffix == suffix]
+    return sorted(found)

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -63,8 +63,8 @@ def run_jobs(
         if_killed: What to do after a worker was killed; the end of the error message.
 
     Raises:
-        NbevalError: If a worker was killed. An exception raised by a job is raised here too. In both cases the
-            unfinished jobs are abandoned.
+        NbevalError: If a worker was killed, or its initializer raised one. An exception raised by a job is raised here
+            too. In all cases the unfinished jobs are abandoned.
     """
     others = set(multiprocessing.active_children())  # of the program that calls this
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(initializer,)) as pool:
@@ -90,21 +90,29 @@ def run_jobs(
             raise NbevalError(f"a worker process was killed, possibly out of memory: {if_killed}") from None
         finally:
             if running:  # A job may take hours; it resumes in the next run.
-                _end(set(multiprocessing.active_children()) - others)
+                _end(others)
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _end(workers: Iterable[BaseProcess]) -> None:
-    """End workers at once, or after their step if this process got SIGTERM, and not again."""
-    number = signal.SIGUSR1
-    if asked():
-        say_waiting()
-        number = signal.SIGTERM
-    try:
-        _signal_until_gone(workers, number)
-    except KeyboardInterrupt:
-        _signal_until_gone(workers, signal.SIGUSR1)
-        raise
+def _end(others: Set[BaseProcess]) -> None:
+    """End workers at once, or after their step if this process got SIGTERM, and not again.
+
+    Args:
+        others: Processes that are no workers.
+    """
+    number = signal.SIGTERM if asked() else signal.SIGUSR1
+    to_say, stopped = asked(), None
+    while True:  # a signal may come at any moment, also before the first worker has got its own
+        try:
+            if to_say:
+                to_say = False
+                say_waiting()
+            _signal_until_gone(set(multiprocessing.active_children()) - others, number)
+            break
+        except KeyboardInterrupt as error:
+            number, stopped = signal.SIGUSR1, error
+    if stopped is not None:
+        raise stopped
 
 
 def _signal_until_gone(workers: Iterable[BaseProcess], number: int) -> None:
@@ -127,16 +135,23 @@ def _start_worker(initializer: Callable[[], object] | None) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait_for([parent.sentinel]), os._exit(1)), daemon=True).start()
-    if initializer is not None:
-        initializer()
+    global _not_ready
+    try:
+        if initializer is not None:
+            initializer()
+    except NbevalError as error:  # the executor would only say that the worker is gone
+        _not_ready = error
 
 
 _in_job = False
+_not_ready: NbevalError | None = None
 
 
 def _do(function: Callable[..., T], *arguments: Any) -> T:
     """Do a job; if it is stopped, end this worker as soon as nothing is left half written."""
     global _in_job
+    if _not_ready is not None:
+        raise _not_ready
     _in_job = True
     try:
         return function(*arguments)

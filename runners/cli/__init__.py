@@ -11,6 +11,7 @@ import importlib
 import os
 import signal
 import sys
+from pathlib import Path
 
 import click
 
@@ -82,6 +83,9 @@ def _say_waiting() -> None:
 
 def main() -> None:
     """Run ``nbeval``; a mendable error is one line and exit code 1, or 2 where the call itself is off."""
+    for name in ("stdout", "stderr"):  # None if the calling program has closed it
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open until the process ends
     try:
         with stoppable(_say_waiting):
             cli.main(prog_name="nbeval", standalone_mode=False)

@@ -191,7 +191,8 @@ class RunOptions:
             (self.truth or "table", self.split_file) if study is None else (study.truth, study.split_file)
         )
         where = (self.results_dir, self.device, truth, self.table, self.data, split_file)
-        return Inputs(*where, scale, self.workers, self.log, self.threads)
+        elsewhere = self.executor_name != "local"
+        return Inputs(*where, scale, self.workers, self.log, self.threads, elsewhere=elsewhere)
 
     def executor(self) -> Executor:
         """Return what runs the searches that train.

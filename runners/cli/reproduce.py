@@ -66,7 +66,8 @@ def reproduce(
     if options.fetch and not dry_run:
         fetch_for(study.specs, inputs)
     say(f"{study.title}\n{study.question}".strip())
-    _plan(study, inputs, say)
+    # What is measured here tells nothing of machines elsewhere, and submit hosts are not for training.
+    _plan(study, inputs, say, measured=dry_run or not inputs.elsewhere)
     if dry_run:
         return None
     outcome = run_and_score(study, inputs, reporter, wait=options.wait, executor=executor)
@@ -90,7 +91,7 @@ def _list() -> None:
     )
 
 
-def _plan(study: Study, inputs: Inputs, say: Callable[[str], None]) -> None:
+def _plan(study: Study, inputs: Inputs, say: Callable[[str], None], *, measured: bool) -> None:
     """Print what is missing, on which device it would run, and how long that would take."""
     from runners.estimate import estimate
     from runners.inputs import check, prepare
@@ -100,12 +101,12 @@ def _plan(study: Study, inputs: Inputs, say: Callable[[str], None]) -> None:
     if require_inputs(study, inputs) is None:
         context = prepare(study.specs, inputs)
         check(study.specs, context)
-        work = estimate(study.specs, context, rank_cells=study.rank_cells(), on_variant=_measuring)
+        work = estimate(study.specs, context, rank_cells=study.rank_cells(), on_variant=_measuring, measured=measured)
         _measuring("")
     total = len(study.specs)
     missing = sum(each.runs for each in work)
     say(f"{total - missing:,} of {total:,} runs are complete.")
-    if work:
+    if work and measured:
         say(_work_text(work, inputs.workers, context.device))
 
 
@@ -140,7 +141,10 @@ def _work_text(work: Sequence[Work], workers: int, device: str) -> str:
     side = f", {workers} searches side by side" if workers > 1 else ""
     unknown = sum(each.seconds != each.seconds for each in work)
     about = f"About {seconds_text(total)} in all on {describe(device)}{side}"
-    without = f", without {unknown} that cannot be measured" if unknown else ""
+    trainings = sum(each.trainings for each in work)
+    left_out = [f"{unknown} that cannot be measured"] if unknown else []
+    left_out += [f"the {trainings} trainings of final cells from scratch, which may take longest"] if trainings else []
+    without = f", without {' and '.join(left_out)}" if left_out else ""
     how = "extrapolated from a part of an epoch of each search that was really run, and one run of each tabular search"
     return f"\n{table}\n\n{textwrap.fill(f'{about}{without}: {how}.', WIDTH)}\n"
 

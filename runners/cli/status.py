@@ -78,9 +78,12 @@ def status(what: str | None, results: Path, as_json: bool, watch: bool) -> None:
         nbeval status figure5 --watch
         nbeval status /shared/results --json
     """  # noqa: D301 - click reads the control character: keep these lines as they are
+    from click.core import ParameterSource
+
     from runners.status import status as status_of
 
-    folder, specs = _chosen(what, results)
+    given = click.get_current_context().get_parameter_source("results") != ParameterSource.DEFAULT
+    folder, specs = _chosen(what, results, given)
     try:
         while True:
             runs = status_of(folder, specs)
@@ -97,12 +100,16 @@ def status(what: str | None, results: Path, as_json: bool, watch: bool) -> None:
             raise
 
 
-def _chosen(what: str | None, results: Path) -> tuple[Path, Sequence[RunSpec] | None]:
-    """Return the results folder, and the runs of the study if one is asked for."""
-    if what is None or is_dir(Path(what)):
-        return Path(what or results), None
+def _chosen(what: str | None, results: Path, given: bool) -> tuple[Path, Sequence[RunSpec] | None]:
+    """Return the results folder, and the runs of the study if one is asked for; a study's name is no folder."""
+    if what is None:
+        return results, None
     from runners.study import load_study, study_names
 
+    if what not in study_names() and is_dir(Path(what)):
+        if given:
+            raise UsageError(f"{what} is a results folder: leave out --results, or name a study")
+        return Path(what), None
     if not what.endswith(".toml") and what not in study_names():
         raise UsageError(
             f"{what} is neither a results folder nor a study; the included studies are {', '.join(study_names())}"

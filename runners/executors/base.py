@@ -45,9 +45,11 @@ class Executor(abc.ABC):
 
     Attributes:
         Options: A frozen dataclass of settings, which ``--executor-option`` sets.
+        options: The values of the settings.
     """
 
     Options: ClassVar[type[Any]]
+    options: Any
 
     @abc.abstractmethod
     def __init__(self, options: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import tempfile
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from runners.outcome import InUse
     from runners.progress import Reporter
     from runners.search import Progress
+
+logger = logging.getLogger("nbeval")
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,11 @@ class Local(Executor):
         self.options = options
 
     def run(self, jobs: Sequence[Job], inputs: Inputs, reporter: Reporter) -> Iterator[Done]:  # noqa: D102 - as above
-        inputs = replace(inputs, workers=min(inputs.workers, len(jobs)))
+        # Threads follow from what was asked for: the trajectory of a search must not depend on how many are left.
+        threads = share(inputs.workers, inputs.threads)
+        inputs = replace(inputs, workers=min(inputs.workers, len(jobs)), threads=threads)
         if not resolve_device(inputs.device).startswith("cuda"):
-            warn_if_busy(share(inputs.workers, inputs.threads), inputs.workers)
+            warn_if_busy(threads, inputs.workers)
         if inputs.workers > 1:
             yield from self._in_processes(jobs, inputs, reporter)
             return
@@ -82,6 +87,11 @@ class Local(Executor):
         from runners.device import free_memory
 
         if resolve_device(inputs.device) != "cuda":
+            if self.options != LocalOptions():
+                logger.warning(
+                    "gpus and gpu_memory have no effect with --device %s here: they share the GPUs of --device cuda",
+                    inputs.device,
+                )
             return [inputs.device] * inputs.workers
         free = free_memory()
         named = {gpu: free[gpu] for gpu in parse_gpus(self.options.gpus, len(free))}

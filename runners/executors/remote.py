@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils.files import atomic_write, reading
 from runners.executors.base import Job, know_methods
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 FOLDER = "jobs"
 """The folder in the results folder with the events of jobs and, for Slurm, their scripts and logs."""
+
+_SUBMITTED = "submitted.json"
 
 POLL = 0.5
 """Seconds between two looks at the jobs."""
@@ -53,7 +57,8 @@ class Work:
         with events_to(self.events) as reporter:
             try:
                 know_methods(self.jobs)
-                done = list(make_executor().run(self.jobs, self.inputs, reporter))
+                inputs = replace(self.inputs, elsewhere=False)
+                done = list(make_executor().run(self.jobs, inputs, reporter))
             except NbevalError as error:
                 return error
         in_use = {job.title: owner for job, owner in done}
@@ -70,6 +75,22 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         folder.parent.rmdir()
+
+
+def remember(folder: Path, ids: str, jobs: Sequence[Job]) -> None:
+    """Write into a folder of jobs which searches were submitted, and the ids of the jobs."""
+    with atomic_write(folder / _SUBMITTED) as temporary:
+        temporary.write_text(json.dumps({"jobs": ids, "run_ids": [job.spec.run_id for job in jobs]}), encoding="utf-8")
+
+
+def submitted_before(jobs_folder: Path, run_ids: Set[str]) -> dict[str, int]:
+    """Return how many of some searches earlier commands have submitted and not seen end, by the ids of the jobs."""
+    found = {}
+    for path in sorted(jobs_folder.glob(f"*/{_SUBMITTED}")):
+        with reading(path, "list of submitted searches", "delete it"):
+            values = json.loads(path.read_text(encoding="utf-8"))
+            found[str(values["jobs"])] = len(run_ids & set(values["run_ids"]))
+    return {ids: number for ids, number in found.items() if number}
 
 
 def raise_all(errors: Mapping[str, int]) -> None:

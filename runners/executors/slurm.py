@@ -19,7 +19,7 @@ from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.settings import setting
 from nasbench_eval.utils.signals import Stopped, ask
 from runners.executors.base import Done, Executor, Job, plain
-from runners.executors.remote import POLL, Work, new_folder, raise_all, remove_folder
+from runners.executors.remote import POLL, Work, new_folder, raise_all, remember, remove_folder, submitted_before
 
 if TYPE_CHECKING:
     import submitit
@@ -91,9 +91,23 @@ class Slurm(Executor):
     def run(self, jobs: Sequence[Job], inputs: Inputs, reporter: Reporter) -> Iterator[Done]:  # noqa: D102 - as above
         from runners.progress.stream import following
 
+        if inputs.workers > self.options.searches:
+            logger.warning(
+                "--workers %d: a job has %d searches (--executor-option searches=N), and no more at once",
+                inputs.workers,
+                self.options.searches,
+            )
         folder = new_folder(inputs)
+        if before := submitted_before(folder.parent, {job.spec.run_id for job in jobs}):
+            logger.warning(
+                "%d of these searches were submitted before (Slurm jobs %s); if they still wait in the queue, each is "
+                "now there twice and runs once: scancel the one or the other",
+                sum(before.values()),
+                " ".join(before),
+            )
         submitted = self._submit(jobs, inputs, folder)
         ids = " ".join(dict.fromkeys(job.job_id.partition("_")[0] for job, _ in submitted))
+        remember(folder, ids, jobs)
         reporter.submitted(len(jobs), f"{len(submitted)} Slurm jobs ({ids})", folder, cancel=f"scancel {ids}")
         if self.options.detach:
             return

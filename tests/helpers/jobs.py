@@ -61,3 +61,7 @@ def wait_or_fail(folder: str, number: int) -> None:
     if number:
         raise NbevalError(f"job {number} cannot be done")
     wait_a_minute(folder, number)
+
+
+def not_ready() -> None:
+    raise NbevalError("not ready")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
+
 import click
 import pytest
 from command import call
@@ -34,3 +38,9 @@ def test_a_mistake_in_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(methods.methods, "callback", fail)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         call("methods")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_output_is_no_error(closed: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m nbeval methods darts {closed}"
+    assert subprocess.run(["sh", "-c", command], capture_output=True, timeout=60, check=False).returncode == 0

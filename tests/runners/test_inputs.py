@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command import TINY, call
 from tables import synthetic_table
 
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import NbevalError, UsageError
 from runners.context import Inputs
-from runners.inputs import make_specs, table_lookup, table_lookups
+from runners.inputs import make_specs, prepare, table_lookup, table_lookups
 from runners.presets import preset_names
+from runners.spec import RunSpec
 
 
 def test_all_is_every_method_that_can_run_and_the_others_are_named(home: Path, table_file: Path) -> None:
@@ -75,3 +77,13 @@ def test_a_table_without_digits_is_joined_by_the_one_in_the_package(tmp_path: Pa
 def test_a_table_with_digits_is_used_for_digits(table_file: Path) -> None:
     found = table_lookups(table_file, ["digits", "cifar10"])
     assert found["digits"].facts() == found["cifar10"].facts()
+
+
+def test_a_gpu_need_not_be_here_where_searches_run_elsewhere(home: Path) -> None:
+    specs = [RunSpec("darts", "digits", 0)]
+    there = Inputs(home / "results", device="cuda:7", elsewhere=True)
+    assert prepare(specs, there).device == "cpu"
+    with pytest.raises(UsageError, match="torch sees 0 GPUs here"):
+        prepare(specs, replace(there, elsewhere=False))
+    with pytest.raises(UsageError, match="--device is auto, cpu, cuda or cuda:n"):
+        prepare(specs, replace(there, device="gpu"))

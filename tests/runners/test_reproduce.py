@@ -187,6 +187,12 @@ def test_the_time_of_missing_runs_is_measured(tiny: str, monkeypatch: pytest.Mon
     artifact_file(Path("results"), first.run_id).unlink()
     work = estimate(study.specs, context, rank_cells=study.rank_cells())
     assert [each.cells for each in work] == [10, 20, 0], "no cells can be scored without shared weights"
+    # The search of the complete run is not repeated to train its final cell from scratch.
+    measured.clear()
+    context = prepare(study.specs[:4], Inputs(Path("results"), "cpu", truth="train"))
+    work = estimate(study.specs[:4], context, on_variant=measured.append, measured=False)
+    assert [(each.runs, each.epochs, each.trainings) for each in work] == [(2, 2, 2), (2, 4, 2)]
+    assert all(math.isnan(each.seconds) for each in work)
 
 
 def test_what_diverges_has_no_time_and_once_it_is_recorded_is_not_missing(

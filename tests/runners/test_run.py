@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,8 +16,12 @@ from tables import synthetic_table
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.images import load_images
+from nasbench_eval.runs.failures import Failure
+from nasbench_eval.runs.store import Run
 from nasbench_eval.table import Table
 from nasbench_eval.utils.files import atomic_write
+from runners import locks
+from runners import search as searching
 from runners.context import RunContext
 from runners.lookup import TableLookup
 from runners.search import stored
@@ -213,3 +218,28 @@ def test_a_run_asked_for_by_a_named_scale_is_labelled_with_it(home: Path, table_
     named = runs()["rs_ws 0"]
     assert (named.record.scale, "channels" in named.record.overrides) == ("shallow", False)
     assert named.record.finished == by_hand.record.finished, "the search was not repeated"
+
+
+def test_the_file_of_a_search_that_ended_elsewhere_may_be_late(
+    home: Path, table_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network file system, whose client remembers that the file was not there."""
+    looked: list[Path] = []
+    known = searching.known
+
+    def late(spec: RunSpec, context: RunContext, **options: Any) -> Run | Failure | None:
+        return known(spec, context, **options) if len(looked) > 1 else None
+
+    monkeypatch.setattr(searching, "known", late)
+    monkeypatch.setattr(searching, "look_again", looked.append)
+    monkeypatch.setattr(locks, "POLL", 0.001)
+    arguments = ["run", "--method", "rs_ws", "--dataset", "digits", "--table", str(table_file), "--epochs", "1", *TINY]
+    assert call(*arguments, "--device", "cpu") == 0
+    assert looked == [Path("results")] * 2  # when the lock was taken, and when no file was seen
+
+
+def test_looking_again_changes_the_time_of_the_folders(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    os.utime(tmp_path / "runs", (0, 0))
+    searching.look_again(tmp_path)  # without a folder of failures
+    assert (tmp_path / "runs").stat().st_mtime > 0

@@ -10,6 +10,7 @@ from nasbench_eval.analysis.published import published
 from nasbench_eval.errors import UsageError
 from nasbench_eval.runs import BLOCKS
 from runners.presets import FAMILIES, load_preset, load_scale, preset_names, scale_names, scaled
+from runners.record import _scale
 from runners.spec import RunSpec, parse_overrides, parse_seeds
 
 
@@ -125,3 +126,10 @@ def test_a_setting_given_as_it_is_anyway_is_not_a_change() -> None:
     assert same.changed == {"lr": 0.1}
     scaled_down = RunSpec("gaea_darts", "cifar10", 0, scale="small", overrides={"channels": 8})
     assert scaled_down.changed == {}, "eight is what the scale makes of it"
+
+
+def test_a_custom_method_without_sizes_is_never_reduced() -> None:
+    small, full = (RunSpec("broken_methods:Peeping", "digits", 0, scale=scale) for scale in ("small", "full"))
+    assert small.run_id == full.run_id
+    assert (small.is_scaled, _scale(small), _scale(small, "train")) == (False, "full", "small")
+    assert _scale(RunSpec("darts", "digits", 0, scale="small")) == "small"

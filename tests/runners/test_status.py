@@ -198,7 +198,8 @@ def test_what_is_neither_a_folder_nor_a_study_is_one_line(home: Path, capsys: py
 
 def test_clean_looks_again_before_it_removes(home: Path) -> None:
     """The run may have ended between the list and the answer of the user."""
-    (RESULTS / "supernets").mkdir(parents=True)
+    for name in ("runs", "supernets"):
+        (RESULTS / name).mkdir(parents=True)
     weights = RESULTS / "supernets" / f"{spec_of('gdas').run_id}.pt"
     weights.write_bytes(b"tensors")
     [found] = leftovers(RESULTS)
@@ -269,3 +270,31 @@ def test_clean_removes_what_belongs_to_a_checkpoint_that_is_gone(home: Path) -> 
     lost.unlink()
     [found] = leftovers(RESULTS)
     assert (found.path, found.why) == (lost.with_suffix(".json"), "belongs to a checkpoint that is gone")
+
+
+def test_a_study_is_meant_by_its_name_and_a_folder_takes_no_other_one(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "digits" / "runs").mkdir(parents=True)
+    RESULTS.mkdir()
+    assert call("status", "digits") == 0
+    assert "waiting" in capsys.readouterr().out
+    assert call("status", "./digits") == 0
+    assert capsys.readouterr().out == "no run has begun\n"
+    assert call("status", "./digits", "--results", "results") == 2
+    assert "leave out --results, or name a study" in capsys.readouterr().err
+
+
+def test_clean_takes_no_other_folder_for_a_results_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights, editor = home / "mine" / "supernets" / "imagenet.pt", home / "mine" / ".vim" / ".session.tmp"
+    for path in (weights, editor):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"mine")
+        os.utime(path, (0, 0))
+    assert call("clean", "mine", "--yes") == 1
+    assert "mine is no results folder" in capsys.readouterr().err
+    (home / "mine" / "locks").mkdir()  # its runs are on a disk that is not there
+    (home / "mine" / "runs").symlink_to("/nowhere")
+    assert call("clean", "mine", "--yes") == 0
+    assert weights.exists()
+    assert editor.exists()

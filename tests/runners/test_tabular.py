@@ -26,6 +26,7 @@ from runners import tabular
 from runners.cli.run import run as run_command
 from runners.context import Inputs, RunContext
 from runners.execute import run_all
+from runners.executors import make_executor
 from runners.lookup import TableLookup
 from runners.spec import RunSpec
 from runners.steps import take_steps
@@ -241,6 +242,12 @@ def test_inputs_of_searches_that_train_are_said_to_have_no_effect(made, tmp_path
     assert not caplog.records
     run_all(specs(1), Inputs(tmp_path, "cpu", table=table(made), workers=2))
     assert caplog.messages == ["--device, --workers have no effect: searches in the table train nothing"]
+    caplog.clear()
+    reduced = [replace(specs(1)[0], scale="small")]
+    run_all(reduced, Inputs(tmp_path, table=table(made)), executor=make_executor(options={"gpus": "0"}))
+    assert caplog.messages == [
+        "--scale, --executor-option have no effect: searches in the table train nothing",
+    ]
 
 
 def test_only_what_is_missing_is_run(made, tmp_path):

@@ -101,3 +101,16 @@ def test_the_noise_of_a_table_is_that_of_the_test_split_if_known() -> None:
     assert facts.noise_on("cifar10") == (0.2, "test")
     assert facts.noise_on("cifar100") == (0.5, "valid")
     assert np.isnan(facts.noise_on("digits")[0])
+
+
+def test_runs_behind_a_link_belong_to_the_folder_that_has_the_link(tmp_path):
+    scratch, results = tmp_path / "scratch", tmp_path / "results"
+    path = write_run(scratch, make_run({"cifar10": 93.0}))
+    results.mkdir()
+    (results / "runs").symlink_to(scratch)
+    (scratch / "around").symlink_to(results)  # a circle
+    for folder in (results, results / "runs"):
+        [run] = load_runs([folder])
+        assert run.home == results
+    assert len(load_runs([results, scratch])) == 1
+    assert path.exists()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jobs import deaf_at_first, step_for_a_minute, step_slowly, wait_a_minute, wait_or_fail, write_slowly
+from jobs import deaf_at_first, not_ready, step_for_a_minute, step_slowly, wait_a_minute, wait_or_fail, write_slowly
 
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.utils.processes import mp_context, run_jobs
@@ -99,6 +99,19 @@ def test_a_second_sigterm_does_not_wait_for_the_step_of_workers(tmp_path: Path) 
     with stoppable(lambda: _send(signal.SIGTERM, tmp_path, "*")), pytest.raises(Stopped):
         list(run_jobs(step_for_a_minute, [(str(tmp_path), n) for n in range(4)], workers=2, context=mp_context()))
     assert time.monotonic() - started < 50
+
+
+def test_a_second_sigterm_before_workers_got_the_first_ends_them_at_once(tmp_path: Path) -> None:
+    _send(signal.SIGTERM, tmp_path, "[01]-*")
+    started = time.monotonic()
+    with stoppable(lambda: os.kill(os.getpid(), signal.SIGTERM)), pytest.raises(Stopped):
+        list(run_jobs(step_for_a_minute, [(str(tmp_path), n) for n in range(4)], workers=2, context=mp_context()))
+    assert time.monotonic() - started < 50
+
+
+def test_what_keeps_a_worker_from_starting_is_raised(tmp_path: Path) -> None:
+    with pytest.raises(NbevalError, match="not ready"):
+        list(run_jobs(wait_or_fail, [(str(tmp_path), 7)], workers=1, context=mp_context(), initializer=not_ready))
 
 
 def test_a_signal_just_before_a_long_call_is_repeated(tmp_path: Path) -> None:

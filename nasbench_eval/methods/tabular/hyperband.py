@@ -93,8 +93,8 @@ class Asha(TabularMethod):
     """Asynchronous successive halving with one worker.
 
     A cell is promoted as soon as it is among the best 1/eta of its fidelity; if there is none, a random cell starts at
-    the lowest fidelity. A promoted cell is trained from scratch and its full cost is charged, because the schedules of
-    the benchmark are separate trainings.
+    the lowest fidelity. A promoted cell is charged the full cost of its new fidelity, as in NATS-Bench's BOHB and as
+    for the separate schedules of NAS-Bench-201; the paper resumes a training where the fidelities are on one curve.
     """
 
     Settings = AshaSettings

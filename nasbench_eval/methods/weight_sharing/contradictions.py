@@ -81,6 +81,7 @@ def _check_gradient(s: WeightSharingSettings) -> None:
 def _check_mixture(s: WeightSharingSettings) -> None:
     """Raise UsageError if a setting for mixtures of all operations meets another rule."""
     wanted = {
+        "unrolled": s.unrolled,  # a difference of gradients in two draws would be their noise
         "neumann_terms": s.neumann_terms is not None,
         "alignment": bool(s.alignment),
         "selection=perturbation": s.selection == "perturbation",

@@ -36,7 +36,7 @@ class Perturbed(Mixture):
 
     Args:
         distribution: The learned distribution.
-        radius: Epsilon at the end of the search, the largest change of an operation weight.
+        radius: Epsilon at the end of the search and after it, the largest change of an operation weight.
         steps: Steps of gradient ascent; 0 for random noise.
         epochs: The epoch at which epsilon would be ``radius``.
     """
@@ -49,7 +49,8 @@ class Perturbed(Mixture):
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
         """Set epsilon and draw the noise of the epoch."""
-        self.radius = FIRST_RADIUS + (self._last_radius - FIRST_RADIUS) * epoch / self._epochs
+        done = min(epoch / self._epochs, 1.0)  # selection=perturbation trains on after the last epoch
+        self.radius = FIRST_RADIUS + (self._last_radius - FIRST_RADIUS) * done
         noise = torch.rand(samples, N_EDGES, len(self.ops), generator=generator) * 2 - 1
         self._noise = iter(noise.to(device).unbind())
 

@@ -28,6 +28,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         ("pc_darts", {"channels": 6}, "channels (6) must be a multiple of partial_channels (4)"),
         ("pc_darts", {"epochs": 15}, "arch_warmup_epochs (15) must be smaller than epochs (15)"),
         ("rs_ws", {"unrolled": True}, "unrolled needs an architecture step"),
+        ("snas", {"unrolled": True}, "unrolled needs a mixture of all operations that is not drawn at random"),
         ("gaea_darts_bilevel", {"joint": True}, "joint needs objective=erm"),
         ("rs_ws", {"joint": True, "objective": "erm"}, "joint needs an architecture step"),
         ("setn", {"joint": True, "objective": "erm"}, "its two steps evaluate different networks"),

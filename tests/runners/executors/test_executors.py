@@ -12,9 +12,10 @@ from command import call
 from paths import ROOT
 
 from nasbench_eval.errors import NbevalError, UsageError
-from runners.executors import EXECUTORS, local, make_executor, ray, slurm
+from runners.executors import EXECUTORS, Job, local, make_executor, ray, remote, slurm
 from runners.executors.ray import RayOptions, _fitting
 from runners.executors.slurm import SlurmOptions, _sbatch_options
+from runners.spec import RunSpec
 
 RUN = ("run", "--method", "darts", "--dataset", "digits", "--scale", "small")
 
@@ -89,3 +90,12 @@ def test_as_many_searches_are_side_by_side_as_a_machine_has_room_for() -> None:
     assert _fitting(machine, RayOptions(cpus=4.0)) == 4
     assert _fitting(machine, RayOptions(cpus=1.0, gpus=0.5)) == 4
     assert _fitting({"CPU": 16.0}, RayOptions(gpus=0.5)) == 0
+
+
+def test_searches_that_were_submitted_before_are_known(tmp_path: Path) -> None:
+    jobs = [Job("", RunSpec("darts", "digits", seed)) for seed in range(3)]
+    remote.remember(tmp_path / "first", "17 18", jobs[:2])
+    remote.remember(tmp_path / "second", "19", jobs[2:])
+    assert remote.submitted_before(tmp_path, {job.spec.run_id for job in jobs[1:]}) == {"17 18": 1, "19": 1}
+    assert remote.submitted_before(tmp_path, {jobs[2].spec.run_id}) == {"19": 1}
+    assert remote.submitted_before(tmp_path / "nothing", {"ab"}) == {}

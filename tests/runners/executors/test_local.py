@@ -17,6 +17,7 @@ from runners.executors.local import Local, LocalOptions
 from runners.progress import Reporter
 from runners.spec import RunSpec
 
+FOUR = Inputs(Path("results"), device="cpu", workers=4)
 RUN = ["run", "--method", "darts,rs_ws", "--dataset", "digits", "--epochs", "1", "--device", "cpu", *TINY]
 
 
@@ -55,3 +56,17 @@ def test_a_single_search_takes_the_gpu_of_the_option_too(monkeypatch: pytest.Mon
     jobs = [Job("a search", RunSpec("darts", "digits", 0))]
     done = list(Local(LocalOptions(gpus="1")).run(jobs, Inputs(Path("results"), workers=4), Reporter()))
     assert ([each.job for each in done], asked) == (jobs, ["cuda:1"])
+
+
+def test_the_threads_of_a_search_do_not_depend_on_how_many_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "share", lambda workers, asked: asked or 8 // workers)
+    asked: list[Inputs] = []
+    monkeypatch.setattr("runners.inputs.prepare", lambda specs, inputs: asked.append(inputs))
+    monkeypatch.setattr(local, "search_here", lambda job, context, reporter: Done(job, None))
+    list(Local(LocalOptions()).run([Job("the last one", RunSpec("darts", "digits", 0))], FOUR, Reporter()))
+    assert [(inputs.workers, inputs.threads) for inputs in asked] == [(1, 2)]
+
+
+def test_options_of_gpus_without_gpus_are_said_to_have_no_effect(caplog: pytest.LogCaptureFixture) -> None:
+    assert Local(LocalOptions(gpus="0,1"))._devices(FOUR) == ["cpu"] * 4
+    assert [message.partition(" with")[0] for message in caplog.messages] == ["gpus and gpu_memory have no effect"]
