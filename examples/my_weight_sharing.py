@@ -1,6 +1,7 @@
 """A complete weight-sharing search: DARTS with a temperature in its softmax. One class defines the distribution.
 
-nbeval run --method my_weight_sharing:SharpDarts,darts --dataset digits --scale small --set temperature=0.1
+nbeval run --method my_weight_sharing:SharpDarts --dataset digits --scale small --set temperature=0.1
+nbeval run --method darts --dataset digits --scale small
 nbeval plot entropy
 """
 

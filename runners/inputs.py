@@ -64,10 +64,10 @@ def all_specs(
     presets, _ = _presets(methods)
     where = _listed("data set", datasets, list(DATASETS))
     for name in where:
-        if name not in DATASETS:
+        if name not in DATASETS and inputs.table is None:  # a table of the user's may have others
             raise unknown("data set", name, DATASETS)
     names = list(dict.fromkeys(preset.name for preset in presets))
-    splits = {dataset: split_hash(inputs.split_file, dataset) for dataset in where}
+    splits = {name: split_hash(inputs.split_file, name) if name in DATASETS else "" for name in where}
     return [
         RunSpec(method, dataset, seed, inputs.scale, overrides, splits[dataset])
         for method, dataset, seed in itertools.product(names, where, seeds)
@@ -155,7 +155,7 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
         _ = spec.run_id  # checks every setting
         name = spec.search_dataset
         # A table of the user's may have data sets of other names.
-        own = spec.is_tabular and (inputs.table is not None or not name_hint(name, DATASETS))
+        own = spec.is_tabular and (inputs.table is not None or (_default_table() and not name_hint(name, DATASETS)))
         if name not in DATASETS and not own:
             raise unknown("data set", name, DATASETS)
     if inputs.truth not in TRUTHS:
@@ -181,6 +181,14 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
         log=inputs.log,
         threads=threads,
     )
+
+
+def _default_table() -> bool:
+    """Return whether there is a table where one is looked for without ``--table``."""
+    try:
+        return find_table() is not None
+    except NbevalError:
+        return False
 
 
 def _check_results(folder: Path) -> None:

@@ -175,7 +175,8 @@ def load_preset(name: str) -> Preset:
         return _read(name)
     path = _names.get(name) or _entry_points().get(name) or name
     if ":" not in path:
-        raise unknown("method", name, method_names())
+        error = unknown("method", name, method_names())
+        raise UsageError(f"{error}; a class of your own is named MODULE:CLASS, such as my_method:MyMethod")
     cls = load_method(path)
     registered, preset = _registered.get(path, (None, None))
     if preset is not None and registered is cls:
@@ -190,11 +191,22 @@ def _entry_points() -> Mapping[str, str]:
     return {point.name: point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
 
 
+_IN_A_FILE = {"title", "implementation", "block", "family", "summary", "paper"}
+"""What a preset has besides its settings, of its own or from the one that it extends."""
+
+
 @cache
 def _read(name: str) -> Preset:
     """Read the file of a preset; it inherits what it does not set from the preset named by ``extends``."""
-    values = tomllib.loads((PRESETS_FOLDER / f"{name}.toml").read_text())
+    path = PRESETS_FOLDER / f"{name}.toml"
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {error}") from None
     own = values.pop("settings", {})
+    for key, entry in own.items():
+        if not (isinstance(entry, dict) and {"value", "source"} <= entry.keys()):
+            raise UsageError(f'{path}: write {key} = {{ value = ..., source = "where the value is from" }}')
     settings = {key: entry["value"] for key, entry in own.items()}
     sources = {key: entry["source"] for key, entry in own.items()}
     on = {key: entry.get("on", {}) for key, entry in own.items()}
@@ -204,6 +216,10 @@ def _read(name: str) -> Preset:
         sources = {**base.sources, **sources}
         on = {**base.on, **on}
         values = {"implementation": base.implementation, "block": base.block, "family": base.family, **values}
+    if lacking := _IN_A_FILE - values.keys():
+        raise UsageError(f"{path} lacks {', '.join(sorted(lacking))}")
+    if extra := values.keys() - _IN_A_FILE:
+        raise UsageError(f"{path}: there is no place for {', '.join(sorted(extra))} (settings are under [settings])")
     return Preset(name=name, settings=settings, sources=sources, on=on, **values)
 
 

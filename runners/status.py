@@ -132,7 +132,8 @@ def _of_spec(spec: RunSpec, there: Folder, speed: float | None) -> RunStatus:
     runs_or_steps = 1 if spec.is_tabular else steps
     left = None if speed is None or runs_or_steps is None else speed * runs_or_steps
     state: State = "interrupted" if run_id in there.checkpoints else "waiting"
-    begun = RunStatus(state, spec.method, spec.search_dataset, spec.seed, spec.scale, run_id, steps=steps)
+    scale = "full" if spec.is_tabular else spec.scale  # as in the records of complete runs
+    begun = RunStatus(state, spec.method, spec.search_dataset, spec.seed, scale, run_id, steps=steps)
     return _owned(replace(begun, seconds_left=left), spec.lock_name, there)
 
 

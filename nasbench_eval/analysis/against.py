@@ -37,7 +37,7 @@ from nasbench_eval.analysis.statistics import (
     welch,
 )
 from nasbench_eval.analysis.truths import conflict
-from nasbench_eval.errors import NbevalError, UsageError, nearest
+from nasbench_eval.errors import UsageError, nearest
 from nasbench_eval.runs.store import Run
 from nasbench_eval.utils.rng import Streams
 
@@ -84,8 +84,7 @@ def against(
         row.
 
     Raises:
-        NbevalError: If there is no run of the method.
-        UsageError: If there are several variants of it on one search data set.
+        UsageError: If there is no run of the method, or there are several variants of it on one search data set.
     """
     runs = list(runs)
     frame = comparison(runs, datasets=datasets, group_by=group_by)
@@ -113,8 +112,7 @@ def reference_variants(rows: pd.DataFrame, method: str) -> dict[tuple[str, str],
         method: A label, the id of a variant, the name of a method, or its title.
 
     Raises:
-        NbevalError: If it means no variant.
-        UsageError: If it means several on one search data set and in one group.
+        UsageError: If it means no variant, or several on one search data set and in one group.
     """
     for column in ("label", "plain", "variant_id", "method", "title"):
         named = rows[rows[column] == method].drop_duplicates("variant_id")
@@ -122,7 +120,7 @@ def reference_variants(rows: pd.DataFrame, method: str) -> dict[tuple[str, str],
             break
     else:
         names = list(dict.fromkeys(rows["method"]))
-        raise NbevalError(f"no run of {method!r}: {nearest(method, names)}these runs are of {', '.join(names)}")
+        raise UsageError(f"no run of {method!r}: {nearest(method, names)}these runs are of {', '.join(names)}")
     chosen: dict[tuple[str, str], str] = {}
     for searched, variants in named.groupby("search_dataset", sort=False):
         if len(variants) == 1:

@@ -100,8 +100,9 @@ def select(
     """Return the runs and failures for which all conditions hold.
 
     Raises:
-        UsageError: If a key is neither a fact nor a setting of any run; the message names the nearest.
-        NbevalError: If no run is left.
+        UsageError: If a key is neither a fact nor a setting of any run (the message names the nearest), or no run has
+            the value.
+        NbevalError: If there are no runs.
     """
     if conditions and not runs:
         raise NbevalError("there are no runs for --where to choose from")
@@ -112,7 +113,7 @@ def select(
         matching = [run for run in kept if condition.holds(run.record)]
         if not matching:
             there = value_order((run.record for run in kept), condition.key)
-            raise NbevalError(f"no run with {str(condition)!r}: these have {', '.join(there)}")
+            raise UsageError(f"no run with {str(condition)!r}: these have {', '.join(there)}")
         kept = matching
         # A failure knows less about its run; where it does not know, it stays.
         failed = [each for each in failed if not knows(each, condition.key) or condition.holds(each)]

@@ -190,6 +190,9 @@ def how_to_get(name: str, root: Path | None = None) -> str:
     if LAYOUTS[name].url:
         there = f" --data {root}" if root is not None else ""
         return f"`nbeval data fetch {name}{there}` downloads them; or name their folder with --data or NBEVAL_DATA"
+    if name != "imagenet16-120":
+        files, folder = ", ".join(LAYOUTS[name].names), LAYOUTS[name].folder
+        return f"put {files} into a folder {folder}, and name the folder above it with --data or NBEVAL_DATA"
     return (
         "no public direct download: unpack Imagenet16_train.zip and Imagenet16_val.zip (image-net.org, with an "
         "account) into a folder named ImageNet16 and name the folder above it with --data or NBEVAL_DATA"

@@ -70,7 +70,7 @@ class ImageData:
 
     @property
     def valid_is_training_data(self) -> bool:
-        """Whether train and valid make up the official training set; otherwise valid is official test data."""
+        """Whether train and valid make up the official training set; otherwise networks train on train alone."""
         return self.name == "cifar10"
 
     @property

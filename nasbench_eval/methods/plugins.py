@@ -65,7 +65,10 @@ def load_class(path: str) -> type[SearchMethod]:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise UsageError(f"{path}: there is no module {error.name} in {here}, and none is installed") from None
+            bare = f": write {name.removesuffix('.py')}:{attribute}" if name.endswith(".py") else ""
+            raise UsageError(
+                f"{path}: there is no module {error.name} in {here}, and none is installed{bare}"
+            ) from None
         raise UsageError(f"{path}: {name} cannot be imported: {error}") from None
     except NbevalError:
         raise
@@ -88,7 +91,7 @@ def _is_method(value: Any) -> bool:
 
 def _check(cls: Any, path: str) -> None:
     if not _is_method(cls):
-        raise UsageError(f"{path} is not a SearchMethod: derive it from nbeval.api.SearchMethod")
+        raise UsageError(f"{path} is not a SearchMethod: derive it from nbeval.SearchMethod")
     if inspect.isabstract(cls):
         raise UsageError(f"{path} is incomplete: it lacks {', '.join(sorted(cls.__abstractmethods__))}")
     for name, allowed in (("needs", ("images", "table")), ("cost_kind", ("measured", "simulated"))):

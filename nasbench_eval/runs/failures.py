@@ -93,10 +93,14 @@ def read_failure(path: Path) -> Failure:
 def load_failures(folders: Iterable[Path]) -> list[Failure]:
     """Read all failures beside the runs that ``load_runs`` reads from some folders.
 
-    A folder ``runs`` has those of the results folder above it; any other folder those of all results folders in it.
+    A folder ``runs`` has those of the results folder above it, a results folder its own, and any other folder those of
+    all results folders in it.
     """
     paths: set[Path] = set()
     for folder in (each.resolve() for each in folders):
-        above = folder.name == "runs"
-        paths |= set((folder.parent / FOLDER).glob("*.json") if above else folder.rglob(f"{FOLDER}/*.json"))
+        if folder.name == "runs" or (folder / "runs").is_dir():
+            home = folder.parent if folder.name == "runs" else folder
+            paths |= set((home / FOLDER).glob("*.json"))
+        else:
+            paths |= set(folder.rglob(f"{FOLDER}/*.json"))
     return [read_failure(path) for path in sorted(paths)]

@@ -299,14 +299,16 @@ def _records(path: Path, schema: Any) -> list[RunRecord]:
     verify_checksum(None if stored is None else stored.decode(), text.decode(), *schema.names)
     values = json.loads(text)
     if values.pop("schema", None) != RUN_SCHEMA:
-        raise NbevalError(f"{path} was written by another version of nbeval: run again, or use that version")
+        raise NbevalError(
+            f"{path} was written by another version of nbeval: use that one, or move the file away and run again"
+        )
     values["reductions"] = tuple(values["reductions"])
     values["table"] = TableFacts(**values["table"]) if values["table"] else None
     return [RunRecord(**values, **own) for own in values.pop("runs", [{}])]
 
 
 def load_runs(folders: Iterable[Path]) -> list[Run]:
-    """Read every complete run under the folders, ordered by file name.
+    """Read every complete run under the folders, ordered by file name; of a results folder, those in ``runs``.
 
     Files with the same name in different folders are all read; ``labels.distinct_runs`` then drops repeated runs.
 
@@ -319,5 +321,7 @@ def load_runs(folders: Iterable[Path]) -> list[Run]:
             raise NbevalError(
                 f"there is no results folder {folder}: run `nbeval run` first, or give another one with --results"
             )
+        # A results folder may have others in it, such as the studies in a clone of this repository.
+        folder = folder / "runs" if is_dir(folder / "runs") else folder
         paths = {path.resolve(): path.absolute() for path in files_under(folder, ".parquet")} | paths
     return [run for path in sorted(paths.values(), key=lambda path: (path.name, path)) for run in read_runs(path)]

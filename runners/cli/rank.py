@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 @click.option("--run", "ids", multiple=True, metavar="ID[,ID...]", help="Runs, each by the beginning of its id.")
 @click.option("--method", "methods", multiple=True, metavar="NAME[,NAME...]|all", help="All runs of these methods.")
 @click.option("--dataset", "datasets", multiple=True, metavar="NAME[,NAME...]", help="Of them, those searched on it.")
-@click.option("--cells", type=click.IntRange(10, 15_625), default=500, show_default=True, help="How many cells.")
+@click.option(
+    "--cells",
+    type=click.IntRange(10, 15_625),
+    default=500,
+    show_default=True,
+    help="At least how many cells; those scored before count.",
+)
 @device_option
 @click.option("--table", "table_path", type=click.Path(path_type=Path), help=f"The benchmark table.  {TABLE_DEFAULT}")
 @data_option

@@ -32,10 +32,11 @@ folder_option = click.option(
 
 
 @click.command(short_help="Remove what nobody needs in a results folder.")
-@click.argument("folder", type=click.Path(path_type=Path), default=Path("results"))
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@folder_option
 @click.option("--failed", is_flag=True, help="Also the records of failed runs; the same command then runs them again.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
-def clean(folder: Path, failed: bool, yes: bool) -> None:
+def clean(folder: Path | None, results: Path, failed: bool, yes: bool) -> None:
     """Show the files of a results folder (by default `results`) that nobody needs, and remove them if you agree.
 
     They are checkpoints of complete runs, half-written files and locks of killed processes, and shared weights of runs
@@ -47,6 +48,7 @@ def clean(folder: Path, failed: bool, yes: bool) -> None:
 
     from runners.clean import leftovers, remove
 
+    folder = results if folder is None else folder
     found = leftovers(folder, failed=failed)
     if not found:
         click.echo(f"nothing to remove in {folder}")

@@ -217,7 +217,9 @@ def summary(published: bool, picture: Path | None, table_path: Path | None) -> N
     click.echo(_format(rows, ["data set", *found.columns]))
     near = space.near_optimum(opened, frame)
     rows = [
-        [name, row["split"] or "no trials", _number(row["noise"]), f"{row['cells']:,}", f"{row['outside_best']:.2f}"]
+        [name, row["split"], _number(row["noise"]), f"{row['cells']:,}", f"{row['outside_best']:.2f}"]
+        if row["split"]
+        else [name, "no trials", "-", "-", "-"]
         for name, row in near.iterrows()
     ]
     click.echo("\nnoise: standard deviation between trainings of one cell, and the cells within it of the best one")

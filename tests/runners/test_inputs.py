@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import TINY, call
 from tables import synthetic_table
 
 from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.table import Table
+from nasbench_eval.table.schema import Key
 from runners.context import Inputs
 from runners.inputs import make_specs, prepare, table_lookup, table_lookups
 from runners.presets import preset_names
 from runners.spec import RunSpec
+
+ONES = np.ones(15_625, dtype=np.float32)
+OWN = [("valid", "accuracy"), ("test", "accuracy"), ("train", "train_seconds")]
 
 
 def test_all_is_every_method_that_can_run_and_the_others_are_named(home: Path, table_file: Path) -> None:
@@ -87,3 +93,15 @@ def test_a_gpu_need_not_be_here_where_searches_run_elsewhere(home: Path) -> None
         prepare(specs, replace(there, elsewhere=False))
     with pytest.raises(UsageError, match="--device is auto, cpu, cuda or cuda:n"):
         prepare(specs, replace(there, device="gpu"))
+
+
+def test_a_table_of_ones_own_may_have_another_data_set(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    columns = {Key("mine", 6, split, metric): ONES for split, metric in OWN}
+    Table.build(columns, name="own", source={}).save(home / "own.parquet")
+    run = ["run", "--method", "rs", "--dataset", "mine", "--set", "fidelity=6", "--set", "budget_seconds=5"]
+    assert call(*run, "--table", "own.parquet") == 0
+    capsys.readouterr()
+    assert call(*run) == 2
+    assert "unknown data set 'mine'" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="unknown data set 'digit': did you mean 'digits'"):
+        prepare([RunSpec("rea", "digit", 0)], Inputs(home / "results"))

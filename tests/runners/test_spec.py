@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from nasbench_eval.analysis.published import published
 from nasbench_eval.errors import UsageError
 from nasbench_eval.runs import BLOCKS
+from runners import presets
 from runners.presets import FAMILIES, load_preset, load_scale, preset_names, scale_names, scaled
 from runners.record import _scale
 from runners.spec import RunSpec, parse_overrides, parse_seeds
@@ -133,3 +136,34 @@ def test_a_custom_method_without_sizes_is_never_reduced() -> None:
     assert small.run_id == full.run_id
     assert (small.is_scaled, _scale(small), _scale(small, "train")) == (False, "full", "small")
     assert _scale(RunSpec("darts", "digits", 0, scale="small")) == "small"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('extends = "darts"\ntitle = "Mine', "my_preset.toml: "),
+        ('extends = "darts"\n[settings]\narch_lr = 0.01', "my_preset.toml: write arch_lr = { value = ..., source = "),
+        (
+            'extends = "darts"\n[settings]\narch_lr = {value = 1}',
+            "my_preset.toml: write arch_lr = { value = ..., source",
+        ),
+        ('extends = "darts"\ntitle = "Mine"', "my_preset.toml lacks paper, summary"),
+        ('extends = "darts"\ntitle = "M"\nsummary = "s"\npaper = "p"\narch_lr = 1', "there is no place for arch_lr"),
+    ],
+)
+def test_a_preset_that_is_written_wrongly_is_one_line_that_names_its_file(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in presets.PRESETS_FOLDER.glob("*.toml"):
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "my_preset.toml").write_text(text)
+    monkeypatch.setattr(presets, "PRESETS_FOLDER", tmp_path)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        presets._read("my_preset")
+
+
+def test_what_a_method_of_ones_own_is_called_is_said() -> None:
+    with pytest.raises(UsageError, match="a class of your own is named MODULE:CLASS"):
+        load_preset("annealing")
+    with pytest.raises(UsageError, match="none is installed: write annealing:Annealing"):
+        load_preset("annealing.py:Annealing")

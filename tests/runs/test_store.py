@@ -114,3 +114,10 @@ def test_runs_behind_a_link_belong_to_the_folder_that_has_the_link(tmp_path):
         assert run.home == results
     assert len(load_runs([results, scratch])) == 1
     assert path.exists()
+
+
+def test_a_results_folder_is_read_without_those_that_are_in_it(tmp_path):
+    write_run(tmp_path / "runs", make_run({"cifar10": 93.0}))
+    write_run(tmp_path / "reference" / "study" / "runs", make_run({"cifar10": 93.0}, seed=1))
+    assert [run.record.seed for run in load_runs([tmp_path])] == [0]
+    assert [run.record.seed for run in load_runs([tmp_path / "reference"])] == [1]
