@@ -53,7 +53,7 @@ def test_a_study_gives_the_page_its_question_and_claims(results: Path) -> None:
     ("arguments", "code", "message"),
     [
         (("--study", "figure6"), 2, "figure5"),
-        (("--against", "gaea"), 1, "no run of 'gaea'"),
+        (("--against", "gaea"), 2, "no run of 'gaea'"),
         (("--dataset", "cifar11"), 1, "no result on 'cifar11'"),
     ],
 )
