@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from analysis_runs import make_run
 from command import TINY, call, runs, search
 from tables import synthetic_table
 
@@ -22,7 +23,8 @@ from nasbench_eval.table import Table
 from nasbench_eval.utils.files import atomic_write
 from runners import locks
 from runners import search as searching
-from runners.context import RunContext
+from runners.context import Inputs, RunContext
+from runners.inputs import prepare
 from runners.lookup import TableLookup
 from runners.search import stored
 from runners.spec import RunSpec
@@ -243,3 +245,12 @@ def test_looking_again_changes_the_time_of_the_folders(tmp_path: Path) -> None:
     os.utime(tmp_path / "runs", (0, 0))
     searching.look_again(tmp_path)  # without a folder of failures
     assert (tmp_path / "runs").stat().st_mtime > 0
+
+
+def test_a_complete_run_is_labelled_with_a_scale_only_if_the_scale_cuts_it(home: Path) -> None:
+    for name, scale in (("broken_methods:Peeping", "full"), ("darts", "small")):
+        spec = RunSpec(name, "digits", 0, scale="small")
+        context = prepare([spec], Inputs(home / "results", "cpu", truth="none"))
+        asked = searching._as_asked(make_run({}, search="digits"), spec, context)
+        assert asked is not None
+        assert asked.record.scale == scale

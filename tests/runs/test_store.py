@@ -113,6 +113,9 @@ def test_runs_behind_a_link_belong_to_the_folder_that_has_the_link(tmp_path):
         [run] = load_runs([folder])
         assert run.home == results
     assert len(load_runs([results, scratch])) == 1
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "study").symlink_to(results)
+    assert len(load_runs([tmp_path / "all"])) == 1
     assert path.exists()
 
 
