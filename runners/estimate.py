@@ -109,8 +109,10 @@ def estimate(
         if first.is_tabular:
             missing = tabular.missing(group, context)
             if missing:
-                on_variant(title)
-                seconds = _tabular_seconds(missing[0], context) if measured else math.nan
+                seconds = math.nan
+                if measured:
+                    on_variant(title)
+                    seconds = _tabular_seconds(missing[0], context)
                 found.append(Work(missing[0], len(missing), 0, 0, len(missing) * seconds, seconds))
             continue
         work = _search_work(group, context, rank_cells or {}, partial(on_variant, title), measured)
@@ -153,10 +155,10 @@ def _search_work(
             epochs.append((spec.steps or 1) - len(state["rows"] if state is not None else ()))
     if not runs and not cells:
         return None
-    took = EpochTime(math.nan, math.nan)
-    if not epochs and not cells:
-        took = EpochTime(0.0, 0.0)
-    elif measured:
+    took = EpochTime(0.0, 0.0)  # where only final cells are to be trained
+    if (epochs or cells) and not measured:
+        took = EpochTime(math.nan, math.nan)
+    elif epochs or cells:
         on_measure()
         took = measure(specs[0], context)
     evolution = _evolved_cells(specs[0]) * took.cell

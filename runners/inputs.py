@@ -154,9 +154,7 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
     for spec in specs:
         _ = spec.run_id  # checks every setting
         name = spec.search_dataset
-        # A table of the user's may have data sets of other names.
-        own = spec.is_tabular and (inputs.table is not None or (_default_table() and not name_hint(name, DATASETS)))
-        if name not in DATASETS and not own:
+        if name not in DATASETS and not _of_their_table(spec, inputs):
             raise unknown("data set", name, DATASETS)
     if inputs.truth not in TRUTHS:
         raise unknown("truth", str(inputs.truth), TRUTHS)
@@ -183,12 +181,15 @@ def prepare(specs: Sequence[RunSpec], inputs: Inputs) -> RunContext:
     )
 
 
-def _default_table() -> bool:
-    """Return whether there is a table where one is looked for without ``--table``."""
+def _of_their_table(spec: RunSpec, inputs: Inputs) -> bool:
+    """Return whether a data set that we do not know can be one of a table of the user's."""
+    if not spec.is_tabular or inputs.table is not None:
+        return spec.is_tabular
     try:
-        return find_table() is not None
-    except NbevalError:
+        find_table()
+    except NbevalError:  # there is none where one is looked for without --table
         return False
+    return not name_hint(spec.search_dataset, DATASETS)
 
 
 def _check_results(folder: Path) -> None:

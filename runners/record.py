@@ -28,7 +28,7 @@ def plain_device(device: str) -> str:
     return re.sub(_SIDE_BY_SIDE.format(r"\d+") + "$", "", device)
 
 
-def _scale(spec: RunSpec, truth: str = "") -> str:
+def recorded_scale(spec: RunSpec, truth: str = "") -> str:
     """Return the scale of a search; it cuts networks and images, which a tabular one does not have."""
     cut = not spec.is_tabular and (spec.is_scaled or truth == "train")  # it cuts the training from scratch too
     return spec.scale if cut else "full"
@@ -44,7 +44,7 @@ def make_failure(spec: RunSpec, error: Diverged) -> Failure:
         search_dataset=spec.search_dataset,
         seed=spec.seed,
         settings=spec.values,
-        scale=_scale(spec),
+        scale=recorded_scale(spec),
         step=error.step,
         cause=error.cause,
         versions=versions() | ({"method": spec.source} if spec.source else {}),
@@ -101,7 +101,7 @@ def make_record(
         settings=spec.values,
         overrides=spec.changed,
         reductions=spec.reductions(sizes),
-        scale=_scale(spec, context.truth),
+        scale=recorded_scale(spec, context.truth),
         cost_kind=method.cost_kind,
         device=("; ".join(devices) or describe(context.device)) + others if measured else "",
         threads=threads() if measured else 1,

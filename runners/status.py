@@ -18,6 +18,7 @@ from nasbench_eval.runs.store import RunRecord, read_records, read_runs
 from nasbench_eval.utils.paths import files_under, is_dir
 from runners import locks
 from runners.checkpoints import Position, checkpoint_file, read_position
+from runners.record import recorded_scale
 from runners.spec import RunSpec, by_variant
 
 State = Literal["running", "interrupted", "failed", "waiting", "done"]
@@ -132,7 +133,7 @@ def _of_spec(spec: RunSpec, there: Folder, speed: float | None) -> RunStatus:
     runs_or_steps = 1 if spec.is_tabular else steps
     left = None if speed is None or runs_or_steps is None else speed * runs_or_steps
     state: State = "interrupted" if run_id in there.checkpoints else "waiting"
-    scale = "full" if spec.is_tabular else spec.scale  # as in the records of complete runs
+    scale = recorded_scale(spec)
     begun = RunStatus(state, spec.method, spec.search_dataset, spec.seed, scale, run_id, steps=steps)
     return _owned(replace(begun, seconds_left=left), spec.lock_name, there)
 

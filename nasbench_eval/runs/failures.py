@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nasbench_eval.runs.store import run_file_name
+from nasbench_eval.runs.store import home_of, run_file_name
 from nasbench_eval.utils.files import atomic_write, checksum, reading, verify_checksum
 
 FAILURE_SCHEMA = 1
@@ -96,11 +96,9 @@ def load_failures(folders: Iterable[Path]) -> list[Failure]:
     A folder ``runs`` has those of the results folder above it, a results folder its own, and any other folder those of
     all results folders in it.
     """
-    paths: set[Path] = set()
-    for folder in (each.resolve() for each in folders):
-        if folder.name == "runs" or (folder / "runs").is_dir():
-            home = folder.parent if folder.name == "runs" else folder
-            paths |= set((home / FOLDER).glob("*.json"))
-        else:
-            paths |= set(folder.rglob(f"{FOLDER}/*.json"))
-    return [read_failure(path) for path in sorted(paths)]
+    paths: dict[Path, Path] = {}
+    for folder in map(Path.absolute, folders):
+        home = home_of(folder)
+        found = folder.rglob(f"{FOLDER}/*.json") if home is None else (home / FOLDER).glob("*.json")
+        paths |= {path.resolve(): path for path in found}
+    return [read_failure(path) for path in sorted(paths.values())]

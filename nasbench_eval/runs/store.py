@@ -307,6 +307,16 @@ def _records(path: Path, schema: Any) -> list[RunRecord]:
     return [RunRecord(**values, **own) for own in values.pop("runs", [{}])]
 
 
+def home_of(folder: Path) -> Path | None:
+    """Return the results folder that a folder is, or whose ``runs`` it is; None for one that has results folders in it.
+
+    A results folder may have others in it too, such as the studies in a clone of this repository: these are not meant.
+    """
+    if folder.name == "runs":
+        return folder.parent
+    return folder if is_dir(folder / "runs") else None
+
+
 def load_runs(folders: Iterable[Path]) -> list[Run]:
     """Read every complete run under the folders, ordered by file name; of a results folder, those in ``runs``.
 
@@ -321,7 +331,7 @@ def load_runs(folders: Iterable[Path]) -> list[Run]:
             raise NbevalError(
                 f"there is no results folder {folder}: run `nbeval run` first, or give another one with --results"
             )
-        # A results folder may have others in it, such as the studies in a clone of this repository.
-        folder = folder / "runs" if is_dir(folder / "runs") else folder
+        home = home_of(folder)
+        folder = folder if home is None else home / "runs"
         paths = {path.resolve(): path.absolute() for path in files_under(folder, ".parquet")} | paths
     return [run for path in sorted(paths.values(), key=lambda path: (path.name, path)) for run in read_runs(path)]

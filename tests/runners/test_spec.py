@@ -13,7 +13,7 @@ from nasbench_eval.errors import UsageError
 from nasbench_eval.runs import BLOCKS
 from runners import presets
 from runners.presets import FAMILIES, load_preset, load_scale, preset_names, scale_names, scaled
-from runners.record import _scale
+from runners.record import recorded_scale
 from runners.spec import RunSpec, parse_overrides, parse_seeds
 
 
@@ -134,8 +134,8 @@ def test_a_setting_given_as_it_is_anyway_is_not_a_change() -> None:
 def test_a_custom_method_without_sizes_is_never_reduced() -> None:
     small, full = (RunSpec("broken_methods:Peeping", "digits", 0, scale=scale) for scale in ("small", "full"))
     assert small.run_id == full.run_id
-    assert (small.is_scaled, _scale(small), _scale(small, "train")) == (False, "full", "small")
-    assert _scale(RunSpec("darts", "digits", 0, scale="small")) == "small"
+    assert (small.is_scaled, recorded_scale(small), recorded_scale(small, "train")) == (False, "full", "small")
+    assert recorded_scale(RunSpec("darts", "digits", 0, scale="small")) == "small"
 
 
 @pytest.mark.parametrize(
