@@ -86,7 +86,7 @@ class Table:
             NbevalError: If the file has what this table lacks, such as cells or trials, and ``force`` is not set.
         """
         if not force:
-            require_no_loss(Path(path), cells=self.metadata.cells, new=self)
+            require_no_loss(Path(path), cells=self.metadata.cells, new=self._columns)
         write_columns(Path(path), self._columns, self.metadata)
         return Table.open(path)
 
