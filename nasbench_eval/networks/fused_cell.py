@@ -16,6 +16,8 @@ from nasbench_eval.networks.fused_cell_function import (
     Active,
     CellFunction,
     Source,
+    as_map,
+    as_matrix,
     per_channel,
     plan_of,
     pool,
@@ -162,38 +164,47 @@ class FusedCell(nn.Module):
 
     def _on_running_statistics(self, x: Tensor, weights: Tensor, plan: tuple[Source, ...]) -> Tensor:
         """Evaluate with running statistics: BatchNorm is a fixed scale and shift, and folds into the kernels."""
-        buffers, values = dict(self.named_buffers(recurse=False)), scalars(weights)
+        values = scalars(weights)
         nodes = [x]
-        sums: list[list[Tensor]] = [[] for _ in range(SOURCES)]
+        sums = [torch.zeros_like(as_matrix(x)) for _ in range(SOURCES)]
         for source, edges in enumerate(plan):
             node = nodes[source]
-            for op in (NOR_CONV_1X1, NOR_CONV_3X3):
-                convs = edges.convs(op)
-                kernel = self._rows(self.kernels, source, op, convs)
-                if kernel is None:
-                    continue
-                mean, var, bias = (
-                    self._rows(tensors, source, op, convs, prefix)
-                    for tensors, prefix in ((buffers, "mean_"), (buffers, "var_"), (self.biases, ""))
-                )
-                assert mean is not None
-                assert var is not None
-                assert bias is not None
-                scale = per_channel(values, convs, op, self.channels) * torch.rsqrt(var + BN_EPS)
-                wide = F.conv2d(
-                    node.relu(),
-                    kernel * scale.view(-1, 1, 1, 1),
-                    (bias - mean) * scale,
-                    padding=KERNEL_SIZE[op] // 2,
-                )
-                for edge, part in zip(convs, wide.chunk(len(convs), 1), strict=True):
-                    sums[EDGES[edge][0] - 1].append(part)
+            for convs, kernel, bias in self._folded(source, edges, values):
+                wide = F.conv2d(node.relu(), kernel, bias, padding=kernel.shape[-1] // 2)
+                parts = as_matrix(wide.contiguous(memory_format=torch.channels_last)).chunk(len(convs), 1)
+                for edge, part in zip(convs, parts, strict=True):
+                    sums[EDGES[edge][0] - 1].add_(part)
             if edges.pool:
-                pooled = pool(node)
+                pooled = as_matrix(pool(node))
                 for edge in edges.pool:
-                    sums[EDGES[edge][0] - 1].append(pooled * values[edge][AVG_POOL_3X3])
+                    sums[EDGES[edge][0] - 1].addcmul_(pooled, values[edge][AVG_POOL_3X3])
             for edge in edges.skip:
-                sums[EDGES[edge][0] - 1].append(node * values[edge][SKIP_CONNECT])
-            total = sum(sums[source][1:], sums[source][0]) if sums[source] else torch.zeros_like(x)
-            nodes.append(total.contiguous(memory_format=torch.channels_last))
+                sums[EDGES[edge][0] - 1].addcmul_(as_matrix(node), values[edge][SKIP_CONNECT])
+            nodes.append(as_map(sums[source], x))
         return nodes[-1]
+
+    def _folded(
+        self, source: int, leaving: Source, values: list[tuple[Tensor, ...]]
+    ) -> list[tuple[tuple[int, ...], Tensor, Tensor]]:
+        """Return the convolutions of a node, with BatchNorm and operation weights in them: edges, kernel and bias."""
+        buffers = dict(self.named_buffers(recurse=False))
+        found = []
+        for op in KERNEL_SIZE:
+            convs = leaving.convs(op)
+            kernel, bias, mean, var = (
+                self._rows(tensors, source, op, convs, prefix)
+                for tensors, prefix in ((self.kernels, ""), (self.biases, ""), (buffers, "mean_"), (buffers, "var_"))
+            )
+            if kernel is None:
+                continue
+            assert bias is not None
+            assert mean is not None
+            assert var is not None
+            scale = per_channel(values, convs, op, self.channels) * torch.rsqrt(var + BN_EPS)
+            found.append((convs, kernel * scale.view(-1, 1, 1, 1), (bias - mean) * scale))
+        if len(found) == len(KERNEL_SIZE) and leaving.conv1 == leaving.conv3:
+            # A 1x1 convolution of the same edges is the centre of a 3x3 one.
+            (convs, kernel1, bias1), (_, kernel3, bias3) = found
+            kernel3[:, :, 1:2, 1:2] += kernel1
+            return [(convs, kernel3, bias1 + bias3)]
+        return found

@@ -69,13 +69,13 @@ def plan_of(active: Active) -> tuple[Source, ...]:
     )
 
 
-def _matrix(x: Tensor) -> Tensor:
+def as_matrix(x: Tensor) -> Tensor:
     """View a channels-last feature map (B, C, H, W) as (B*H*W, C)."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
-def _map(x: Tensor, like: Tensor) -> Tensor:
-    """Undo ``_matrix``; the number of channels may differ from that of ``like``."""
+def as_map(x: Tensor, like: Tensor) -> Tensor:
+    """Undo ``as_matrix``; the number of channels may differ from that of ``like``."""
     batch, _, height, width = like.shape
     return x.view(batch, height, width, x.shape[1]).permute(0, 3, 1, 2)
 
@@ -216,7 +216,7 @@ class CellFunction(torch.autograd.Function):
         channels, values = x.shape[1], scalars(weights)
         nodes = [x]
         # Nodes 1 to 3 are summed in place, source by source; constants are collected separately and added once.
-        sums = [torch.zeros_like(_matrix(x)) for _ in range(SOURCES)]
+        sums = [torch.zeros_like(as_matrix(x)) for _ in range(SOURCES)]
         shifts = [x.new_zeros(channels) for _ in range(SOURCES)]
         if offsets is not None:
             for target in range(1, NODES):
@@ -231,10 +231,10 @@ class CellFunction(torch.autograd.Function):
                 keep.relu = relu = node.relu()
             if kernel1 is not None:
                 op_weight = per_channel(values, edges.conv1, NOR_CONV_1X1, channels)
-                keep.conv1 = conv1 = _Conv1(_matrix(relu), kernel1, op_weight)
+                keep.conv1 = conv1 = _Conv1(as_matrix(relu), kernel1, op_weight)
                 statistics[source, NOR_CONV_1X1] = (conv1.mean, conv1.var)
                 for target, kernel, shift in _blocks(edges.conv1, conv1.kernel, conv1.shift):
-                    sums[target - 1].addmm_(_matrix(relu), kernel.t())
+                    sums[target - 1].addmm_(as_matrix(relu), kernel.t())
                     shifts[target - 1] += shift
             if kernel3 is not None:
                 op_weight = per_channel(values, edges.conv3, NOR_CONV_3X3, channels)
@@ -244,18 +244,18 @@ class CellFunction(torch.autograd.Function):
                 inv_std = torch.rsqrt(var + BN_EPS)
                 keep.conv3 = (wide, mean, inv_std, op_weight)
                 scales = op_weight * inv_std
-                parts = _matrix(wide).chunk(len(edges.conv3), 1)
+                parts = as_matrix(wide).chunk(len(edges.conv3), 1)
                 blocks = _blocks(edges.conv3, scales, scales * mean)
                 for part, (target, scale, shift) in zip(parts, blocks, strict=True):
                     sums[target - 1].addcmul_(part, scale)
                     shifts[target - 1] -= shift
             if edges.pool:
-                keep.pooled = pooled = _matrix(pool(node))
+                keep.pooled = pooled = as_matrix(pool(node))
                 for edge in edges.pool:
                     sums[EDGES[edge][0] - 1].addcmul_(pooled, values[edge][AVG_POOL_3X3])
             for edge in edges.skip:
-                sums[EDGES[edge][0] - 1].addcmul_(_matrix(node), values[edge][SKIP_CONNECT])
-            nodes.append(_map(sums[source].add_(shifts[source]), x))
+                sums[EDGES[edge][0] - 1].addcmul_(as_matrix(node), values[edge][SKIP_CONNECT])
+            nodes.append(as_map(sums[source].add_(shifts[source]), x))
             saved.append(keep)
         ctx.plan, ctx.saved, ctx.kernels, ctx.values = plan, saved, kernels, values
         return nodes[-1]
@@ -266,7 +266,7 @@ class CellFunction(torch.autograd.Function):
         plan, kernels, values = ctx.plan, ctx.kernels, ctx.values
         need_x, need_weights, need_offsets = ctx.needs_input_grad[:3]
         channels = grad_out.shape[1]
-        grads: list[Any] = [None, None, None, _matrix(grad_out.contiguous(memory_format=torch.channels_last))]
+        grads: list[Any] = [None, None, None, as_matrix(grad_out.contiguous(memory_format=torch.channels_last))]
         zero = grad_out.new_zeros(())
         d_weights = [[zero] * len(OPS) for _ in EDGES]
         d_kernels: list[Tensor | None] = [None] * len(kernels)
@@ -289,7 +289,7 @@ class CellFunction(torch.autograd.Function):
                 wide, mean, inv_std, op_weight = keep.conv3
                 grad3 = gather(edges.conv3)
                 d_wide, d_scale, _ = torch.ops.aten.native_batch_norm_backward(
-                    _map(grad3, node), wide, op_weight, None, None, mean, inv_std, True, BN_EPS, [True] * 3
+                    as_map(grad3, node), wide, op_weight, None, None, mean, inv_std, True, BN_EPS, [True] * 3
                 )
                 if need_weights:
                     set_weights(edges.conv3, NOR_CONV_3X3, d_scale)
@@ -299,36 +299,36 @@ class CellFunction(torch.autograd.Function):
                         (need_node, need_3, False),
                     )  # fmt: skip
                     if need_node:
-                        d_relu = _matrix(d_map.contiguous(memory_format=torch.channels_last))
+                        d_relu = as_matrix(d_map.contiguous(memory_format=torch.channels_last))
             if keep.conv1 is not None and (need_node or need_1 or need_weights):
                 grad1 = grad3 if grad3 is not None and edges.conv1 == edges.conv3 else gather(edges.conv1)
                 if need_node and d_relu is None:
-                    d_relu = torch.zeros_like(_matrix(node))
-                d_kernels[2 * source], d_edge = keep.conv1.backward(grad1, _matrix(relu), d_relu)
+                    d_relu = torch.zeros_like(as_matrix(node))
+                d_kernels[2 * source], d_edge = keep.conv1.backward(grad1, as_matrix(relu), d_relu)
                 if need_weights:
                     set_weights(edges.conv1, NOR_CONV_1X1, d_edge)
             if need_weights:
                 for op, which, value in (
-                    (SKIP_CONNECT, edges.skip, _matrix(node)),
+                    (SKIP_CONNECT, edges.skip, as_matrix(node)),
                     (AVG_POOL_3X3, edges.pool, keep.pooled),
                 ):
                     for edge in which:
                         d_weights[edge][op] = torch.dot(grads[EDGES[edge][0]].view(-1), value.view(-1))
             if not need_node:
                 continue
-            d_node = torch.zeros_like(_matrix(node))
+            d_node = torch.zeros_like(as_matrix(node))
             if edges.pool:
                 for edge in edges.pool:
                     d_node.addcmul_(grads[EDGES[edge][0]], values[edge][AVG_POOL_3X3])
-                d_node = _matrix(_pool_backward(_map(d_node, node), node))
+                d_node = as_matrix(_pool_backward(as_map(d_node, node), node))
             for edge in edges.skip:
                 d_node.addcmul_(grads[EDGES[edge][0]], values[edge][SKIP_CONNECT])
             if d_relu is not None:
-                d_node.add_(torch.ops.aten.threshold_backward(d_relu, _matrix(relu), 0))
+                d_node.add_(torch.ops.aten.threshold_backward(d_relu, as_matrix(relu), 0))
             grads[source] = d_node
         d_offsets = torch.stack([grads[target].sum() for target, _ in EDGES]) if need_offsets else None
         return (
-            _map(grads[0], ctx.saved[0].node) if need_x else None,
+            as_map(grads[0], ctx.saved[0].node) if need_x else None,
             torch.stack([value for row in d_weights for value in row]).view(len(EDGES), -1) if need_weights else None,
             d_offsets,
             None,
