@@ -1,17 +1,19 @@
-"""Seconds an iteration and peak memory of each weight-sharing method, against the plain form, in one run.
+"""Seconds an iteration, seconds of evaluation and peak memory of each weight-sharing method, against the plain form.
 
     python benchmarks/search.py                          # C=16, N=5, batch 64, 32x32 images, as published
     python benchmarks/search.py --channels 8 --cells 1 --methods darts,gdas
 
-An iteration is one weights step and, for methods that learn the architecture, one architecture step. The plain form is
-the oracle of the tests (``tests/plain.py``: five modules on each of six edges) trained with torch's own optimisers, its
-images augmented one by one with PIL in a DataLoader, its architecture step computing all gradients. Both run in fresh
+An iteration is one weights step and, for methods that learn the architecture, one architecture step. The evaluation is
+that after each epoch, of 512 images with the operation weights of the search. The plain form is the oracle of the tests
+(``tests/helpers/plain.py``: five modules on each of six edges) trained with torch's own optimisers, its images
+augmented one by one with PIL in a DataLoader, its architecture step computing all gradients. Both run in fresh
 processes, alternating; the figures are medians over the repeats, peak memory is the process's largest resident set.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import resource
 import statistics
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from nasbench_eval.methods.weight_sharing import WeightSharing
 
 METHODS = ("darts", "gaea_darts", "gdas", "rs_ws")
+UNITS = {"s/it": 3, "s/eval": 3, "MB": 0}
+"""What is measured, and the digits shown."""
+EVALUATED = 512
 
 
 def main() -> None:
@@ -43,22 +48,18 @@ def main() -> None:
         print(json.dumps(child(method, form, options)))
         return
     print(f"C={options.channels} N={options.cells}, batch 64, 3x32x32, {options.device}, {machine(options.device)}")
-    print(
-        f"{'method':<14}{'plain s/it':>12}{'nbeval s/it':>13}{'ratio':>8}{'plain MB':>11}{'nbeval MB':>11}{'ratio':>8}"
-    )
+    print(f"{'method':<14}" + "".join(f"{f'plain {unit}':>14}{f'nbeval {unit}':>14}{'ratio':>7}" for unit in UNITS))
     for method in options.methods.split(","):
         found: dict[str, list[dict[str, float]]] = {"plain": [], "nbeval": []}
         for _ in range(options.repeats):
             for form, results in found.items():
                 command = [sys.executable, __file__, *sys.argv[1:], "--child", method, form]
                 results.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-        seconds, memory = (
-            {form: statistics.median(r[key] for r in results) for form, results in found.items()}
-            for key in ("seconds", "peak_mb")
-        )
-        times = f"{seconds['plain']:>12.3f}{seconds['nbeval']:>13.3f}{seconds['plain'] / seconds['nbeval']:>8.2f}"
-        sizes = f"{memory['plain']:>11.0f}{memory['nbeval']:>11.0f}{memory['plain'] / memory['nbeval']:>8.2f}"
-        print(f"{method:<14}{times}{sizes}", flush=True)
+        line = f"{method:<14}"
+        for unit, digits in UNITS.items():
+            plain_value, value = (statistics.median(each[unit] for each in results) for results in found.values())
+            line += f"{plain_value:>14.{digits}f}{value:>14.{digits}f}{plain_value / value:>7.2f}"
+        print(line, flush=True)
 
 
 def machine(device: str) -> str:
@@ -70,19 +71,22 @@ def machine(device: str) -> str:
 
 
 def child(method: str, form: str, options: argparse.Namespace) -> dict[str, float]:
-    iterate = plain(method, options) if form == "plain" else nbeval(method, options)
-    iterate(1)
-    times = []
-    for _ in range(options.iterations):
-        start = time.perf_counter()
-        iterate(1)
-        times.append(time.perf_counter() - start)
+    import torch
+
+    def seconds(work: Callable[[int], None]) -> float:
+        work(1)
+        times = []
+        for _ in range(options.iterations):
+            start = time.perf_counter()
+            work(1)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    its = seconds((plain if form == "plain" else nbeval)(method, options))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if options.device.startswith("cuda"):
-        import torch
-
         peak = torch.cuda.max_memory_allocated() / 2**20
-    return {"seconds": statistics.median(times), "peak_mb": peak}
+    return {"s/it": its, "MB": peak, "s/eval": seconds(evaluation(method, form, options))}
 
 
 def settings(method: str, options: argparse.Namespace) -> Any:
@@ -134,18 +138,52 @@ def nbeval(method: str, options: argparse.Namespace, *, compiled: bool = False) 
     return iterate
 
 
-def plain(method: str, options: argparse.Namespace) -> Any:
+def evaluation(method: str, form: str, options: argparse.Namespace) -> Callable[[int], None]:
+    """Return a function that evaluates the supernet on all images some times, as after each epoch."""
+    import torch
+
+    from nasbench_eval.utils.rng import Streams
+
+    search = on_random_images(method, options, EVALUATED)
+    scoring, architecture = search.scoring, search.architecture
+    weights: Callable[[], Any] = architecture.sample
+    if form == "plain":
+        net, drawn = plain_network(method, options)
+        net.eval()
+        weights = lambda: (architecture.sample().values, drawn)  # noqa: E731
+        scoring = dataclasses.replace(scoring, supernet=net)
+
+    def evaluate(n: int) -> None:
+        for _ in range(n):
+            architecture.begin_epoch(0, 1, Streams(0).torch("benchmark"), search.device)
+            scoring.evaluate(weights)
+        if search.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return evaluate
+
+
+def plain_network(method: str, options: argparse.Namespace) -> tuple[Any, bool]:
+    """Return the plain form of a method's supernet, and whether the method draws one operation on each edge."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
+    from plain import PlainSupernet  # type: ignore[import-not-found]
+
+    s = settings(method, options)
+    net = PlainSupernet(s.channels, s.cells, 10, track_running_stats=s.track_running_stats).to(options.device)
+    return net, s.parametrisation in ("gumbel", "uniform")
+
+
+def plain(method: str, options: argparse.Namespace) -> Callable[[int], None]:
+    """Return a function that does iterations of a search with the plain form."""
     import torch
     import torch.nn.functional as F
-    from plain import PlainSupernet  # type: ignore[import-not-found]
 
     from nasbench_eval.cell import N_OPS
     from nasbench_eval.methods.weight_sharing.parts import OPTIMIZERS, PARAMETRISATIONS
     from nasbench_eval.utils.rng import Streams
 
     s, device = settings(method, options), torch.device(options.device)
-    net = PlainSupernet(s.channels, s.cells, 10, track_running_stats=s.track_running_stats).to(device)
+    net, drawn = plain_network(method, options)
     ops = tuple(range(0 if s.zero_op else 1, N_OPS))
     architecture = PARAMETRISATIONS[s.parametrisation].build(ops, s, Streams(0).torch("architecture")).to(device)
     sgd = torch.optim.SGD(net.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay, nesterov=s.nesterov)
@@ -153,12 +191,11 @@ def plain(method: str, options: argparse.Namespace) -> Any:
     build = OPTIMIZERS[s.arch_optimizer]
     learner = None if build is None else build(parameters, s, 1)
     loaders = [pil_loader(), pil_loader()]
-    sampled = s.parametrisation in ("gumbel", "uniform")
 
     def loss_of(loader: Any) -> Any:
         images, labels = next(iter(loader))
         weights = architecture.sample().values
-        return F.cross_entropy(net(images.to(device), weights, sampled), labels.to(device))
+        return F.cross_entropy(net(images.to(device), weights, drawn), labels.to(device))
 
     def iterate(n: int) -> None:
         for _ in range(n):
