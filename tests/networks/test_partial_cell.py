@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import pytest
 import torch
 import torch.nn.functional as F
 from plain import PlainCell
+from torch import Tensor, nn
 
-from nasbench_eval.cell import N_EDGES, SKIP_CONNECT
+from nasbench_eval.cell import AVG_POOL_3X3, EDGES, INCOMING, N_EDGES, NODES, SKIP_CONNECT
+from nasbench_eval.networks.fused_cell_function import Active
 from nasbench_eval.networks.partial_cell import PartialCell
 from nasbench_eval.networks.supernet import ALL_OPS, Supernet
 from nasbench_eval.utils.rng import Streams
@@ -49,6 +52,60 @@ def test_partial_cell_lets_the_other_channels_pass_and_shuffles() -> None:
     # Weight zero on the operations kills the worked quarter only.
     nothing = cell(x, torch.zeros(6, 5).double(), active, None, torch.tensor([1.0, 0, 0, 1, 0, 0]).double())
     assert (nothing == 0).double().mean().item() == pytest.approx(0.25)
+
+
+def plain_operation(cell: PartialCell, edge: int, op: int, x: Tensor) -> Tensor:
+    if op == SKIP_CONNECT:
+        return x
+    if op == AVG_POOL_3X3:
+        return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    out: Tensor = cell.convs[f"{edge}_{op}"](x.relu())
+    return out
+
+
+def edge_by_edge(
+    cell: PartialCell, x: Tensor, weights: Tensor, active: Active, offsets: Tensor, edges: Tensor
+) -> Tensor:
+    """PC-DARTS as its paper describes it: each operation of each edge on its own, each edge shuffled."""
+    nodes = [x]
+    for target in range(1, NODES):
+        total = torch.zeros_like(x)
+        for edge in INCOMING[target]:
+            source = nodes[EDGES[edge][1]]
+            worked, rest = source[:, : cell.worked], source[:, cell.worked :]
+            mixed = torch.zeros_like(worked) + offsets[edge]
+            for op in active[edge]:
+                mixed = mixed + weights[edge, op] * plain_operation(cell, edge, op, worked)
+            total = total + edges[edge] * F.channel_shuffle(torch.cat([mixed, rest], 1), cell.partial)
+        nodes.append(total)
+    return nodes[-1]
+
+
+@pytest.mark.parametrize("track", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("active", [ALL_OPS, ((1,), (2, 3), (), (4, 3), (2,), (1, 3))], ids=["all", "some"])
+def test_partial_cell_equals_its_operations_edge_by_edge(track: bool, training: bool, active: Active) -> None:
+    cell = PartialCell(8, 4, track_running_stats=track).double()
+    for i, norm in enumerate(module for module in cell.modules() if isinstance(module, nn.BatchNorm2d)):
+        if track:
+            norm.running_mean, norm.running_var = torch.full((2,), 0.1 * i).double(), torch.full((2,), 1.0 + i).double()
+    cell.train(training)
+    plain = copy.deepcopy(cell)
+    shapes: dict[str, tuple[int, ...]] = {"x": (3, 8, 6, 6), "weights": (6, 5), "offsets": (6,), "edges": (6,)}
+    inputs = [torch.rand(shape, generator=generator(each)).double().requires_grad_() for each, shape in shapes.items()]
+    x, weights, offsets, edges = inputs
+    found, expected = cell(x, weights, active, offsets, edges), edge_by_edge(plain, x, weights, active, offsets, edges)
+    assert torch.allclose(found, expected, atol=1e-10)
+    gradients = [
+        torch.autograd.grad(out.square().sum(), [*inputs, *of.parameters()], allow_unused=True)
+        for out, of in ((found, cell), (expected, plain))
+    ]
+    for own, its in zip(*gradients, strict=True):
+        assert (own is None) == (its is None)
+        assert own is None or torch.allclose(own, its, atol=1e-8)
+    for name, buffer in cell.named_buffers():
+        if "num_batches" not in name:
+            assert torch.allclose(buffer, plain.get_buffer(name), atol=1e-12), name
 
 
 def test_edge_weights_scale_edges_in_the_fused_cell_too() -> None:
