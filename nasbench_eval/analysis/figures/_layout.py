@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,12 @@ def wrap(text: str, width: float, size: float) -> str:
     arrow, kept = " -> ", "\N{NO-BREAK SPACE}->\N{NO-BREAK SPACE}"  # a reduction stays on one line
     lines = textwrap.wrap(text.replace(arrow, kept), max(int(width / mean_char), 12))
     return "\n".join(lines).replace(kept, arrow)
+
+
+def seed_counts(counts: Iterable[int]) -> str:
+    """Return the numbers of seeds in words of a caption: ``3``, or ``1 to 3`` where they differ."""
+    n = sorted(set(counts))
+    return str(n[0]) if len(n) == 1 else f"{n[0]} to {n[-1]}"
 
 
 def lines_height(text: str, size: float) -> float:

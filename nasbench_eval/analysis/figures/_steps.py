@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from nasbench_eval.analysis.figures._layout import seed_counts
 from nasbench_eval.analysis.figures._panels import panel_rows
 from nasbench_eval.analysis.order import GROUPS, dataset_order, group
 
@@ -43,8 +44,9 @@ def draw_steps(frame: pd.DataFrame, ylabel: str, text: str, *, symlog: bool = Fa
     frame = frame[frame["value"].notna()]  # lines go on over epochs without a value
     limits = {str(name): (part["value"].min(), part["value"].max()) for name, part in frame.groupby("dataset")}
     draw_panel = partial(_draw_panel, limits=limits, symlog=symlog)
-    few = frame.groupby("variant_id")["seed"].nunique().max() <= SEED_LIMIT
-    words = f"{text} Thick: mean over seeds; {'thin: each seed' if few else 'band: lowest to highest seed'}."
+    counts = frame.groupby("variant_id")["seed"].nunique()
+    thin = "thin: each seed" if counts.max() <= SEED_LIMIT else "band: lowest to highest seed"
+    words = f"{text} Thick: mean over seeds (n = {seed_counts(counts)}); {thin}."
     if (frame.groupby(["variant_id", "dataset", "seed"])["step"].max().groupby(level=[0, 1]).nunique() > 1).any():
         keeps = frame["mean"].notna().all()
         ended = "a seed that has ended keeps its cell" if keeps else "no mean where a seed has ended"

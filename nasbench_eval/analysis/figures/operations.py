@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.figures import _style as style
-from nasbench_eval.analysis.figures._layout import MARGIN, caption, lines_height, place, text_width, wrap
+from nasbench_eval.analysis.figures._layout import (
+    MARGIN,
+    caption,
+    lines_height,
+    place,
+    seed_counts,
+    text_width,
+    wrap,
+)
 from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import caption_notes, panel_titles
 from nasbench_eval.analysis.order import dataset_order
@@ -76,11 +84,9 @@ def draw(frame: pd.DataFrame) -> Figure:
     columns = min(_COLUMNS, len(tables))
     names = MARGIN + max(text_width(op, style.SMALL_SIZE) for op in OPS) + 0.08
     width = max(names + columns * (_PANEL[0] + _GAP), 5.2)
-    n = sorted(set(frame["n"]))
-    seeds = str(n[0]) if len(n) == 1 else f"{n[0]} to {n[-1]}"
     text = [
-        f"Number of the six edges of the cell with each operation after each epoch, mean over seeds (n = {seeds}), "
-        f"and at the right after the last one. Searched on {', '.join(searched)}.",
+        f"Number of the six edges of the cell with each operation after each epoch, mean over seeds "
+        f"(n = {seed_counts(frame['n'])}), and at the right after the last one. Searched on {', '.join(searched)}.",
         *(["A seed that has ended keeps its cell."] if frame.attrs.get("ended") else []),
         *caption_notes(frame),
     ]

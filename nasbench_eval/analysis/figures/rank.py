@@ -60,17 +60,20 @@ def draw(frame: pd.DataFrame) -> Figure:
     seeds = sorted(set(frame["seed"].dropna()))
     markers = {s: (_MARKERS[i % len(_MARKERS)], style.LINES[i % len(style.LINES)]) for i, s in enumerate(seeds)}
 
+    true = {name: _limits(part["test_acc"]) for name, part in cells.groupby("dataset")}
+    orders_by = variants.drop_duplicates("label").set_index("label")["orders_by"]
+    scored = {key: _limits(part["shared_acc"]) for key, part in cells.groupby(cells["label"].map(orders_by))}
+    outside = (cells["test_acc"] < cells["dataset"].map(lambda name: true[name][0])) | (
+        cells["shared_acc"] < cells["label"].map(lambda label: scored[orders_by[label]][0])
+    )
     gap = _GAP + (_LEFT if several else 0.0)
     width = max(2 * MARGIN + _LEFT + columns * panel[0] + (columns - 1) * gap, 5.2)
-    text = wrap(_caption(frame, several), width - 2 * MARGIN, style.SMALL_SIZE)
+    text = wrap(_caption(frame, several, edge=bool(outside.any())), width - 2 * MARGIN, style.SMALL_SIZE)
     legend_columns = max(1, int((width - 2 * MARGIN - 1.9) / 0.75))
     legend_bottom = MARGIN + lines_height(text, style.SMALL_SIZE) + 0.08
     below = legend_bottom + 0.165 * -(-len(markers) // legend_columns) + 0.05 + _BELOW
     row_height = panel[1] + head + (_BELOW if own_axes else 0.0) + 0.12
     figure = Figure(figsize=(width, below + rows * row_height + 0.05))
-    true = {name: _limits(part["test_acc"]) for name, part in cells.groupby("dataset")}
-    orders_by = variants.drop_duplicates("label").set_index("label")["orders_by"]
-    scored = {key: _limits(part["shared_acc"]) for key, part in cells.groupby(cells["label"].map(orders_by))}
     for number, (_, variant) in enumerate(variants.iterrows()):
         row, column = divmod(number, columns)
         left = MARGIN + _LEFT + column * (panel[0] + gap)
@@ -165,17 +168,20 @@ def _legend_handles(markers: Mapping[Any, Marker]) -> list[Any]:
     return [Line2D([], [], linestyle="", label="ranked first", **ring), *handles]
 
 
-def _caption(frame: pd.DataFrame, several: bool) -> str:
+def _caption(frame: pd.DataFrame, several: bool, *, edge: bool) -> str:
     variants = frame[frame["row"] == "variant"]
     n, k = int(variants["cells"].iloc[0]), int(variants["k"].iloc[0])
     where = "" if several else f" Searched on {variants['dataset'].iloc[0]}."
     scores = set(variants["orders_by"]) - {SHARED_WEIGHTS}
+    outside = " Cells below the start of an axis are at its edge." if edge else ""
+    spread = " ±: standard deviation over seeds." if frame["seed"].nunique() > 1 else ""
     by = ", or by the rank of their score before training" if scores else ""
     return " ".join(
         [
             f"{n:,} cells: accuracy with the shared weights of a finished search{by}, against true test accuracy (as "
             f"Khodak & Li 2020, Figure 2). tau: Kendall's tau-b with its 95 % bootstrap interval; top {k}: share of "
-            f"the best {k} found ({k / n:.2f} by chance); regret: of the first.{where} Details: `nbeval rank`.",
+            f"the best {k} found ({k / n:.2f} by chance); regret: points by which the cell "
+            f"ranked first is below the best.{spread}{outside}{where} Details: `nbeval rank`.",
             *caption_notes(variants),
             *caption_cautions(variants),
         ]

@@ -42,7 +42,7 @@ def test_a_panel_has_the_mean_and_each_seed(runs):
     ends = [sorted(line.get_ydata()[-1] for line in axes.lines) for axes in figure.axes]
     assert ends == [[80.5, 93.0, 93.5, 94.0], [50.0, 70.0, 70.5, 71.0]]
     assert "REDUCED" in words(figure)
-    assert "thin: each seed" in words(figure)
+    assert "Thick: mean over seeds (n = 1 to 2); thin: each seed" in words(figure)
 
 
 def test_many_seeds_are_a_band() -> None:
@@ -52,7 +52,7 @@ def test_many_seeds_are_a_band() -> None:
     assert len(axes.lines) == 1
     band = axes.collections[0].get_datalim(axes.transData)
     assert (band.y0, band.y1) == (10.0, 90.0 + n - 1)
-    assert "band: lowest to highest seed" in words(figure)
+    assert f"(n = {n}); band: lowest to highest seed" in words(figure)
 
 
 def test_a_single_value_has_a_marker_however_long_the_run() -> None:

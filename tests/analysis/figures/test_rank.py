@@ -9,6 +9,7 @@ from pictures import readable
 from nasbench_eval.analysis import rank_correlation
 from nasbench_eval.analysis.figures import rank
 from nasbench_eval.analysis.rank_notes import rank_notes
+from nasbench_eval.runs.store import Run
 
 
 def test_the_picture_says_what_it_shows_and_the_notes_how_cells_were_scored(tmp_path: Path) -> None:
@@ -42,6 +43,22 @@ def test_a_seed_without_a_correlation_is_counted_above_a_narrow_panel(tmp_path: 
     figure = readable(rank, rank.data(runs))
     words = " ".join(figure.axes[0].texts[0].get_text().split())
     assert "tau: 0.00 ± 1.41 [0.00, 0.00], undefined in 1 of 3 seeds top" in words
+
+
+def test_the_caption_explains_the_spread_and_the_edge_where_there_are_any(tmp_path: Path) -> None:
+    alone = caption_of([scored(tmp_path, make_run({}), TRUE, TRUE)])
+    assert "regret: points by which the cell ranked first is below the best." in alone
+    assert "±" not in alone
+    assert "edge" not in alone
+    far = [10.0, *TRUE[1:]]
+    both = caption_of([scored(tmp_path, make_run({}, seed=s), TRUE, far) for s in (0, 1)])
+    assert "±: standard deviation over seeds." in both
+    assert "Cells below the start of an axis are at its edge." in both
+
+
+def caption_of(runs: list[Run]) -> str:
+    figure = rank.draw(rank.data(runs))
+    return " ".join(" ".join(text.get_text() for text in figure.texts).split())
 
 
 @pytest.mark.parametrize(("n", "seeds"), [(1, 10), (2, 3), (6, 2), (14, 1)])
