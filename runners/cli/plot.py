@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     "methods",
     multiple=True,
     metavar="NAME[,NAME]",
-    help="Show only these methods, or all.  [default: all; of more than 12 variants, the post's and your own]",
+    help="Show only these methods, or all.  [default: all; of more than 12 variants, those of GAEA's Table 2 and your "
+    "own]",
 )
 @click.option("--against", default="", metavar="METHOD", help="The method that the figure against compares with.")
 @click.option(
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help=f"The benchmark table, for the figure distribution.  {TABLE_DEFAULT}",
 )
-@click.option("--bars", is_flag=True, help="Draw figure5 with bars from zero, as in the post (Khodak & Li, 2020).")
+@click.option("--bars", is_flag=True, help="Draw figure5 with bars from zero, as Khodak & Li (2020) do.")
 @click.option(
     "--plots",
     "folder",
