@@ -67,15 +67,23 @@ def against_table(
             f"nothing to compare with {method!r}: no other variant was searched and evaluated on the same data set"
             + (", in the same group" if group_by else "")
         )
-    said = (*notes(frame), *left_out(frame, kept, group_by), *divergence_notes(failures, kept), *dropped)
+    said = (*notes(frame), *left_out(frame, kept, datasets, group_by), *divergence_notes(failures, kept), *dropped)
     return AgainstTable(frame, said)
 
 
-def left_out(frame: pd.DataFrame, runs: Sequence[Run], group_by: str = "") -> list[str]:
-    """Return a sentence on the variants of some runs that :func:`against.against` could compare with nothing."""
+def left_out(frame: pd.DataFrame, runs: Sequence[Run], datasets: Sequence[str] = (), group_by: str = "") -> list[str]:
+    """Return a sentence on the variants of some runs that :func:`against.against` could compare with nothing.
+
+    Variants that were evaluated on none of the asked data sets are not among them.
+    """
     shown = {*frame["variant_id"], *frame["variant_id_against"]}
     names = labels(runs, [group_by] if group_by else [])
-    rest = dict.fromkeys(name for variant, name in names.items() if variant not in shown)
+    several = len({run.record.search_dataset for run in runs}) > 1
+    rest: dict[str, None] = {}
+    for run in runs:
+        variant, search = run.record.variant_id, run.record.search_dataset
+        if variant not in shown and (not datasets or set(datasets) & set(run.test_acc)):
+            rest[f"{names[variant]} (search on {search})" if several else names[variant]] = None
     return [f"left out, as nothing is there to compare them with: {', '.join(rest)}"] if rest else []
 
 

@@ -190,7 +190,9 @@ def _differences(runs: Sequence[Run], reference: str, datasets: Sequence[str]) -
     if frame.empty:
         return None
     label = " and ".join(dict.fromkeys(frame["label_against"]))
-    return Differences(label, against_table(frame), _sentences([*against_notes(frame), *left_out(frame, runs)]))
+    return Differences(
+        label, against_table(frame), _sentences([*against_notes(frame), *left_out(frame, runs, datasets)])
+    )
 
 
 def _sentences(notes: Iterable[str]) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def test_what_is_wrong_with_the_runs_is_said():
         "compared, so that nothing is decided: c, a.",
         "One value in all seeds is no estimate of the variance",
         "One seed has no spread, so that nothing is decided: d.",
-        "Left out, as nothing is there to compare them with: e.",
+        "Left out, as nothing is there to compare them with: e (search on cifar100).",
         "D on cifar10, seed 0: found more than once; only the last one to finish counts.",
     ):
         assert words in text
@@ -114,6 +114,13 @@ def test_what_is_wrong_with_the_runs_is_said():
         "is better or worse can be so by less than this noise." in flat(quiet)
     )
     assert "Equivalent:" not in flat(quiet)
+
+
+def test_what_is_left_out_names_the_search_and_only_what_was_asked_for():
+    runs = [*seeds("a", GAEA), *seeds("b", GAEA), *seeds("b", [{"cifar100": v} for v in GAEA], search="cifar100")]
+    said = "Left out, as nothing is there to compare them with: b (search on cifar100)."
+    assert said in flat(against_table(runs, "a"))
+    assert "Left out" not in flat(against_table(runs, "a", datasets=["cifar10"]))
 
 
 def test_each_reduced_row_keeps_its_own_reductions():

@@ -10,7 +10,16 @@ import pandas as pd
 
 from nasbench_eval.analysis.comparison import comparison
 from nasbench_eval.analysis.figures import _style as style
-from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, lines_height, place, text_width, wrap
+from nasbench_eval.analysis.figures._layout import (
+    MARGIN,
+    caption,
+    legend,
+    lines_height,
+    place,
+    seed_counts,
+    text_width,
+    wrap,
+)
 from nasbench_eval.analysis.figures._rows import mean_marker
 from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import brief, caption_notes
@@ -170,7 +179,8 @@ def _legend_handles(frame: pd.DataFrame) -> list[Any]:
 def _caption(frame: pd.DataFrame) -> str:
     measured = frame[frame["cost_kind"] == "measured"]
     devices = dict.fromkeys(measured["device"])
-    parts = ["Mean test accuracy with its 95 % t interval against the mean cost of one search."]
+    n = seed_counts(frame["n"])
+    parts = [f"Mean test accuracy over seeds (n = {n}) with its 95 % t interval against the mean cost of one search."]
     if devices:
         where = next(iter(devices)) if len(devices) == 1 else f"{len(devices)} devices, which the csv names"
         parts.append(f"Measured on {where}.")

@@ -25,6 +25,7 @@ def test_measured_and_simulated_seconds_have_panels_of_their_own() -> None:
     assert [axes.get_xlabel() for axes in figure.axes] == ["measured seconds", "simulated seconds, from the table"]
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["2", "1"]
+    assert "Mean test accuracy over seeds (n = 2) with" in words(figure)
     assert "Measured on one CPU." in words(figure)
 
 
