@@ -80,10 +80,14 @@ def test_assignments_are_drawn_where_there_are_many():
 def test_holm_by_hand_and_by_statsmodels():
     # statsmodels 0.15.0, multipletests(p, method="holm")
     assert holm([0.01, 0.04, 0.03, 0.005, 0.2]) == pytest.approx([0.04, 0.09, 0.09, 0.025, 0.2])
-    found = holm([0.5, math.nan, 0.9])
-    assert found[[0, 2]].tolist() == [1, 1]
-    assert math.isnan(found[1])
     assert holm([]).tolist() == []
+
+
+def test_what_is_not_a_test_does_not_count_in_holms_correction():
+    found = holm([0.01, math.nan, 0.03])
+    assert found[[0, 2]] == pytest.approx([0.02, 0.03])
+    assert math.isnan(found[1])
+    assert holm([0.5, math.nan, 0.9])[[0, 2]].tolist() == [1, 1]
 
 
 def test_the_probability_of_improvement_is_that_of_rliable():

@@ -85,6 +85,11 @@ def test_the_bootstrap_draws_the_same_resamples_from_the_same_generator() -> Non
     assert 0 <= one.min() < 2 < one.max() <= 4
 
 
+def test_a_resample_has_as_many_elements_as_there_are() -> None:
+    sizes = bootstrap(lambda draws: {"n": np.full(len(draws), float(draws.shape[1]))}, 7, 3, np.random.default_rng(0))
+    assert sizes["n"].tolist() == [7, 7, 7]
+
+
 def test_the_percentile_interval_ignores_undefined_values() -> None:
     assert percentile_interval(np.array([*range(101), np.nan])) == (2.5, 97.5)
     assert np.isnan(percentile_interval(np.array([np.nan, np.nan]))).all()

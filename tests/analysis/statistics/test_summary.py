@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from nasbench_eval.analysis.statistics import bootstrap_interval, interquartile_mean, mean_interval, summary
+from nasbench_eval.analysis.statistics import (
+    bootstrap_interval,
+    interquartile_mean,
+    interval_of_mean,
+    mean_interval,
+    summary,
+)
 
 
 def test_the_summary_by_hand():
@@ -36,6 +42,15 @@ def test_the_interval_of_the_mean_is_over_the_first_axis():
         found = summary(list(values[:, column]))
         assert (low[column], high[column]) == (found["ci95_low"], found["ci95_high"])
     assert np.isnan(mean_interval(values[:1])).all()
+
+
+def test_the_interval_of_a_published_mean_is_that_of_its_runs_whatever_was_subtracted_from_their_number():
+    values = [1.0, 2.0, 3.0, 6.0]
+    for reported in (1, 0, math.nan):  # a paper that does not say is taken to mean the sample deviation
+        ddof = 0 if reported == 0 else 1
+        mean, std, n = np.array([3.0]), np.array([np.std(values, ddof=ddof)]), np.array([4.0])
+        low, high = interval_of_mean(mean, std, n, np.array([reported], dtype=float))
+        assert (*low, *high) == pytest.approx(tuple(map(float, mean_interval(np.array(values)))))
 
 
 def test_the_median_and_the_interquartile_mean_by_hand():
@@ -76,6 +91,14 @@ def test_the_stratified_bootstrap_draws_inside_each_column():
         values, lambda x: float(x.mean()), np.random.default_rng(0), method="percentile", resamples=300
     )
     assert 51.5 < interval[0] < 52.5 < interval[1] < 53.5
+
+
+def test_one_column_without_spread_leaves_an_interval():
+    values = np.array([[1.0, 7.0], [2.0, 7.0], [3.0, 7.0], [4.0, 7.0]])
+    low, high = bootstrap_interval(
+        values, lambda x: float(x.mean()), np.random.default_rng(0), method="percentile", resamples=300
+    )
+    assert 4.0 <= low < 4.75 < high <= 5.5
 
 
 def test_without_spread_there_is_no_bootstrap_interval():
