@@ -300,9 +300,9 @@ def _decide(claim: Claim, row: Mapping[str, Any]) -> str:
         return "holds" if row["inside"] >= CERTAIN else "fails" if outside else "undecided"
     if row["inside"] >= CERTAIN:  # what the table's noise can explain is not called a difference
         return "fails"
-    # Without an interval no seed left its value. If these are accuracies of two cells, the noise can explain as much.
-    two_cells = math.isnan(row["low"]) and claim.quantity == "test_acc"
-    if row["p_holm"] < LEVEL and not (two_cells and abs(row["bound"]) <= row["margin"]):
+    # Without an interval no seed left its value. Of accuracies, those of two cells, the noise can explain as much.
+    inside = math.isnan(row["low"]) and abs(row["bound"]) <= row["margin"]
+    if row["p_holm"] < LEVEL and not inside:
         return _direction(claim, row)
     return "undecided"
 

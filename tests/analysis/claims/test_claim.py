@@ -50,11 +50,24 @@ def test_a_claim_is_read_with_its_defaults() -> None:
         ({"value": "0.5"}, "value has no effect with the test 'better'"),
         ({"test": '"published"', "against": "", "margin": "0.5"}, "margin has no effect with the test 'published'"),
         ({"test": '"published"'}, "against has no effect with the test 'published'"),
+        (
+            {"test": '"published"', "against": "", "against_set": "{ arch_lr = 4.0 }"},
+            "against_set has no effect with the test 'published'",
+        ),
         ({"test": '"equivalent"', "margin": "0"}, "margin is above 0"),
         ({"test": '"equivalent"', "margin": "nan"}, "margin is a finite number; got nan"),
         ({"quantity": '"gap"'}, "the test 'better' is about test_acc"),
         ({"quantity": '"gap"', "test": '"equivalent"'}, "the table has no noise of gap: give the margin"),
         ({"quantity": '"gap"', "test": '"lower"', "search_dataset": '"cifar100"'}, "leave search_dataset out"),
+        (
+            {
+                "quantity": '"gap"',
+                "test": '"lower"',
+                "search_dataset": '"cifar10"',
+                "dataset": '["cifar10", "cifar100"]',
+            },
+            "leave search_dataset out",
+        ),
         ({"set": "3"}, "set is a mapping"),
     ],
 )
