@@ -38,6 +38,13 @@ def test_the_difference_is_welchs_from_summaries() -> None:
     assert (found["difference"], found["high"]) == (pytest.approx(0.0, abs=1e-9), pytest.approx(half))
 
 
+def test_one_value_is_given_the_published_deviation_and_its_degrees_of_freedom() -> None:
+    # By hand: the sample deviation 0.29 sqrt(4/3), once for the single run and once over four; t with 3 degrees.
+    found = difference_from_published([93.9], 94.10, 0.29, 4, 0)
+    half = stdtrit(3, 0.975) * math.sqrt(0.29**2 * 4 / 3 * (1 + 1 / 4))
+    assert (found["low"], found["high"]) == pytest.approx((-0.2 - half, -0.2 + half))
+
+
 @pytest.mark.parametrize(
     ("values", "published", "word"),
     [
@@ -68,6 +75,12 @@ def test_full_runs_agree_or_differ() -> None:
     assert "Table 2" in found["published_source"]
     assert row(agreement(group("gaea_darts", [90.0, 90.3, 90.1])))["word"] == "differs"
     assert "the paper does not say how many" in row(agreement(group("rs_ws", [90.0, 90.3])))["sentence"]
+
+
+def test_a_number_that_a_paper_gives_for_another_setting_is_not_compared() -> None:
+    """NAS-Bench-201 has RSPS with two kinds of BatchNorm; the tables quote one of them for this preset."""
+    frame = agreement(group("rs_ws", [87.0, 88.0]))
+    assert list(frame[frame["dataset"] == "cifar10"]["published_mean"]) == [87.66]
 
 
 def test_one_cell_on_each_side_is_told_apart_only_beyond_the_noise() -> None:

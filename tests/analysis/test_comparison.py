@@ -23,6 +23,12 @@ def test_there_is_one_row_per_variant_and_data_set():
     assert (frame.loc["cifar100", "published_mean"], frame.loc["cifar100", "published_std"]) == (70.70, 0.30)
 
 
+def test_regret_is_that_of_the_mean_and_nearness_to_the_optimum_that_of_each_seed():
+    [row] = comparison(seeds("gdas", [94.2, 94.0, 90.0])).to_dict("records")
+    assert row["regret"] == pytest.approx(94.37 - (94.2 + 94.0 + 90.0) / 3)
+    assert row["near_optimum"] == pytest.approx(1 / 3), "the noise is 0.25"
+
+
 def test_seeds_without_a_true_accuracy_are_not_counted():
     runs = [make_run({"cifar10": 93.0}, seed=0), make_run({"cifar10": math.nan}, seed=1)]
     assert comparison(runs)["n"].tolist() == [1]
@@ -59,12 +65,14 @@ def test_reduced_and_changed_runs_have_separate_rows_and_labels():
         make_run({"cifar10": 93.0}),
         make_run({"cifar10": 80.0}, **SMALL),
         make_run({"cifar10": 90.0}, overrides={"epochs": 10}),
+        make_run({"cifar10": 91.0}, overrides={"weight_decay": 0.1}),
         make_run({"cifar10": 70.0}, overrides={"lr": 0.10}, **SMALL),
     ]
     means = comparison(runs).set_index("label")["mean"]
     assert list(means.items()) == [
         ("GDAS", 93.0),
         ("GDAS [epochs=10]", 90.0),
+        ("GDAS [weight_decay=0.1]", 91.0),
         ("GDAS [reduced: small]", 80.0),
         ("GDAS [reduced: small, lr=0.1]", 70.0),
     ]

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from analysis_runs import TRUE, make_run, scored
 
-from nasbench_eval.analysis.rank_correlation import first_choice, rank_frame, rank_statistics, resampled_correlations
+from nasbench_eval.analysis.rank_correlation import (
+    first_choice,
+    rank_frame,
+    rank_statistics,
+    resampled_correlations,
+    top_count,
+)
 from nasbench_eval.analysis.rank_notes import rank_notes, statistic_text
 from nasbench_eval.analysis.statistics import percentile_interval
 
@@ -54,6 +60,7 @@ def test_k_is_a_tenth_of_the_cells() -> None:
     true = np.arange(20.0)
     found = rank_statistics(np.array([*[0.0] * 17, 9, 8, 7]), true)
     assert found["top_k"] == 0.5
+    assert [top_count(n) for n in (1, 14, 18, 100)] == [1, 1, 2, 10]
 
 
 def test_intervals_contain_the_estimate_and_shrink_with_more_cells() -> None:
