@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from weight_sharing import make
 
 from nasbench_eval.methods.weight_sharing import gradients
-from nasbench_eval.methods.weight_sharing.darts import central_difference, unrolled_gradient
+from nasbench_eval.methods.weight_sharing.darts import Logits, central_difference, unrolled_gradient
 from nasbench_eval.methods.weight_sharing.lambda_darts import alignment_gradient
+from nasbench_eval.utils.rng import Streams
 
 
 def test_second_order_gradient_in_closed_form() -> None:
@@ -82,3 +83,9 @@ def test_adam_has_the_settings_of_the_architecture() -> None:
     assert isinstance(optimizer, torch.optim.Adam)
     [group] = optimizer.param_groups
     assert [group[key] for key in ("lr", "betas", "eps", "weight_decay")] == [0.02, (0.4, 0.99), 1e-4, 0.03]
+
+
+def test_logits_start_as_near_to_zero_as_in_the_released_code() -> None:
+    logits = Logits(tuple(range(5)), Streams(5).torch("test"), edge_normalisation=True)
+    for values in (logits.logits, logits.edge_logits):
+        assert 0.3e-3 < float(values.detach().std()) < 3e-3

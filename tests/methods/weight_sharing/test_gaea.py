@@ -107,11 +107,16 @@ def test_erm_uses_the_same_images_for_both_steps_and_bilevel_does_not() -> None:
 def test_erm_trains_on_the_whole_training_set_of_cifar10_only() -> None:
     as_cifar = dataclasses.replace(digits(), name="cifar10")
     method = make("gaea_darts", images=as_cifar)
+    bilevel = make("gaea_darts_bilevel", images=as_cifar)
     assert len(method.train) == 24 + 20
     assert not method.held_out
     metrics = method.step().metrics
     assert "valid_acc" not in metrics
     assert len(make("gaea_darts", images=as_cifar, erm_images="train").train) == 24
+    for start, part in ((0, bilevel.train), (24, bilevel.valid)):
+        here = method.train.subset(torch.arange(start, start + len(part)))
+        assert torch.equal(here.pixels, part.pixels)
+        assert torch.equal(here.labels, part.labels), "every image keeps its label"
 
 
 @pytest.mark.parametrize("name", SOFTMAXES)
