@@ -18,9 +18,10 @@ from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.images import load_images
 from nasbench_eval.runs.failures import Failure
-from nasbench_eval.runs.store import Run
+from nasbench_eval.runs.store import Run, write_run
 from nasbench_eval.table import Table
 from nasbench_eval.utils.files import atomic_write
+from nasbench_eval.utils.rng import Streams
 from runners import locks
 from runners import search as searching
 from runners.context import Inputs, RunContext
@@ -132,6 +133,25 @@ def test_truth_train_trains_the_final_cell_and_says_so(
     # 250 test images: every accuracy is a multiple of 1/250, and a trained cell is far from the 10 percent of chance.
     assert accuracies.iloc[-1] * 250 / 100 == pytest.approx(round(accuracies.iloc[-1] * 250 / 100), abs=1e-4)
     assert accuracies.iloc[-1] > 20
+
+
+def test_the_last_cell_is_trained_from_scratch_with_the_seed_of_its_run(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+
+    def train(cell: Cell, images: object, settings: object, streams: Streams, **options: object) -> float:
+        trained.append((cell, streams.seed))
+        return 12.5
+
+    monkeypatch.setattr("nasbench_eval.training.from_scratch.train_from_scratch", train)
+    assert search("--method", "rs_ws", "--truth", "none", "--seeds", "3,") == 0
+    run = runs()["rs_ws 3"]
+    cells = [Cell.from_index(number) for number in (7, 8)]
+    steps = run.steps.assign(cell=list(map(str, cells)))
+    write_run(Path("results/runs"), dataclasses.replace(run, steps=steps))
+    assert search("--method", "rs_ws", "--truth", "train", "--seeds", "3,") == 0
+    assert trained == [(cells[1], 3)]
 
 
 def test_a_trained_accuracy_is_kept_where_the_table_is_asked_and_the_command_says_so(
