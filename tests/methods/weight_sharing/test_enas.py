@@ -65,20 +65,29 @@ def plain_update(
             entropies.append(distribution.entropy().view(-1))
             inputs = net.embedding(choice)
         log_prob, entropy = torch.cat(logs).sum(), torch.cat(entropies).sum()
-        reward = accuracy + settings.controller_entropy * entropy
+        bonus = entropy if settings.controller_entropy_gradient else entropy.detach()
+        reward = accuracy + settings.controller_entropy * bonus
         baseline = torch.tensor(accuracy)
         if average is not None:
             baseline = average - (1 - settings.controller_decay) * (average - reward)
         (-log_prob * (reward - baseline) / len(cells)).backward()
+        if settings.controller_baseline == "sample":
+            average = float(baseline.detach())
     nn.utils.clip_grad_norm_(net.parameters(), 5.0)
     adam.step()
     return dict(net.named_parameters()), float(baseline.detach())
 
 
-@pytest.mark.parametrize("average", [None, 0.3])
-def test_one_update_of_the_controller_equals_the_released_one(average: float | None) -> None:
-    """A large weight of the entropy, so that its gradient shows."""
+@pytest.mark.parametrize(
+    ("average", "gradient", "moves"),
+    [(None, True, "epoch"), (0.3, True, "epoch"), (0.3, False, "epoch"), (0.3, True, "sample")],
+)
+def test_one_update_of_the_controller_equals_the_released_one(
+    average: float | None, gradient: bool, moves: str
+) -> None:
+    """A large weight of the entropy, so that its gradient shows, where it counts; the baseline moves as it is set."""
     changes = {"controller_steps": 1, "controller_samples": 5, "controller_entropy": 0.5, "arch_lr": 0.01}
+    changes |= {"controller_entropy_gradient": gradient, "controller_baseline": moves}
     settings = RunSpec("enas", "digits", 0, overrides=changes).settings
     controller = Controller(NO_NONE, settings, generator())
     controller._baseline = average
@@ -103,6 +112,9 @@ def test_the_controller_starts_as_the_released_one() -> None:
     small = {"start", "lstm.weight_ih_l0", "lstm.weight_hh_l0", "embedding.weight", "head.weight"}
     assert {name for name, value in largest.items() if value <= 0.1} == small
     assert all(value <= 32**-0.5 for value in largest.values())
+    uniform = RunSpec("enas", "digits", 0, overrides={"controller_init": "uniform"}).settings
+    everywhere = Controller(NO_NONE, uniform, generator()).policy.parameters()
+    assert all(float(value.detach().abs().max()) <= 0.1 for value in everywhere)
 
 
 @pytest.mark.parametrize(("images", "different"), [("augmented", 4), ("plain", 1)])
