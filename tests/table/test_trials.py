@@ -34,4 +34,11 @@ def test_the_true_accuracy_is_that_after_the_longest_schedule():
     table = Table.build(columns, name="t", source=SOURCE)
     assert (table.epochs("cifar10"), table.longest("cifar10")) == ((12, 200), 200)
     assert table.best("cifar10") == (Cell.from_index(5), 90)
+    assert table.tested == ("cifar10",)
     assert trial_noise(table, "cifar10") == (pytest.approx(2.0 * 2**0.5), "test")
+
+
+def test_a_test_accuracy_after_a_shorter_schedule_is_not_the_true_one():
+    values = np.full(N_CELLS, 50.0)
+    columns = {Key("cifar10", 12, "test", "accuracy"): values, Key("cifar10", 200, "valid", "accuracy"): values}
+    assert Table.build(columns, name="t", source=SOURCE).tested == ()
