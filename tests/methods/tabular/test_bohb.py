@@ -23,6 +23,14 @@ def test_a_density_by_hand():
     assert values == pytest.approx([agree * 0.2, differ * 0.2, differ * 0.2])
 
 
+def test_a_density_is_the_mean_over_its_cells():
+    density = fit(np.array([[0] * 6] * 3 + [[1] * 6]), 0.01, "capped")
+    h = 1.06 * np.std([0, 0, 0, 1]) * 4 ** (-1 / 10)
+    assert h < 0.8
+    same, other = (1 - h) ** 6, (h / 4) ** 6
+    assert density.at(np.array([[0] * 6, [1] * 6])) == pytest.approx([(3 * same + other) / 4, (same + 3 * other) / 4])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_capped_density_is_one(seed):
     data = np.random.default_rng(seed).integers(5, size=(9, 6))
@@ -71,3 +79,19 @@ def test_bohb_without_a_model_is_hyperband():
     assert ats == ["1/12"] * 9 + ["4/12"] * 3 + ["12"] + ["4/12"] * 3 + ["12"] + ["12"] * 3
     first = sorted((hill(cell) for cell, _ in problem.queries[:9]), reverse=True)[:3]
     assert [hill(cell) for cell, _ in problem.queries[9:12]] == first
+
+
+def test_the_model_is_of_the_highest_fidelity_that_has_enough_results():
+    method = make("bohb", fidelity="1/12,12")
+    low, high = ([Cell.from_index(first + i) for i in range(14)] for first in (0, 100))
+
+    def modelled() -> set[Cell]:
+        return {Cell(tuple(ops)) for density in method._model() for ops in density.data.tolist()}
+
+    for cell in low:
+        method.observe(cell, 0, 50.0)
+    for cell in high[:13]:
+        method.observe(cell, 1, 40.0)
+        assert modelled() == set(low)
+    method.observe(high[13], 1, 40.0)
+    assert modelled() == set(high)

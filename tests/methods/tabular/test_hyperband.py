@@ -46,3 +46,12 @@ def test_asha_promotes_as_soon_as_a_cell_is_in_the_best_third():
     for low, high in (("1/12", "4/12"), ("4/12", "12")):
         lower = Counter(cell for cell, at in problem.queries if at == low)
         assert not Counter(cell for cell, at in problem.queries if at == high) - lower
+
+
+def test_asha_promotes_at_the_highest_fidelity_first():
+    method = make("asha", fidelity="1/12,4/12,12", eta=3)
+    for rung in (0, 1):
+        for number in range(3):
+            method.observe(Cell.from_index(10 * rung + number), rung, 50.0 + number)
+    assert method.propose() == (Cell.from_index(12), 2)
+    assert method.propose() == (Cell.from_index(2), 1)

@@ -45,3 +45,20 @@ def test_first_move_leaves_as_soon_as_a_neighbour_is_better():
         if before is not None and method.centre != before:
             assert method.centre == cell
             assert hill(cell) == hill(before) + 5
+
+
+def test_it_moves_to_the_best_of_all_neighbours():
+    problem = Problem(lambda cell: float(cell.index))
+    method = make("local_search", problem=problem, move="best")
+    steps(method, 26)
+    start = problem.queries[0][0]
+    best = max(start.neighbours(), key=lambda cell: cell.index)
+    assert best.index > start.index
+    assert method.centre == best
+
+
+def test_it_starts_again_where_no_neighbour_is_better():
+    problem = Problem(lambda cell: 50.0)
+    method = make("local_search", problem=problem, move="best")
+    steps(method, 26)
+    assert method.centre == problem.queries[25][0]

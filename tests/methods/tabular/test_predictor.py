@@ -92,3 +92,9 @@ def test_a_predictor_that_diverges_ends_the_search() -> None:
     method = make("bananas", predictor_lr=1e30)
     with pytest.raises(Diverged, match="a prediction is not finite"):
         steps(method, 11)
+
+
+def test_npenas_ranks_no_more_candidates_than_mutations() -> None:
+    method = make("npenas", mutations=3)
+    assert isinstance(method, Npenas)
+    assert method.order(np.array([[4.0, 2.0, 3.0, 1.0], [4.0, 3.0, 3.0, 1.0]])).tolist() == [1, 2, 0]
