@@ -95,3 +95,12 @@ def test_the_model_is_of_the_highest_fidelity_that_has_enough_results():
         assert modelled() == set(low)
     method.observe(high[13], 1, 40.0)
     assert modelled() == set(high)
+
+
+def test_a_new_cell_is_as_near_to_a_good_one_as_the_bandwidths_say():
+    method = make("bohb", samples=1, random_fraction=0.0, min_bandwidth=1e-6)
+    good = Cell((3, 1, 4, 1, 2, 3))
+    for number in range(7):
+        method.observe(good, 0, 90.0)
+        method.observe(Cell.from_index(number), 0, 50.0)
+    assert {method._new_cell() for _ in range(20)} == {good}

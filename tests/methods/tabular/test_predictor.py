@@ -98,3 +98,20 @@ def test_npenas_ranks_no_more_candidates_than_mutations() -> None:
     method = make("npenas", mutations=3)
     assert isinstance(method, Npenas)
     assert method.order(np.array([[4.0, 2.0, 3.0, 1.0], [4.0, 3.0, 3.0, 1.0]])).tolist() == [1, 2, 0]
+
+
+def test_the_next_best_cell_is_mutated_where_the_best_gives_too_few_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = make("bananas", mutations=2, parents=3)
+    assert isinstance(method, Bananas)
+    best, second, third = (Cell.from_index(number) for number in (1, 2, 3))
+    method.results = [(third, 10.0), (best, 90.0), (second, 80.0)]
+    fresh = iter(Cell.from_index(number) for number in range(100, 200))
+    mutated: list[Cell] = []
+
+    def mutate(cell: Cell) -> Cell:
+        mutated.append(cell)
+        return cell if cell == best else next(fresh)
+
+    monkeypatch.setattr(method, "mutate", mutate)
+    method._mutations()
+    assert mutated == [best, best, second, second]
