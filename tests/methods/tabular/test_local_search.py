@@ -62,3 +62,12 @@ def test_it_starts_again_where_no_neighbour_is_better():
     method = make("local_search", problem=problem, move="best")
     steps(method, 26)
     assert method.centre == problem.queries[25][0]
+
+
+def test_the_neighbours_are_queried_in_random_order():
+    problem = Problem(lambda cell: 50.0)
+    steps(make("local_search", problem=problem, move="first"), 25)
+    start, *queried = [cell for cell, _ in problem.queries]
+    order = [start.neighbours().index(cell) for cell in queried]
+    assert sorted(order) == list(range(24))
+    assert order not in (sorted(order), sorted(order)[::-1])
