@@ -8,9 +8,12 @@ import sys
 
 import pytest
 from paths import HELPERS
-from tabular_problems import LONG, TABULAR, Problem, make, planted, steps
+from tabular_problems import LONG, TABULAR, Problem, columns, make, planted, steps, table
 
-from nasbench_eval.errors import UsageError
+from nasbench_eval.cell import Cell
+from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.methods.tabular.objective import TableObjective
+from nasbench_eval.table import Key
 
 
 def test_the_methods_of_the_papers_exist():
@@ -64,3 +67,12 @@ def test_fidelities_that_fall_are_refused(fidelity):
 def test_several_fidelities_are_for_methods_that_use_them():
     with pytest.raises(UsageError, match="one fidelity; got '12,200'"):
         make("rs", fidelity="12,200")
+
+
+def test_a_query_that_costs_nothing_is_an_error_and_no_search_without_end():
+    made = columns()
+    made[Key("cifar10", 12, "train", "train_seconds")][7] = 0
+    objective = TableObjective(table(made), "cifar10")
+    assert objective.evaluate(Cell.from_index(8), "12")[1] > 0
+    with pytest.raises(NbevalError, match="seconds of cell 7 at fidelity 12"):
+        objective.evaluate(Cell.from_index(7), "12")
