@@ -38,6 +38,10 @@ class Diverged(NbevalError):
         self.step, self.cause = step, cause
 
 
+class ReaderGone(BrokenPipeError):
+    """Nobody reads any more how far a command is, and it has not finished."""
+
+
 def unknown(kind: str, name: object, known: "list[str] | tuple[str, ...]") -> UsageError:
     """Return the error for an unknown name; its message suggests the nearest known one.
 

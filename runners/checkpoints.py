@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.cell import Cell
+from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.utils.checks import from_plain
 from nasbench_eval.utils.files import atomic_write, in_one_line, reading
 
 ADVICE = "delete it to start that run again"
@@ -71,13 +73,22 @@ def read_position(path: Path) -> Position | None:
     """Read how far a run is; None if the run has been finished meanwhile.
 
     Raises:
-        NbevalError: If the file cannot be read.
+        NbevalError: If the file cannot be read, or is not that of the run that it is named after.
     """
     with reading(path, "file of a run's progress", "delete it"):
         try:
-            return Position(**json.loads(path.read_text(encoding="utf-8")))
+            position = from_plain(Position, json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
+        if position.run_id != path.stem:
+            raise ValueError("it is of another run")
+        if position.step < 1 or position.seconds < 0:
+            raise ValueError("it has no finished step")
+        try:
+            Cell.parse(position.cell)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return position
 
 
 def remove_checkpoint(results_dir: Path, run_id: str) -> None:

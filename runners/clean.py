@@ -10,7 +10,7 @@ from pathlib import Path
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import FOLDER as FAILED
 from nasbench_eval.runs.rank_scores import rank_file
-from nasbench_eval.utils.paths import is_dir
+from nasbench_eval.utils.paths import files_in, is_dir
 from runners import locks
 from runners.checkpoints import artifact_file, checkpoint_file
 from runners.locks import Lock
@@ -97,8 +97,9 @@ def _not_needed(there: Folder) -> list[Leftover]:
 
 
 def _checkpoints(there: Folder) -> Iterator[Leftover]:
-    for path in sorted(checkpoint_file(there.path, "").parent.glob("*.*")):
-        if path.suffix not in (".pt", ".json") or path.name.startswith("."):
+    folder = checkpoint_file(there.path, "").parent
+    for path in sorted([*files_in(folder, ".pt"), *files_in(folder, ".json")]):
+        if path.name.startswith("."):
             continue
         if path.stem in there.done:
             yield Leftover(path, "checkpoint of a complete run", path.stem)
@@ -111,7 +112,7 @@ def _checkpoints(there: Folder) -> Iterator[Leftover]:
 def _temporary(there: Folder) -> Iterator[Leftover]:
     """Yield the temporary files of writers that were killed; whoever writes without a lock needs less than a minute."""
     places = (*OWN, artifact_file(there.path, "").parent.name, rank_file(there.path, "").parent.name)
-    for path in sorted(path for place in places for path in (there.path / place).glob(".*.tmp")):
+    for path in sorted(path for place in places for path in files_in(there.path / place, ".tmp")):
         [name, *_] = [*(name for name in there.owners if name.removesuffix("-rank") in path.name), ""]
         if name or time.time() - path.stat().st_mtime > locks.STALE:
             yield Leftover(path, "half-written file of a killed process", name)
@@ -120,6 +121,6 @@ def _temporary(there: Folder) -> Iterator[Leftover]:
 def _artifacts(there: Folder) -> Iterator[Leftover]:
     if not is_dir(there.path / "runs"):  # such as a link to a disk that is not there
         return
-    for path in sorted(artifact_file(there.path, "").parent.glob("*.pt")):
+    for path in files_in(artifact_file(there.path, "").parent, ".pt"):
         if path.stem not in there.done and path.stem not in there.checkpoints and not path.name.startswith("."):
             yield Leftover(path, "shared weights of a run that is gone", path.stem)

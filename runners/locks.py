@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import Self
 
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils.checks import from_plain
+from nasbench_eval.utils.files import make_folder
 from nasbench_eval.utils.paths import unreadable
 from runners.device import now
 
@@ -79,7 +81,7 @@ class Owner:
         with suppress(PermissionError):  # it is there, and another user's
             try:
                 os.kill(self.pid, 0)
-            except ProcessLookupError:
+            except (ProcessLookupError, OverflowError):  # no process has such a number
                 return False
         return _started(self.pid) in (self.start, "")
 
@@ -152,7 +154,7 @@ class Lock:
         path, owner = self._mine
         self._mine = None
         self._stop.set()
-        with suppress(OSError):
+        with suppress(OSError, NbevalError):
             if (found := _read(path)) is not None and found[0].token == owner.token:
                 path.unlink()
         with suppress(OSError):  # other locks are there
@@ -258,8 +260,9 @@ def _write(path: Path, owner: Owner) -> bool:
         handle = None
         while handle is None:
             # The owner of another lock may remove the folder at any moment.
+            with suppress(FileExistsError):
+                make_folder(path.parent)
             with suppress(FileNotFoundError):
-                _make_folder(path.parent)
                 try:
                     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
                 except FileExistsError:
@@ -275,19 +278,11 @@ def _write(path: Path, owner: Owner) -> bool:
     return True
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        if folder.exists():  # otherwise it was removed just after it was found to exist
-            raise
-
-
 def _read(path: Path) -> tuple[Owner, int] | None:
     """Return the owner that a lock names and when it was last touched; None if there is no such file."""
     try:
         # NFS asks the server for the state of a file that is opened, not of one that is only looked at.
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             beat = os.fstat(file.fileno()).st_mtime_ns
             text = file.read()
     except FileNotFoundError:
@@ -295,7 +290,7 @@ def _read(path: Path) -> tuple[Owner, int] | None:
     except OSError as error:
         raise unreadable(path, error) from None
     try:
-        return Owner(**json.loads(text)), beat
+        return from_plain(Owner, json.loads(text)), beat
     except (ValueError, TypeError):
         # Killed while it wrote the file, or still writing.
         return Owner("", "", 0, "", "", "", ""), beat

@@ -15,7 +15,7 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import FOLDER as FAILED
 from nasbench_eval.runs.failures import Failure, read_failure
 from nasbench_eval.runs.store import RunRecord, read_records, read_runs
-from nasbench_eval.utils.paths import files_under, is_dir
+from nasbench_eval.utils.paths import files_in, files_under, is_dir
 from runners import locks
 from runners.checkpoints import Position, checkpoint_file, read_position
 from runners.record import recorded_scale
@@ -85,14 +85,14 @@ class Folder:
         files = files_under(path / "runs", ".parquet") if is_dir(path / "runs") else []
         self.files = {file: _records(file, file.stat().st_mtime_ns) for file in files}
         self.done = {record.run_id: record for records in self.files.values() for record in records}
-        self.failure_files = {file: read_failure(file) for file in sorted((path / FAILED).glob("*.json"))}
+        self.failure_files = {file: read_failure(file) for file in files_in(path / FAILED, ".json")}
         self.failed = {failure.run_id: failure for failure in self.failure_files.values()}
         self.owners = locks.owners(path)
         checkpoints = checkpoint_file(path, "").parent
-        self.checkpoints = {file.stem for file in checkpoints.glob("*.pt")}
+        self.checkpoints = {file.stem for file in files_in(checkpoints, ".pt")}
         self.positions = {
             position.run_id: position
-            for file in checkpoints.glob("*.json")
+            for file in files_in(checkpoints, ".json")
             if (position := read_position(file)) is not None
         }
 

@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from nasbench_eval.errors import NbevalError, unknown
-from nasbench_eval.utils.paths import is_dir, is_file, unreadable
+from nasbench_eval.utils.paths import cache_folder, is_dir, is_file, unreadable
 
 DATASETS: tuple[str, ...] = ("cifar10", "cifar100", "imagenet16-120", "digits")
 
@@ -78,15 +76,20 @@ LAYOUTS: dict[str, Layout] = {
 
 def default_root() -> Path:
     """Return where ``nbeval data fetch`` puts images by default."""
-    return Path(os.environ.get("NBEVAL_DATA") or platformdirs.user_cache_path("nbeval") / "data")
+    return Path(os.environ.get("NBEVAL_DATA") or cache_folder() / "data")
 
 
 def roots(root: Path | None = None) -> list[Path]:
     """Return the folders to search, in order; if the user names one, only that one."""
     if root is not None:
         return [root]
-    places = [os.environ.get("NBEVAL_DATA"), os.environ.get("TORCH_HOME")]
-    return [*(Path(place) for place in places if place), platformdirs.user_cache_path("nbeval") / "data"]
+    places = [Path(place) for name in ("NBEVAL_DATA", "TORCH_HOME") if (place := os.environ.get(name))]
+    try:
+        return [*places, cache_folder() / "data"]
+    except NbevalError:
+        if not places:
+            raise
+        return places
 
 
 @dataclass(frozen=True)

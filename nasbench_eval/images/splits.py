@@ -162,7 +162,7 @@ def split_from_file(path: Path, n: int) -> Split:
         NbevalError: If it is not a split file, or its two lists do not contain each of the ``n`` images once.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise NbevalError(f"cannot read the split file {path}: {error}") from error
     for keys in _KEYS:

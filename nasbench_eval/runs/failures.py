@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_eval.runs.store import home_of, run_file_name
+from nasbench_eval.utils.checks import from_plain
 from nasbench_eval.utils.files import atomic_write, checksum, reading, verify_checksum
+from nasbench_eval.utils.paths import files_in, files_under
 
 FAILURE_SCHEMA = 1
 FOLDER = "failed"
@@ -87,7 +89,7 @@ def read_failure(path: Path) -> Failure:
         verify_checksum(values.pop("sha256", None), json.dumps(values, sort_keys=True))
         if values.pop("schema") != FAILURE_SCHEMA:
             raise ValueError("written by another version of nbeval")
-        return Failure(**values)
+        return from_plain(Failure, values)
 
 
 def load_failures(folders: Iterable[Path]) -> list[Failure]:
@@ -95,10 +97,16 @@ def load_failures(folders: Iterable[Path]) -> list[Failure]:
 
     A folder ``runs`` has those of the results folder above it, a results folder its own, and any other folder those of
     all results folders in it.
+
+    Raises:
+        NbevalError: If a folder or file cannot be read.
     """
     paths: dict[Path, Path] = {}
     for folder in map(Path.absolute, folders):
         home = home_of(folder)
-        found = folder.rglob(f"{FOLDER}/*.json") if home is None else (home / FOLDER).glob("*.json")
+        if home is None:
+            found = [path for path in files_under(folder, ".json") if path.parent.name == FOLDER]
+        else:
+            found = files_in(home / FOLDER, ".json")
         paths |= {path.resolve(): path for path in found}
     return [read_failure(path) for path in sorted(paths.values())]

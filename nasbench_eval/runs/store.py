@@ -39,6 +39,7 @@ import numpy as np
 import pandas as pd
 
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils import parquet
 from nasbench_eval.utils.files import atomic_write, checksum, reading, verify_checksum
 from nasbench_eval.utils.paths import files_under, is_dir
 
@@ -214,18 +215,12 @@ def bundle_name(records: Sequence[RunRecord]) -> str:
 
 def _write(path: Path, steps: pd.DataFrame, metadata: dict[str, Any]) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(steps, preserve_index=False)
     text = json.dumps({"schema": RUN_SCHEMA, **metadata}, sort_keys=True)
     stored = {_META_KEY: text, _SUM_KEY: checksum(text, *table.column_names)}
     with atomic_write(path) as temporary:
-        pq.write_table(
-            table.replace_schema_metadata(stored),
-            temporary,
-            compression="zstd",
-            write_page_checksum=True,
-        )
+        parquet.write(table.replace_schema_metadata(stored), temporary, compression="zstd", write_page_checksum=True)
 
 
 def read_run(path: Path) -> Run:
@@ -254,7 +249,7 @@ def _read_runs(path: Path) -> list[Run]:
     import pyarrow.parquet as pq
 
     # Twice as fast as read_table, which matters for thousands of small files.
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with pq.ParquetFile(parquet.source(path), page_checksum_verification=True) as file:
         records = _records(path, file.schema_arrow)
         table = file.read(use_threads=False)
     steps = table.replace_schema_metadata(None).to_pandas()
@@ -286,7 +281,7 @@ def read_records(path: Path) -> list[RunRecord]:
     """
     import pyarrow.parquet as pq
 
-    with reading(path, "run file", "delete it and run again"), pq.ParquetFile(path) as file:
+    with reading(path, "run file", "delete it and run again"), pq.ParquetFile(parquet.source(path)) as file:
         return _records(path, file.schema_arrow)
 
 

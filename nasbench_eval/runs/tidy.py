@@ -58,7 +58,8 @@ def _csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _parquet(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_parquet(path, index=False)
+    with path.open("wb") as file:
+        frame.to_parquet(file, index=False)
 
 
 def _json(frame: pd.DataFrame, path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils import parquet
 from nasbench_eval.utils.paths import unreadable
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def open_parquet(path: Path, expected: str) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path, memory_map=True)
+        return pq.ParquetFile(parquet.source(path), memory_map=True)
     except PermissionError as error:
         raise unreadable(path, error) from None
     except (pa.ArrowException, OSError):
@@ -153,7 +154,7 @@ def _kind_of_parquet(path: Path) -> Kind:
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = pq.read_schema(parquet.source(path)).metadata or {}
     except (pa.ArrowException, OSError):
         return Kind.CUT_PARQUET
     if _META_KEY in metadata:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 from nasbench_eval.errors import NbevalError, UsageError
-from nasbench_eval.utils.paths import exists
+from nasbench_eval.utils.paths import cache_folder, exists
 
 TABLE_FILE = "nasbench201.parquet"
 
@@ -18,7 +16,7 @@ EMBEDDED = {"digits": Path(__file__).parent / "digits.parquet"}
 
 def default_path() -> Path:
     """Return where ``nbeval table import`` and ``build`` put the table by default."""
-    return Path(os.environ.get("NBEVAL_TABLE") or platformdirs.user_cache_path("nbeval") / TABLE_FILE)
+    return Path(os.environ.get("NBEVAL_TABLE") or cache_folder() / TABLE_FILE)
 
 
 def output_path(path: Path | None) -> Path:

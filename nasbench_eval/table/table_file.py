@@ -14,6 +14,7 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.arrow import as_numpy
 from nasbench_eval.table.file_kind import kind_of, open_parquet, wrong_kind
 from nasbench_eval.table.schema import Key, Metadata
+from nasbench_eval.utils import parquet
 from nasbench_eval.utils.files import atomic_write, reading
 from nasbench_eval.utils.paths import exists
 
@@ -25,7 +26,6 @@ ARCH = "arch"
 def write_columns(path: Path, columns: Mapping[Key, np.ndarray], metadata: Metadata) -> None:
     """Write float columns of 15,625 values in official order to a file atomically."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     names = sorted(columns, key=str)
     arrays = [pa.array(all_archs())]
@@ -33,7 +33,7 @@ def write_columns(path: Path, columns: Mapping[Key, np.ndarray], metadata: Metad
     table = pa.table(arrays, names=[ARCH, *map(str, names)])
     table = table.replace_schema_metadata({_META_KEY: metadata.to_json()})
     with atomic_write(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=[ARCH])
+        parquet.write(table, temporary, compression="zstd", use_dictionary=[ARCH])
 
 
 class FileColumns(Mapping[Key, np.ndarray]):

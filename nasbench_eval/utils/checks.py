@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from nasbench_eval.errors import UsageError
+
+T = TypeVar("T")
 
 _LONGEST = 18
 """Digits of the longest number that is read: every such number fits into 64 bits."""
@@ -23,24 +27,26 @@ def parse_whole_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST else None
 
 
-def whole_number(value: object, what: str, *, at_least: int = 0) -> int:
+def whole_number(value: object, what: str, *, at_least: int = 0, at_most: int | None = None) -> int:
     """Return a whole number as an ``int``; NumPy's integers are whole numbers, True and 1.0 are not.
 
     Args:
         value: What the user passed.
         what: Its name in the message, such as ``"a seed"``.
         at_least: The smallest allowed number.
+        at_most: The largest one; None: there is none.
 
     Raises:
-        UsageError: If it is not a whole number, or too small.
+        UsageError: If it is not a whole number, too small, or too large.
     """
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = None
     # NumPy's True is not an index, but Python's is.
-    if number is None or isinstance(value, bool) or number < at_least:
-        raise UsageError(f"{what} is a whole number from {at_least}; got {shown(value)}")
+    if number is None or isinstance(value, bool) or number < at_least or (at_most is not None and number > at_most):
+        bounds = f"from {at_least}" if at_most is None else f"from {at_least} to {at_most}"
+        raise UsageError(f"{what} is a whole number {bounds}; got {shown(value)}")
     return number
 
 
@@ -68,6 +74,29 @@ def mapping(value: object, what: str) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise UsageError(f"{what} is a mapping from names to values, such as {{'epochs': 3}}; got {shown(value)}")
     return dict(value)
+
+
+def from_plain(kind: type[T], values: object) -> T:
+    """Return a dataclass made of values that were read from JSON.
+
+    Raises:
+        TypeError: If they are no mapping, a field is missing or unknown, or a value is not what its field holds.
+    """
+    if not isinstance(values, dict):
+        raise TypeError("it holds no names and values")
+    made = kind(**values)
+    for name, hint in get_type_hints(kind).items():
+        if not _fits(value := getattr(made, name), hint):
+            raise TypeError(f"its {name} is {shown(value)}")
+    return made
+
+
+def _fits(value: object, hint: Any) -> bool:
+    if isinstance(hint, UnionType):
+        return any(_fits(value, each) for each in hint.__args__)
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, get_origin(hint) or hint)
 
 
 def shown(value: object) -> str:

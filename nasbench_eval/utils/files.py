@@ -23,10 +23,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success flush it to disk and rename it, otherwise remove it.
 
     Raises:
-        NbevalError: If the disk is full, or the folder is not writable.
+        NbevalError: If the disk is full, the folder is not writable, or something else is in its place.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         # The leading dot and the suffix hide an unfinished file from readers that list *.parquet.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         os.close(handle)
@@ -45,6 +45,24 @@ def atomic_write(path: Path) -> Iterator[Path]:
                 temporary.unlink()
     except OSError as error:
         raise NbevalError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        NbevalError: If there is something else in its place, such as a file, or a link to what is not there.
+        OSError: If it cannot be made for another reason.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        for place in (folder, *folder.parents):
+            if place.is_symlink() and not place.exists():
+                raise NbevalError(f"{place} is a link to {place.readlink()}: make that folder first") from None
+            if place.exists() and not place.is_dir():
+                raise NbevalError(f"{place} is a file, and has to be a folder: move it away") from None
+        folder.mkdir(parents=True, exist_ok=True)  # it was removed just after it was found to exist
 
 
 def require_file_name(path: Path) -> Path:

@@ -6,7 +6,24 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import platformdirs
+
 from nasbench_eval.errors import NbevalError
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder of nbeval, which need not be there yet.
+
+    Raises:
+        NbevalError: If the user has no home folder, as in some services and containers.
+    """
+    try:
+        return platformdirs.user_cache_path("nbeval")
+    except RuntimeError:
+        raise NbevalError(
+            "there is no cache folder, as HOME is not set: set it, or name files with --table and --data, or with "
+            "NBEVAL_TABLE and NBEVAL_DATA"
+        ) from None
 
 
 def unreadable(path: Path, error: OSError) -> NbevalError:
@@ -62,10 +79,19 @@ def children(folder: Path) -> list[Path]:
         raise unreadable(folder, error) from None
 
 
+def files_in(folder: Path, suffix: str) -> list[Path]:
+    """Return what has a suffix in a folder, by name; nothing if there is no such folder.
+
+    Raises:
+        NbevalError: If it cannot be read.
+    """
+    return [path for path in children(folder) if path.suffix == suffix] if is_dir(folder) else []
+
+
 def files_under(folder: Path, suffix: str) -> list[Path]:
     """Return the files with a suffix in a folder and all folders below it, by path.
 
-    Links to folders are followed, each folder once. ``Path.rglob`` passes over folders that cannot be read.
+    Links to folders are followed, each folder once. ``Path.glob`` and ``rglob`` pass over folders that cannot be read.
 
     Raises:
         NbevalError: If one of the folders cannot be read.

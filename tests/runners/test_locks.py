@@ -227,8 +227,30 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     with locked(tmp_path), pytest.raises(NbevalError, match=r"cannot read .*locks: Permission denied"):
         lock(tmp_path).take()
     (tmp_path / "locks").touch()
-    with pytest.raises(NbevalError, match=r"cannot write .*run.1.lock: File exists"):
-        lock(tmp_path).take()
+    with pytest.raises(NbevalError, match="locks is a file, and has to be a folder"), lock(tmp_path) as held:
+        held.take()
+
+
+def test_a_link_to_a_disk_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    """Such a lock was tried to be written for ever."""
+    (tmp_path / "results").symlink_to(tmp_path / "unmounted" / "results")
+    with pytest.raises(NbevalError, match=r"results is a link to .*/unmounted/results: make that folder first"):
+        lock(tmp_path / "results").take()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[]", b'{"pid": 1}', None, 10**30])
+def test_a_lock_that_holds_something_else_belongs_to_nobody_known(
+    tmp_path: Path, content: bytes | int | None, clock: list[float]
+) -> None:
+    held = lock(tmp_path)
+    held.take()
+    if isinstance(content, bytes):
+        file_of(tmp_path).write_bytes(content)
+    else:
+        change(file_of(tmp_path), pid=content)
+    [(owner, _)] = locks.owners(tmp_path).values()
+    assert (owner.pid, owner.is_local and owner.is_running) == (content if isinstance(content, int) else 0, False)
+    held.release()
 
 
 def test_a_heart_stops_when_another_owner_has_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

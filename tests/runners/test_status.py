@@ -19,7 +19,7 @@ from nasbench_eval.errors import Diverged
 from nasbench_eval.runs.failures import write_failure
 from nasbench_eval.runs.store import Run, write_bundle, write_run
 from runners import locks
-from runners.checkpoints import Position, checkpoint_file, write_position
+from runners.checkpoints import Position, checkpoint_file, position_file, write_position
 from runners.clean import leftovers, remove
 from runners.cli import status as command
 from runners.locks import Lock
@@ -52,6 +52,25 @@ def begin(spec: RunSpec, step: int) -> Lock:
     write_position(RESULTS, position)
     checkpoint_file(RESULTS, spec.run_id).write_bytes(b"tensors")
     return spec.lock(RESULTS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"step": 0}, {"step": "3"}, {"step": None}, {"seconds": float("nan")}, {"seconds": -1}, {"steps": "10"},
+     {"cell": "x"}, {"cell": None}, {"run_id": "another"}, {"seed": True}, {"new": 1}],
+    ids=str,
+)  # fmt: skip
+def test_a_file_of_progress_that_holds_something_else_is_named(
+    change: dict[str, Any], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = spec_of("darts")
+    begin(spec, 3)
+    path = position_file(RESULTS, spec.run_id)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert call("status") == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"nbeval: {path} is not a readable file of a run's progress")
+    assert said.endswith(": delete it\n")
 
 
 def done_run(run_id: str) -> Run:

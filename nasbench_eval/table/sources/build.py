@@ -27,6 +27,7 @@ from nasbench_eval.table.schema import NAS_BENCH_201, Key, trials_by_mean
 from nasbench_eval.table.sources.official import Source, find_source
 from nasbench_eval.table.table import Table
 from nasbench_eval.table.verify import check_ranges, describe
+from nasbench_eval.utils import parquet
 from nasbench_eval.utils.files import atomic_write, require_file_name
 from nasbench_eval.utils.processes import mp_context, run_jobs
 
@@ -113,6 +114,9 @@ class _Parts:
     def path(self, number: int) -> Path:
         return self.folder / f"{number:03d}.parquet"
 
+    def source(self, number: int) -> Any:
+        return parquet.source(self.path(number))
+
     def missing(self, there: Sequence[int]) -> dict[int, list[int]]:
         """Group the cells into parts, and return the parts that do not exist yet."""
         import pyarrow as pa
@@ -123,7 +127,7 @@ class _Parts:
             groups.setdefault(index // ROWS, []).append(index)
         for number in list(groups):
             try:
-                metadata = pq.read_schema(self.path(number)).metadata
+                metadata = pq.read_schema(self.source(number)).metadata
             except (FileNotFoundError, pa.ArrowException):
                 continue
             if metadata.get(_STATE) == self.state.encode():
@@ -155,7 +159,6 @@ def _convert(
 
 def _make_part(reader: Source, number: int, cells: list[int], parts: _Parts, curves: bool) -> int:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     from nasbench_eval.table.sources.official_record import read_record
 
@@ -181,7 +184,7 @@ def _make_part(reader: Source, number: int, cells: list[int], parts: _Parts, cur
     columns |= {_CURVE + str(key): pa.array(group, type=_curve_type()) for key, group in lines.items()}
     table = pa.table(columns).replace_schema_metadata({_STATE: parts.state.encode()})
     with atomic_write(parts.path(number)) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        parquet.write(table, temporary, compression="zstd")
     return number
 
 
@@ -198,8 +201,8 @@ def _collect(parts: _Parts, numbers: Sequence[int]) -> tuple[dict[Key, np.ndarra
     columns: dict[Key, np.ndarray] = {}
     digests: dict[int, str] = {}
     for number in numbers:
-        names = [name for name in pq.read_schema(parts.path(number)).names if not name.startswith(_CURVE)]
-        part = pq.read_table(parts.path(number), columns=names)
+        names = [name for name in pq.read_schema(parts.source(number)).names if not name.startswith(_CURVE)]
+        part = pq.read_table(parts.source(number), columns=names)
         rows = slice(number * ROWS, (number + 1) * ROWS)
         for name in names:
             if name == "sha256":
@@ -234,18 +237,19 @@ def _new_curves(parts: _Parts, numbers: Sequence[int], path: Path, content_hash:
     import pyarrow.parquet as pq
 
     names = sorted(
-        {name for number in numbers for name in pq.read_schema(parts.path(number)).names if name.startswith(_CURVE)}
+        {name for number in numbers for name in pq.read_schema(parts.source(number)).names if name.startswith(_CURVE)}
     )
     schema = pa.schema(
         [(name.removeprefix(_CURVE), _curve_type()) for name in names], metadata={HASH_KEY: content_hash.encode()}
     )
     nothing = pa.nulls(ROWS, _curve_type())
     with atomic_write(path) as temporary:
-        with pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer:
+        options: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
+        with temporary.open("wb") as file, pq.ParquetWriter(file, schema, **options) as writer:
             for number in tqdm(range(N_CELLS // ROWS), desc="curves", unit="part", disable=None):
                 columns = dict.fromkeys(names, nothing)
                 if number in numbers:
-                    part = pq.read_table(parts.path(number))
+                    part = pq.read_table(parts.source(number))
                     columns |= {name: part.column(name) for name in part.column_names if name in columns}
                 writer.write_table(pa.table(list(columns.values()), schema=schema))
         yield

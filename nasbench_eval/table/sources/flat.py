@@ -19,6 +19,7 @@ from nasbench_eval.table.schema import Key
 from nasbench_eval.table.table import Table
 from nasbench_eval.table.units import wrong_units
 from nasbench_eval.table.verify import check_ranges
+from nasbench_eval.utils import parquet
 from nasbench_eval.utils.files import sha256_of
 
 if TYPE_CHECKING:
@@ -183,14 +184,14 @@ def _read(path: Path, *, mapped: bool) -> pa.Table:
     if kind not in (Kind.TEXT, Kind.PARQUET) and not (kind is Kind.TABLE and mapped):
         raise wrong_kind(path, kind, "a csv or Parquet file with one row per cell")
     try:
-        return pyarrow.csv.read_csv(path) if kind is Kind.TEXT else pq.read_table(path)
+        return pyarrow.csv.read_csv(parquet.source(path)) if kind is Kind.TEXT else pq.read_table(parquet.source(path))
     except (pa.ArrowException, OSError) as error:
         raise NbevalError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
 
 
 def _given(path: Path, names: list[str]) -> Mapping:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the mapping {path}: {error}") from None
     mapping = Mapping.parse(text, path.name)

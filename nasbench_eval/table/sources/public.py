@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
 from nasbench_eval.cell import N_CELLS, all_archs
 from nasbench_eval.errors import NbevalError
@@ -25,7 +24,7 @@ from nasbench_eval.table.table import Table
 from nasbench_eval.table.verify import NETWORKS, check_ranges
 from nasbench_eval.utils.download import download
 from nasbench_eval.utils.files import reading, sha256_of
-from nasbench_eval.utils.paths import is_dir, unreadable
+from nasbench_eval.utils.paths import cache_folder, is_dir, unreadable
 from nasbench_eval.utils.safe_pickle import NUMPY_ARRAYS, restricted_load
 
 Columns = dict[Key, np.ndarray]
@@ -260,7 +259,7 @@ def fetch_table(path: Path, *, origin: str | None = None, force: bool = False, p
 
     The other arguments are those of :func:`fetch_public` and of ``Table.save``, and so are the errors.
     """
-    folder = platformdirs.user_cache_path("nbeval") / "public-files"
+    folder = cache_folder() / "public-files"
     saved = fetch_public(folder, origin=origin, progress=progress).save(path, force=force)
     for file in FILES:
         (folder / file.name).unlink(missing_ok=True)

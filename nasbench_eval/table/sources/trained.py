@@ -16,6 +16,7 @@ from nasbench_eval.table.schema import TRAINED_HERE, Key
 from nasbench_eval.table.sizes import all_sizes
 from nasbench_eval.table.table import Table
 from nasbench_eval.training.records import Records
+from nasbench_eval.utils import parquet
 from nasbench_eval.utils.files import atomic_write
 
 _PARTS = ("train", "valid", "test")
@@ -134,7 +135,6 @@ def _work() -> np.ndarray:
 def write_curves(records: Records, table: Table) -> None:
     """Write validation accuracy and loss after each epoch to the file of learning curves beside a saved table."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     assert table.path is not None
     head, lines = records.head, records.finished
@@ -155,4 +155,4 @@ def write_curves(records: Records, table: Table) -> None:
     schema = schema.with_metadata({HASH_KEY: table.metadata.content_hash.encode()})
     with atomic_write(curves_path(table.path)) as temporary:
         whole = pa.table(list(columns.values()), schema=schema)
-        pq.write_table(whole, temporary, row_group_size=ROWS, compression="zstd", use_dictionary=False)
+        parquet.write(whole, temporary, row_group_size=ROWS, compression="zstd", use_dictionary=False)
