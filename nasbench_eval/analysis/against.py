@@ -199,11 +199,10 @@ def sentence(row: Mapping[str, Any]) -> str:
     interval = "" if math.isnan(row["low"]) else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
     counts = f"{row['n']} and {row['n_against']} seeds"
     where = f"on {row['dataset']}: {row['difference']:+.2f} points{interval}, {counts}"
-    pair = f"{row['label']} {{}} {row['label_against']} {where}"
-    if row["why"]:
-        return f"{pair.format('cannot be compared with')}; {row['why']}"
-    if row["word"] == "equivalent":
-        return pair.format("is equivalent, within the table's noise, to")
-    if row["word"] == "undecided":
-        return pair.format("is neither better nor worse, as far as these seeds show, than")
-    return pair.format(f"is {row['word']} than")
+    words = {
+        "equivalent": "is equivalent, within the table's noise, to",
+        "undecided": "is neither better nor worse, as far as these seeds show, than",
+    }
+    verdict = "cannot be compared with" if row["why"] else words.get(row["word"], f"is {row['word']} than")
+    said = f"{row['label']} {verdict} {row['label_against']} {where}"
+    return f"{said}; {row['why']}" if row["why"] else said

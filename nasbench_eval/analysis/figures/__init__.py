@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -90,6 +90,19 @@ def figure_frame(name: str, runs: Sequence[Run], view: View = EVERYTHING) -> pd.
     return frame
 
 
+def drawn(name: str, frame: pd.DataFrame) -> Figure:
+    """Draw a data frame; labels stand as they are, as matplotlib takes what is between two ``$`` for a formula."""
+    shown = frame.copy()
+    for column in shown.select_dtypes(["object", "string"]):
+        shown[column] = shown[column].map(_literal)
+    shown.attrs["notes"] = tuple(map(_literal, frame.attrs["notes"]))
+    return FIGURES[name].draw(shown)
+
+
+def _literal(value: Any) -> Any:
+    return value.replace("$", r"\$") if isinstance(value, str) else value
+
+
 def draw_figure(
     name: str, runs: Sequence[Run], folder: Path, formats: Sequence[str], view: View = EVERYTHING
 ) -> list[Path]:
@@ -110,7 +123,7 @@ def draw_figure(
     frame = figure_frame(name, runs, view)
     paths = [folder / f"{name}.{suffix}" for suffix in formats]
     with rc_context(_style.RC):  # type: ignore[arg-type]  # the stub lists every key as a literal
-        figure = FIGURES[name].draw(frame)
+        figure = drawn(name, frame)
         for path in paths:
             save(figure, path)
     write_text(folder / f"{name}.csv", to_csv(frame))

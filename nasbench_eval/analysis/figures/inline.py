@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from nasbench_eval.analysis.figures import FIGURES, _style, figure_frame
+from nasbench_eval.analysis.figures import FIGURES, _style, drawn, figure_frame
 from nasbench_eval.analysis.figures._layout import CAPTION, MARGIN
 from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.runs.store import Run
@@ -60,7 +60,7 @@ def inline_figure(name: str, runs: Sequence[Run], view: View = EVERYTHING) -> In
     frame = figure_frame(name, runs, view)
     title = (FIGURES[name].__doc__ or name).strip().partition("\n")[0].rstrip(".")
     with rc_context(_style.RC):  # type: ignore[arg-type]  # the stub lists every key as a literal
-        figure = FIGURES[name].draw(frame)
+        figure = drawn(name, frame)
         caption, bottom = _take_caption(figure)
         svg = _svg(figure, bottom)
     return InlineFigure(name, title, caption, _cleaned(svg, name, title), round(96 * figure.get_figwidth()), frame)
@@ -74,7 +74,7 @@ def _take_caption(figure: Figure) -> tuple[str, float]:
     top = max(text.get_window_extent().y1 for text in found) / figure.dpi
     for text in found:
         text.remove()
-    lines = "\n".join(text.get_text() for text in found)
+    lines = "\n".join(text.get_text() for text in found).replace(r"\$", "$")
     # Lines were broken at spaces, and at hyphens too.
     return re.sub(r"(?<=\w-)\n|(?<=-)\n(?=>)", "", lines).replace("\n", " "), max(top - MARGIN, 0.0)
 

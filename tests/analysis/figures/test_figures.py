@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, View, draw_figure
 from nasbench_eval.analysis.figures._layout import wrap
+from nasbench_eval.analysis.figures.inline import inline_figure
 from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.runs.rank_scores import COLUMNS, RankScores, rank_file, sample, write_scores
@@ -23,6 +24,17 @@ def test_equal_results_make_equal_files(tmp_path, runs):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     # Type 3 fonts are what fonttype 42 avoids: journals refuse them.
     assert b"/Type3" not in (tmp_path / "a" / "figure5.pdf").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["figure5", "against", "curves", "cells"])
+def test_signs_in_titles_mean_nothing(name, tmp_path):
+    """Between two dollar signs matplotlib would read a formula, and braces were places to fill in."""
+    titles = {"gdas": "GDAS", "own": "Own {x} at $a_{ to $b"}
+    made = [make_run({"cifar10": 90.0 + i}, method=m, title=t, seed=i) for m, t in titles.items() for i in range(3)]
+    draw_figure(name, made, tmp_path, ["svg"], View(["cifar10"], against="gdas"))
+    drawn = (tmp_path / f"{name}.svg").read_text()
+    assert "Own {x} at $a_{" in drawn.replace("\n", " ")
+    assert "Own {x} at $a_{ to $b" in inline_figure(name, made, View(["cifar10"], against="gdas")).frame.to_csv()
 
 
 @pytest.mark.parametrize("width", np.arange(1.0, 2.0, 0.1))
