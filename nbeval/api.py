@@ -197,6 +197,7 @@ def search_seeds(
     from runners.outcome import in_use_words
     from runners.progress.views import make_reporter
     from runners.spec import RunSpec
+    from runners.threads import MOST
 
     wanted = _seeds(seeds)
     workers = whole_number(workers, "workers", at_least=1)
@@ -205,7 +206,7 @@ def search_seeds(
     elsewhere = workers > 1 or executor != "local"
     if on_step is not None and elsewhere:
         raise UsageError("on_step is called in this process: give workers=1 and no executor, or progress=True instead")
-    threads = None if threads is None else whole_number(threads, "threads", at_least=1)
+    threads = None if threads is None else whole_number(threads, "threads", at_least=1, at_most=MOST)
     options = mapping(executor_options, "executor_options")
     if options.get("detach"):
         raise UsageError("detach would leave no result to return: use `nbeval run --detach`")

@@ -259,7 +259,7 @@ def load_study(name: str) -> Study:
             raise UsageError(f"there is no study file {name}; the included studies are {', '.join(study_names())}")
         raise unknown("study", name, study_names())
     with reading(path, "study file", "correct it"):
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     return _study(path.stem, TomlTable(values, _KEYS, path.name))
 
 

@@ -25,6 +25,9 @@ logger = logging.getLogger("nbeval")
 
 _WAIT = "OMP_WAIT_POLICY"
 
+MOST = 1024
+"""The largest number of threads of a search that can be asked for; no system starts any number of them."""
+
 
 def sleep_while_waiting() -> None:
     """Have the threads of this process and its children sleep while they wait; call it before torch is loaded."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
+from analysis_runs import make_run
 from command import TINY, call
 from permissions import locked
 from tiny_cells import write_images
@@ -16,6 +20,8 @@ import nbeval
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.images.catalogue import LAYOUTS, find_images
 from nasbench_eval.images.custom import load_custom_images
+from nasbench_eval.runs.store import write_run
+from nasbench_eval.table import Table
 
 
 def touch(root: Path, name: str = "cifar10") -> Path:
@@ -148,6 +154,63 @@ def test_an_unreadable_results_folder_hides_no_run(home: Path, capsys: pytest.Ca
     Path("file").touch()
     assert call(*run, "--results", "file") == 2
     assert "the results folder file is a file" in error_of(capsys)
+
+
+def test_an_unreadable_folder_of_a_results_folder_is_not_an_empty_one(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else tables would not name the runs that diverged, and `clean` would take their files for leftovers."""
+    write_run(Path("results/runs"), make_run({"cifar10": 93.0}))
+    for name, commands in (("failed", ("compare", "status", "clean")), ("checkpoints", ("status", "clean"))):
+        folder = home / "results" / name
+        folder.mkdir()
+        for command in commands:
+            with locked(folder):
+                assert call(command) == 1, command
+            assert re.match(rf"nbeval: cannot read \S*results/{name}: Permission denied\n", error_of(capsys))
+
+
+def test_without_a_home_folder_files_that_are_named_are_used(
+    home: Path, table_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_home(name: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(platformdirs, "user_cache_path", no_home)
+    for line in ("table info", "data info cifar10", "data fetch cifar10", "run --method rs --dataset cifar10"):
+        assert call(*line.split()) == 1, line
+        captured = capsys.readouterr()
+        assert "there is no cache folder, as HOME is not set: set it, or name files" in captured.out + captured.err
+    monkeypatch.setenv("NBEVAL_TABLE", str(table_file))
+    monkeypatch.setenv("NBEVAL_DATA", str(home / "data"))
+    folder = touch(home / "data")
+    assert find_images("cifar10").path == folder
+    assert call("table", "info") == 0
+
+
+def test_names_of_folders_may_be_any_bytes(home: Path, table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run file in such a folder was called damaged, with the advice to delete it."""
+    place = Path(os.fsdecode(b"caf\xe9"))
+    saved = place / "table.parquet"
+    table.save(saved)
+    run = ["run", "--method", "rs", "--dataset", "cifar10", "--table", str(saved), "--set", "budget_seconds=2000"]
+    for seeds in ("1", "3"):
+        assert call(*run, "--seeds", seeds, "--results", str(place)) == 0, capsys.readouterr().err
+    assert call("status", "--results", str(place)) == 0
+    for name in ("runs.csv", "runs.parquet", "runs.json"):
+        assert call("export", "--results", str(place), "--tidy", str(place / name)) == 0
+    assert call("report", "--results", str(place), "--output", str(place / "report.html")) == 0
+    assert "caf\\udce9" in (place / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "cells.txt").write_text("5\n", encoding="utf-8-sig")
+    assert call("table", "query", "--cells-from", "cells.txt", "--table", str(table_file)) == 0
+    (home / "study.toml").write_text('title = "x"\n', encoding="utf-8-sig")
+    assert call("run", "study.toml") == 2
+    assert error_of(capsys).startswith("nbeval: study.toml runs nothing")
 
 
 def test_unreadable_custom_images_are_one_line(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 import click
 
 from nasbench_eval import __version__
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import NbevalError, ReaderGone
 from nasbench_eval.utils.signals import Stopped, stoppable
 
 COMMANDS = {
@@ -51,16 +52,25 @@ class _LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; that the reader of its output has gone (``nbeval table info | head -1``) is no error."""
+        """Run the command; it is no error if its reader goes (``table info | head -1``), unless work is left undone."""
+        try:
+            Path.cwd()
+        except FileNotFoundError:
+            raise NbevalError("the current folder has been removed: change to one that is there") from None
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError:
+        except BrokenPipeError as error:
             # click would exit with 1 here. Writing again tells whether it was this pipe, not one to a worker.
             try:
                 click.echo()
             except BrokenPipeError:
                 _drop_output()
+                if isinstance(error, ReaderGone):
+                    raise NbevalError(
+                        "stopped, as nobody reads its output any more; the same command goes on from the last finished "
+                        "step"
+                    ) from None
                 ctx.exit(0)
             raise
         return result
@@ -83,9 +93,12 @@ def _say_waiting() -> None:
 
 def main() -> None:
     """Run ``nbeval``; a mendable error is one line and exit code 1, or 2 where the call itself is off."""
-    for name in ("stdout", "stderr"):  # None if the calling program has closed it
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # None if the calling program has closed it
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open until the process ends
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - open until the process ends
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # Names of files may be any bytes, and not every encoding has ± and –.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with stoppable(_say_waiting):
             cli.main(prog_name="nbeval", standalone_mode=False)

@@ -10,6 +10,7 @@ import click
 
 from nasbench_eval.errors import NbevalError, UsageError, nearest, unknown
 from runners.cli.options import method_option, names, where_option
+from runners.cli.path_type import PathType
 
 if TYPE_CHECKING:
     from nasbench_eval.analysis.layout import Format
@@ -24,7 +25,7 @@ results_option = click.option(
     "folders",
     multiple=True,
     metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathType(file_okay=False),
     help=f"Results folder of `nbeval run`, or a folder in it; may be repeated.  [default: {RESULTS}]",
 )
 datasets_option = click.option(
@@ -136,7 +137,7 @@ def load_results(
 @click.option(
     "--table",
     "table_path",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="The table file of the runs, or `digits`: adds which percentage of all cells is worse than those found.  "
     "[default: none]",
 )
@@ -157,7 +158,7 @@ def load_results(
 @click.option(
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathType(dir_okay=False),
     help="Write to this file instead of the terminal.",
 )
 def compare(

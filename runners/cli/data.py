@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from nasbench_eval.errors import NbevalError, unknown
+from runners.cli.path_type import PathType
 
 SPLITS = "splits"
 """What ``nbeval data fetch`` calls the official split files."""
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FOLDER = PathType(file_okay=False)
 
 
 @click.group()

@@ -9,6 +9,7 @@ import click
 from nasbench_eval.errors import UsageError
 from runners.cli.analysis import load_results, results_option
 from runners.cli.options import where_option
+from runners.cli.path_type import PathType
 
 
 @click.command()
@@ -18,7 +19,7 @@ from runners.cli.options import where_option
     "--tidy",
     "target",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathType(dir_okay=False),
     help="Write one row per run and data set to this file: .csv, .parquet or .json.",
 )
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of run files instead.")

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from nasbench_eval.errors import UsageError
+from runners.cli.path_type import PathType
 from runners.step_log import LOGS
+from runners.threads import MOST
 
 if TYPE_CHECKING:
     from runners.context import Inputs, Truth
@@ -26,7 +28,7 @@ device_option = click.option("--device", default="auto", show_default=True, help
 TABLE_DEFAULT = "[default: NBEVAL_TABLE, else the user cache folder; for digits the one in the package]"
 data_option = click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="Folder of the image data sets.  [default: NBEVAL_DATA, else the user cache folder]",
 )
 where_option = click.option(
@@ -49,7 +51,7 @@ split_option = click.option(
     "--split-file",
     "split_file",
     metavar="official|seeded|FILE",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="The official halves of each data set, seeded ones, or a split file.  [default: seeded for cifar10, official "
     "for cifar100 and imagenet16-120, whose test images are halved]",
 )
@@ -70,7 +72,7 @@ _RUN_OPTIONS = (
         help="Where the final cell's true accuracy comes from; `train` trains it from scratch.  "
         "[default: table, or the study's]",
     ),
-    click.option("--table", type=click.Path(path_type=Path), help=f"The benchmark table.  {TABLE_DEFAULT}"),
+    click.option("--table", type=PathType(), help=f"The benchmark table.  {TABLE_DEFAULT}"),
     data_option,
     split_option,
     click.option("--fetch", is_flag=True, help="First download the table and the images that are missing."),
@@ -81,7 +83,9 @@ _RUN_OPTIONS = (
         show_default=True,
         help="Searches in parallel, each in its own process with its share of the cores.",
     ),
-    click.option("--threads", type=click.IntRange(min=1), help="CPU threads of a search.  [default: cores / workers]"),
+    click.option(
+        "--threads", type=click.IntRange(1, MOST), help="CPU threads of a search.  [default: cores / workers]"
+    ),
     click.option(
         "--executor",
         "executor_name",
@@ -107,7 +111,7 @@ _RUN_OPTIONS = (
     click.option(
         "--results",
         "results_dir",
-        type=click.Path(path_type=Path),
+        type=PathType(),
         default=Path("results"),
         show_default=True,
         help="Results folder.",

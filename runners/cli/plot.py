@@ -19,6 +19,7 @@ from runners.cli.analysis import (
     with_results,
 )
 from runners.cli.options import TABLE_DEFAULT, names, where_option
+from runners.cli.path_type import PathType
 
 if TYPE_CHECKING:
     from nasbench_eval.runs.store import Run
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 @click.option("--against", default="", metavar="METHOD", help="The method that the figure against compares with.")
 @click.option(
     "--table",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help=f"The benchmark table, for the figure distribution.  {TABLE_DEFAULT}",
 )
 @click.option("--bars", is_flag=True, help="Draw figure5 with bars from zero, as Khodak & Li (2020) do.")
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     "--plots",
     "folder",
     metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathType(file_okay=False),
     default=Path("plots"),
     show_default=True,
     help="Folder to write to.",

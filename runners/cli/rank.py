@@ -10,6 +10,7 @@ import click
 from nasbench_eval.errors import InUseError
 from runners.cli.analysis import PICTURES
 from runners.cli.options import TABLE_DEFAULT, data_option, device_option, names, split_option
+from runners.cli.path_type import PathType
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,17 +28,15 @@ if TYPE_CHECKING:
     help="At least how many cells; those scored before count.",
 )
 @device_option
-@click.option("--table", "table_path", type=click.Path(path_type=Path), help=f"The benchmark table.  {TABLE_DEFAULT}")
+@click.option("--table", "table_path", type=PathType(), help=f"The benchmark table.  {TABLE_DEFAULT}")
 @data_option
 @split_option
 @click.option("--wait", is_flag=True, help="Wait for runs that other commands are ranking; else leave them out.")
-@click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results folder."
-)
+@click.option("--results", type=PathType(), default=Path("results"), show_default=True, help="Results folder.")
 @click.option(
     "--plots",
     "folder",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     default=Path("plots"),
     show_default=True,
     help="For the figure.",

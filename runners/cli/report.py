@@ -9,6 +9,7 @@ import click
 
 from runners.cli.analysis import datasets_option, load_results, results_option, with_results
 from runners.cli.options import method_option, names, where_option
+from runners.cli.path_type import PathType
 
 
 @click.command(short_help="Write one HTML page: verdicts, tables, figures, cells, settings, runs.")
@@ -30,7 +31,7 @@ from runners.cli.options import method_option, names, where_option
 @click.option(
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathType(dir_okay=False),
     default=Path("results/report.html"),
     show_default=True,
     help="The page to write.",

@@ -12,6 +12,7 @@ import click
 
 from nasbench_eval.errors import UsageError
 from runners.cli.options import RunOptions, run_options
+from runners.cli.path_type import PathType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     "--plots",
     "folder",
     metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathType(file_okay=False),
     help="Folder for the figures and the report.  [default: plots/STUDY]",
 )
 @run_options

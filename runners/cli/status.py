@@ -14,6 +14,7 @@ import click
 
 from nasbench_eval.errors import UsageError
 from nasbench_eval.utils.paths import is_dir
+from runners.cli.path_type import PathType
 
 if TYPE_CHECKING:
     from runners.spec import RunSpec
@@ -24,7 +25,7 @@ EVERY = 2.0
 
 folder_option = click.option(
     "--results",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     default=Path("results"),
     show_default=True,
     help="Results folder.",
@@ -32,7 +33,7 @@ folder_option = click.option(
 
 
 @click.command(short_help="Remove what nobody needs in a results folder.")
-@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.argument("folder", type=PathType(), required=False)
 @folder_option
 @click.option("--failed", is_flag=True, help="Also the records of failed runs; the same command then runs them again.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nasbench_eval.table import Table, find_table
 from nasbench_eval.table.schema import MEAN, Key
 from runners.cli.analysis import PICTURES
 from runners.cli.options import names
+from runners.cli.path_type import PathType
 from runners.cli.table_make import build, fetch, import_, table_option
 from runners.cli.table_train import train
 
@@ -31,7 +33,7 @@ for _command in (import_, build, fetch, train):
 
 
 @table.command()
-@click.option("--against", type=click.Path(path_type=Path), help="Also compare with this table.")
+@click.option("--against", type=PathType(), help="Also compare with this table.")
 @click.option(
     "--tolerance",
     type=float,
@@ -50,6 +52,8 @@ def verify(against: Path | None, tolerance: float, top: int, table_path: Path | 
     """
     from nasbench_eval.table.verify import verify as run_checks
 
+    if not 0 <= tolerance < math.inf:
+        raise UsageError(f"--tolerance is a number from 0; got {tolerance}")
     opened = Table.open(find_table(table_path))
     wrong = 0
     for check in run_checks(opened):
@@ -98,9 +102,7 @@ def info(table_path: Path | None) -> None:
 
 @table.command()
 @click.argument("cells", metavar="[ARCH|INDEX]...", nargs=-1)
-@click.option(
-    "--cells-from", type=click.Path(path_type=Path), help="A text file of more cells, one a line; - is stdin."
-)
+@click.option("--cells-from", type=PathType(), help="A text file of more cells, one a line; - is stdin.")
 @click.option(
     "--format",
     "form",
@@ -194,7 +196,7 @@ def best(dataset: str | None, split: str, epochs: int | None, top: int, table_pa
 
 @table.command()
 @click.option("--published", is_flag=True, help="Also the share of cells that beats each published mean.")
-@click.option("--draw", "picture", metavar="FILE", type=click.Path(path_type=Path), help="Draw it: .png, .pdf or .svg.")
+@click.option("--draw", "picture", metavar="FILE", type=PathType(), help="Draw it: .png, .pdf or .svg.")
 @table_option
 def summary(published: bool, picture: Path | None, table_path: Path | None) -> None:
     """Print statistics of the whole space: accuracies, noise, cells near the optimum, correlation of data sets.
@@ -297,7 +299,7 @@ def whois(accuracies: tuple[str, ...], datasets: str | None, trials: bool, table
 def _cells_in(path: Path) -> list[Cell]:
     """Read a file of cells: one per line, blank lines and lines that begin with # left out."""
     try:
-        with click.open_file(str(path), encoding="utf-8") as file:
+        with click.open_file(str(path), encoding="utf-8-sig") as file:
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the cells in {path}: {getattr(error, 'strerror', None) or error}") from None

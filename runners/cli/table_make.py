@@ -9,20 +9,21 @@ import click
 
 from nasbench_eval.table import Table
 from nasbench_eval.table.locate import output_path
+from runners.cli.path_type import PathType
 
 table_option = click.option(
     "--table",
     "table_path",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="The table file, or `digits` for the one in the package.  [default: NBEVAL_TABLE, else the user cache folder]",
 )
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PathType())
 @click.option(
     "--mapping",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="A TOML file that names the columns of FILE.  [default: the one in the package that fits]",
 )
 @click.option("--force", is_flag=True, help="Replace a fuller table, or a file that is no table.")
@@ -59,7 +60,7 @@ def fetch(origin: str | None, force: bool, table_path: Path | None) -> None:
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=PathType())
 @click.option("--curves", is_flag=True, help="Also write the learning curves, to a second file beside the table.")
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: one per core, up to 4]")
 @click.option("--partial", is_flag=True, help="Allow cells to be missing from SOURCE.")

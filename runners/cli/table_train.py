@@ -11,6 +11,7 @@ import click
 
 from nasbench_eval.errors import InUseError, UsageError
 from nasbench_eval.utils.checks import parse_whole_number
+from runners.cli.path_type import PathType
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -21,18 +22,18 @@ if TYPE_CHECKING:
 @click.option("--dataset", default="digits", show_default=True, help="A data set known to nbeval.")
 @click.option(
     "--images",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="Your own images: a folder with one folder per class, or an .npz with x_train, y_train, x_test, y_test.",
 )
 @click.option("--trials", default="3", show_default=True, help="A number of trials (3), or a list of seeds (0,3,7).")
 @click.option("--cells", help="Only these cells: indices, comma-separated.  [default: all]")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes of one thread each.  [default: one per core]")
 @click.option("--share", metavar="I/N", default="1/1", help="Train the Ith of N shares of the work, one per machine.")
-@click.option("--out", type=click.Path(path_type=Path), help="The table file.  [default: NAME-table.parquet here]")
+@click.option("--out", type=PathType(), help="The table file.  [default: NAME-table.parquet here]")
 @click.option("--merge", is_flag=True, help="Train nothing: merge the records beside the TABLES into --out.")
 @click.option("--force", is_flag=True, help="Replace a fuller table, or a file that is no table.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting of the schedule.")
-@click.argument("tables", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("tables", nargs=-1, type=PathType())
 def train(
     dataset: str,
     images: Path | None,

@@ -8,8 +8,11 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from nasbench_eval.errors import ReaderGone
 from runners.progress import Event, Reporter
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ class JsonLines(Reporter):
 
     def emit(self, event: Event) -> None:
         """Write the event at once: somebody may be reading."""
-        with self._lock:
+        with self._lock, _to_reader(event):
             self._file.write(f"{json.dumps(event, default=_plain)}\n")
             self._file.flush()
 
@@ -60,7 +63,7 @@ class Lines(Reporter):
 
     def emit(self, event: Event) -> None:
         """Write a line if the event is worth one."""
-        with self._lock:
+        with self._lock, _to_reader(event):
             self._show(event)
 
     def _show(self, event: Event) -> None:
@@ -137,6 +140,14 @@ class Bars(Lines):
     def _close(self, title: str) -> None:
         if (bar := self._bars.pop(title, None)) is not None:
             bar.close()
+
+
+@contextmanager
+def _to_reader(event: Event) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise (error if event["event"] == "finish" else ReaderGone(*error.args)) from None
 
 
 def result_words(event: Event) -> str | None:
