@@ -203,6 +203,16 @@ def test_names_of_folders_may_be_any_bytes(home: Path, table: Table, capsys: pyt
     assert "caf\\udce9" in (place / "report.html").read_text(encoding="utf-8")
 
 
+def test_what_macos_writes_beside_a_file_is_no_run(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(Path("results/runs"), make_run({"cifar10": 93.0}))
+    (file,) = Path("results/runs").iterdir()
+    for beside in (file, home / "results/checkpoints/abc.json", home / "results/failed/abc.json"):
+        beside.parent.mkdir(exist_ok=True)
+        beside.with_name(f"._{beside.name}").write_bytes(bytes(82))
+    for command in ("compare", "status"):
+        assert call(command) == 0, capsys.readouterr().err
+
+
 def test_a_byte_order_mark_is_no_part_of_a_text(
     home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

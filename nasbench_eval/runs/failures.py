@@ -16,7 +16,7 @@ from typing import Any
 from nasbench_eval.runs.store import home_of, run_file_name
 from nasbench_eval.utils.checks import from_plain
 from nasbench_eval.utils.files import atomic_write, checksum, reading, verify_checksum
-from nasbench_eval.utils.paths import files_in, files_under
+from nasbench_eval.utils.paths import files_in, files_under, is_dir
 
 FAILURE_SCHEMA = 1
 FOLDER = "failed"
@@ -104,9 +104,11 @@ def load_failures(folders: Iterable[Path]) -> list[Failure]:
     paths: dict[Path, Path] = {}
     for folder in map(Path.absolute, folders):
         home = home_of(folder)
-        if home is None:
+        if home is not None:
+            found = files_in(home / FOLDER, ".json")
+        elif is_dir(folder):
             found = [path for path in files_under(folder, ".json") if path.parent.name == FOLDER]
         else:
-            found = files_in(home / FOLDER, ".json")
+            found = []
         paths |= {path.resolve(): path for path in found}
     return [read_failure(path) for path in sorted(paths.values())]

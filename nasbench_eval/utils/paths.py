@@ -85,7 +85,12 @@ def files_in(folder: Path, suffix: str) -> list[Path]:
     Raises:
         NbevalError: If it cannot be read.
     """
-    return [path for path in children(folder) if path.suffix == suffix] if is_dir(folder) else []
+    return [path for path in children(folder) if _has(path, suffix)] if is_dir(folder) else []
+
+
+def _has(path: Path, suffix: str) -> bool:
+    """Return whether a file has a suffix, and is not what macOS writes beside ``name`` on some disks, ``._name``."""
+    return path.suffix == suffix and not path.name.startswith("._")
 
 
 def files_under(folder: Path, suffix: str) -> list[Path]:
@@ -106,5 +111,5 @@ def files_under(folder: Path, suffix: str) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
-        found += [path for name in names if (path := Path(place, name)).suffix == suffix]
+        found += [path for name in names if _has(path := Path(place, name), suffix)]
     return sorted(found)

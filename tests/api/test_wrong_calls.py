@@ -64,7 +64,7 @@ def test_a_wrong_argument_of_search_is_one_line(home: Path, changed: dict[str, A
         ({"executor": "ray"}, "executor='ray' needs a results folder that all machines share: give results"),
         ({"executor": "ray", "results": "r", "on_step": print}, "give workers=1 and no executor"),
         ({"executor": "slurm", "results": "r", "executor_options": {"detach": True}}, "detach would leave no result"),
-        ({"threads": 0}, "threads is a whole number from 1; got 0"),
+        ({"threads": 0}, "threads is a whole number from 1 to 1024; got 0"),
         ({"seeds": 4}, r"seeds is a list of seeds, such as range\(4\); got 4"),
         ({"seeds": "01"}, "seeds is a list of seeds"),
         ({"seeds": []}, "seeds is empty"),
