@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasbench_eval.analysis.claims import judge
+from nasbench_eval.analysis.claims.quantities import QUANTITIES
 from nasbench_eval.analysis.labels import labels
 from nasbench_eval.analysis.layout import plus_minus
 from nasbench_eval.analysis.order import run_order
@@ -85,11 +86,13 @@ def of_variants(cells: Callable[[list[Run], float], list[str]]) -> Callable[[lis
 
 
 def of_seeds(runs: list[Run]) -> list[list[str]]:
-    """The table of a study with few runs: one row per seed, with entropy, losses, tau and hours."""
+    """The table of a study with few runs: one row per seed, with entropy, discretisation gaps, tau and hours."""
     frame = rank_frame(runs)
     taus = {row["run_id"]: statistic_text(row, "kendall") for _, row in frame[frame["row"] == "run"].iterrows()}
     rows = []
-    for run in ordered(runs):
+    runs = ordered(runs)
+    gaps = {name: QUANTITIES[name].values(runs, "cifar10") for name in ("gap", "gap_batch")}
+    for run, gap, batch in zip(runs, gaps["gap"], gaps["gap_batch"], strict=True):
         last = run.steps.iloc[-1]
         candidates = len(OPERATIONS) if run.record.settings["zero_op"] else len(OPERATIONS) - 1
         rows.append(
@@ -100,7 +103,8 @@ def of_seeds(runs: list[Run]) -> list[list[str]]:
                 operations([run]),
                 f"{last['entropy'] / math.log(candidates):.3f}",
                 f"{last['loss_before_rounding']:.2f}",
-                f"{last['loss_after_rounding']:.1f}",
+                f"{gap:.1f}",
+                "" if math.isnan(batch) else f"{batch:.1f}",
                 taus.get(run.record.run_id, ""),
                 f"{cost([run]) / 3600:.1f}",
             ]
@@ -158,7 +162,7 @@ class Table:
     def lines(self) -> list[str]:
         """The rows in Markdown."""
         runs = [run for run in load_runs([REFERENCE / name for name in self.folders]) if self.counts(run)]
-        return [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in self.rows(runs)]
+        return [re.sub(r"\|  (?=\|)", "| ", f"| {' | '.join(row)} |") for row in self.rows(runs)]
 
 
 TABLES = {

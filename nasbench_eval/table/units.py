@@ -57,8 +57,9 @@ def wrong_units(table: Table) -> Iterator[WrongUnit]:
             continue
         low, high = float(values.min()), float(values.max())
         if key.metric == "accuracy":
-            fractions = (low >= 0 and high <= 1) or (low >= 99 and high <= 100)
-            errors = _is_error_rate(table.values(key))
+            turned = low >= 99 and high <= 100  # one minus a fraction, taken for percent
+            fractions = turned or (low >= 0 and high <= 1)
+            errors = _is_error_rate(table.values(key) - (99 if turned else 0))
             if fractions or errors:
                 unit = " and ".join(["fractions"] * fractions + ["error rates"] * errors)
                 found = f"is {low:.4g} to {high:.4g}" + (", highest where nothing flows through the cell" * errors)

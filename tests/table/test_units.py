@@ -58,6 +58,14 @@ def test_a_wrong_conversion_is_noticed_too(tmp_path):
     for source in ('{ from = "acc", times = 0.01 }', '{ from = "acc", one_minus = true }'):
         with pytest.raises(NbevalError, match=re.escape(f'"{KEY}" = {{ from = "acc" }}')):
             import_flat(*flat(tmp_path, accuracies(), source))
+    turned = '{ from = "acc", one_minus = true }'
+    for values, line in (
+        (accuracies() / 100, '{ from = "acc", times = 100 }'),
+        (1 - accuracies() / 100, '{ from = "acc", times = 100, one_minus = true }'),
+    ):
+        with pytest.raises(NbevalError) as error:
+            import_flat(*flat(tmp_path, values, turned))
+        assert str(error.value).endswith(f'"{KEY}" = {line}')
     with pytest.raises(NbevalError, match=re.escape(f'"{KEY}" = {{ from = "acc", times = 100, one_minus = true }}')):
         import_flat(*flat(tmp_path, 1 - accuracies() / 100, '{ from = "acc", one_minus = true }'))
 
