@@ -34,10 +34,10 @@ NAS_BENCH_201 = ("cifar10", "cifar100", "imagenet16-120")
 
 
 def title(run: Run) -> str:
-    """The first cell of a row: method, the choice about ``none`` if it is changed, and how the run is reduced."""
+    """The first cell of a row: method, and the choice about ``none`` if it is changed."""
     changed = run.record.overrides.get("zero_op")
     choice = "" if changed is None else f" {'with' if changed else 'without'} `none`"
-    return f"{run.record.title}{choice}, {'shallow' if run.record.scale == 'shallow' else 'reduced'}"
+    return f"{run.record.title}{choice}"
 
 
 def operations(group: Sequence[Run]) -> str:
@@ -80,7 +80,10 @@ def of_variants(cells: Callable[[list[Run], float], list[str]]) -> Callable[[lis
         frame = rank_frame(runs)
         taus = frame[frame["row"] == "variant"].set_index("variant_id")["kendall"]
         groups = by_variant(ordered(runs))
-        return [[title(group[0]), *cells(group, float(taus.get(key, math.nan)))] for key, group in groups.items()]
+        return [
+            [f"{title(group[0])}, reduced", *cells(group, float(taus.get(key, math.nan)))]
+            for key, group in groups.items()
+        ]
 
     return rows
 
@@ -102,7 +105,6 @@ def of_seeds(runs: list[Run]) -> list[list[str]]:
                 *(f"{run.test_acc[dataset]:.2f}" for dataset in NAS_BENCH_201),
                 operations([run]),
                 f"{last['entropy'] / math.log(candidates):.3f}",
-                f"{last['loss_before_rounding']:.2f}",
                 f"{gap:.1f}",
                 "" if math.isnan(batch) else f"{batch:.1f}",
                 taus.get(run.record.run_id, ""),
