@@ -16,6 +16,7 @@ from nasbench_eval.networks.fused_cell_function import (
     Active,
     CellFunction,
     Source,
+    add_pooling_and_skip,
     as_map,
     as_matrix,
     per_channel,
@@ -174,12 +175,7 @@ class FusedCell(nn.Module):
                 parts = as_matrix(wide.contiguous(memory_format=torch.channels_last)).chunk(len(convs), 1)
                 for edge, part in zip(convs, parts, strict=True):
                     sums[EDGES[edge][0] - 1].add_(part)
-            if edges.pool:
-                pooled = as_matrix(pool(node))
-                for edge in edges.pool:
-                    sums[EDGES[edge][0] - 1].addcmul_(pooled, values[edge][AVG_POOL_3X3])
-            for edge in edges.skip:
-                sums[EDGES[edge][0] - 1].addcmul_(as_matrix(node), values[edge][SKIP_CONNECT])
+            add_pooling_and_skip(sums, node, edges, values)
             nodes.append(as_map(sums[source], x))
         return nodes[-1]
 

@@ -122,6 +122,30 @@ def pool(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
+def add_pooling_and_skip(
+    sums: Sequence[Tensor], node: Tensor, edges: Source, values: Sequence[tuple[Tensor, ...]]
+) -> Tensor | None:
+    """Add the operations without weights that leave a node to its targets.
+
+    Args:
+        sums: Nodes 1 to 3 as matrices, to which the weighted outputs are added in place.
+        node: The node, (B, C, H, W).
+        edges: The edges that leave it.
+        values: The operation weights [edge][operation].
+
+    Returns:
+        The pooled node as a matrix, None if no edge pools it.
+    """
+    pooled = None
+    if edges.pool:
+        pooled = as_matrix(pool(node))
+        for edge in edges.pool:
+            sums[EDGES[edge][0] - 1].addcmul_(pooled, values[edge][AVG_POOL_3X3])
+    for edge in edges.skip:
+        sums[EDGES[edge][0] - 1].addcmul_(as_matrix(node), values[edge][SKIP_CONNECT])
+    return pooled
+
+
 def _pool_backward(grad: Tensor, x: Tensor) -> Tensor:
     if _pool_as_convolution(x):
         # The map of 3x3 sums is symmetric, so that its transpose is the same convolution.
@@ -249,12 +273,7 @@ class CellFunction(torch.autograd.Function):
                 for part, (target, scale, shift) in zip(parts, blocks, strict=True):
                     sums[target - 1].addcmul_(part, scale)
                     shifts[target - 1] -= shift
-            if edges.pool:
-                keep.pooled = pooled = as_matrix(pool(node))
-                for edge in edges.pool:
-                    sums[EDGES[edge][0] - 1].addcmul_(pooled, values[edge][AVG_POOL_3X3])
-            for edge in edges.skip:
-                sums[EDGES[edge][0] - 1].addcmul_(as_matrix(node), values[edge][SKIP_CONNECT])
+            keep.pooled = add_pooling_and_skip(sums, node, edges, values)
             nodes.append(as_map(sums[source].add_(shifts[source]), x))
             saved.append(keep)
         ctx.plan, ctx.saved, ctx.kernels, ctx.values = plan, saved, kernels, values

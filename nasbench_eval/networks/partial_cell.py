@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nasbench_eval.cell import AVG_POOL_3X3, EDGES, N_EDGES, NONE, OUTGOING, SKIP_CONNECT
 from nasbench_eval.networks.fused_cell import BN_MOMENTUM, KERNEL_SIZE
-from nasbench_eval.networks.fused_cell_function import BN_EPS, Active, pool, scalars
+from nasbench_eval.networks.fused_cell_function import BN_EPS, SOURCES, Active, pool, scalars
 
 Grow = Callable[[Tensor], Tensor]
 """Appends copies of some channels to a tensor."""
@@ -66,25 +66,25 @@ class PartialCell(nn.Module):
             weights = weights * edges.unsqueeze(1)
             offsets = None if offsets is None else offsets * edges
         values = scalars(weights)
-        sums = [torch.zeros_like(self._worked(x)) for _ in OUTGOING]
-        rests = [torch.zeros_like(self._passing(x)) for _ in OUTGOING]
+        sums = [torch.zeros_like(self._worked(x)) for _ in range(SOURCES)]
+        rests = [torch.zeros_like(self._passing(x)) for _ in range(SOURCES)]
         node = x
-        for source, leaving in enumerate(OUTGOING[:-1]):
+        for source, leaving in enumerate(OUTGOING[:SOURCES]):
             worked, passing = self._worked(node), self._passing(node)
             for edge, output in self._convolved(worked, values, [(e, op) for e in leaving for op in active[e]]):
-                sums[EDGES[edge][0]].add_(output)
+                sums[EDGES[edge][0] - 1].add_(output)
             shared = {SKIP_CONNECT: worked}
             if any(AVG_POOL_3X3 in active[edge] for edge in leaving):
                 shared[AVG_POOL_3X3] = pool(worked)
             for edge in leaving:
-                target = EDGES[edge][0]
+                target = EDGES[edge][0] - 1
                 for op in shared.keys() & active[edge]:
                     sums[target].addcmul_(shared[op], values[edge][op])
                 if offsets is not None:
                     sums[target].add_(offsets[edge])
                 rests[target].add_(passing if edges is None else edges[edge] * passing)
             # Shuffling is linear: once for the sum, not once per edge.
-            node = self._shuffled(sums[source + 1], rests[source + 1])
+            node = self._shuffled(sums[source], rests[source])
         return node
 
     def _convolved(
