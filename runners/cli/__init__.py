@@ -99,6 +99,8 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         # Names of files may be any bytes, and not every encoding has ± and –.
         sys.stdout.reconfigure(errors="backslashreplace")
+    # Figures go to files only. A backend meant for windows or notebooks may be missing here, and matplotlib then fails.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         with stoppable(_say_waiting):
             cli.main(prog_name="nbeval", standalone_mode=False)

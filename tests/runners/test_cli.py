@@ -60,6 +60,18 @@ def test_an_encoding_without_a_character_is_no_error() -> None:
     assert (done.returncode, done.stdout[:5]) == (0, rb"\xb1" + b"\n"), done.stderr
 
 
+def test_a_backend_of_matplotlib_that_is_missing_is_no_error() -> None:
+    """Figures go to files, whatever a notebook or a desktop has left in the environment."""
+    environment = os.environ | {"MPLBACKEND": "a missing one"}
+    command = [
+        sys.executable,
+        "-c",
+        "import runners.cli as c; c.cli.callback = lambda: __import__('matplotlib'); c.main()",
+    ]
+    done = subprocess.run([*command, "methods", "darts"], capture_output=True, env=environment, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_closed_input_is_an_empty_one() -> None:
     command = f"{shlex.quote(sys.executable)} -m nbeval table query --cells-from - <&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
