@@ -114,3 +114,6 @@ def test_edge_weights_scale_edges_in_the_fused_cell_too() -> None:
     weights = torch.rand(6, 5, generator=generator("w")).double()
     edges = torch.rand(6, generator=generator("e")).double()
     assert torch.allclose(net(x, weights, edges=edges), net(x, weights * edges[:, None]))
+    offsets = torch.randn(6, generator=generator("o")).double()
+    found = net(x, weights, offsets=offsets, edges=edges)
+    assert torch.allclose(found, net(x, weights * edges[:, None], offsets=offsets * edges))
