@@ -109,7 +109,7 @@ class FusedCell(nn.Module):
             kernels.append(self._rows(self.kernels, source, NOR_CONV_3X3, leaving.conv3))
         statistics: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         out: Tensor = CellFunction.apply(x, weights, offsets, plan, statistics, *kernels)  # type: ignore[no-untyped-call]
-        if self.track_running_stats and self.training:
+        if self.track_running_stats:
             self._track(statistics, plan, x.numel() // x.shape[1])
         return out
 

@@ -91,9 +91,13 @@ def per_channel(values: Sequence[tuple[Tensor, ...]], edges: tuple[int, ...], op
     return torch.stack([values[e][op] for e in edges]).unsqueeze(1).expand(-1, channels).contiguous().view(-1)
 
 
+def _on_cpu(x: Tensor) -> bool:
+    return x.device.type == "cpu"
+
+
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and the biased variance per channel of a feature map."""
-    if x.device.type == "cpu":
+    if _on_cpu(x):
         # var_mean over three axes is ten times slower on a CPU.
         mean, var = torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0)
         return mean, var
@@ -111,7 +115,7 @@ def _neighbours(channels: int, height: int, width: int) -> tuple[Tensor, Tensor]
 
 def _pool_as_convolution(x: Tensor) -> bool:
     """Tell whether to pool by a convolution: on a CPU, torch pools channels-last maps several times slower."""
-    return x.device.type == "cpu" and x.dtype == torch.float32
+    return _on_cpu(x) and x.dtype == torch.float32
 
 
 def pool(x: Tensor) -> Tensor:

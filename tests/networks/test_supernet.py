@@ -10,8 +10,10 @@ from plain_copy import both, pairs
 
 from nasbench_eval.cell import NONE, Cell
 from nasbench_eval.images import Reduction
+from nasbench_eval.networks import fused_cell_function
+from nasbench_eval.networks.fused_cell import FusedCell
 from nasbench_eval.networks.skeleton import REDUCTIONS
-from nasbench_eval.networks.supernet import ALL_OPS, active_of, one_hot
+from nasbench_eval.networks.supernet import ALL_OPS, Supernet, active_of, one_hot
 
 WITH_NONE = tuple(tuple(range(5)) for _ in range(6))
 
@@ -86,6 +88,31 @@ def test_the_difference_in_float32_is_rounding_noise() -> None:
     F.cross_entropy(ours, labels).backward()
     F.cross_entropy(theirs, labels).backward()
     assert difference(a.grad, b.grad) < 1e-3
+
+
+def test_the_form_for_gpus_is_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = batch()
+    results = []
+    for on_cpu in (True, False):
+        monkeypatch.setattr(fused_cell_function, "_on_cpu", lambda x, on_cpu=on_cpu: on_cpu)
+        net, weights = both()[0].float(), mixed().float().requires_grad_()
+        logits = net(images.float(), weights)
+        F.cross_entropy(logits, labels).backward()
+        results.append((logits, weights.grad, *net.buffers()))
+    for one, other in zip(*results, strict=True):
+        assert difference(one, other) < 1e-4
+
+
+def test_kernels_and_biases_begin_with_torchs_default_for_convolutions() -> None:
+    net = Supernet(16, 1, 10, generator=GEN.torch("initial"))
+    cells = [module for module in net.modules() if isinstance(module, FusedCell)]
+    assert len(cells) == 3
+    for cell in cells:
+        for name, kernel in cell.kernels.items():
+            bound = kernel[0].numel() ** -0.5
+            for values in (kernel, cell.biases[name]):
+                assert 0.8 * bound < values.abs().max() <= bound
+                assert abs(values.mean()) < 0.3 * bound
 
 
 def test_zero_weight_and_inactive_are_the_same_function() -> None:
