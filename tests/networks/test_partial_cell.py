@@ -117,3 +117,12 @@ def test_edge_weights_scale_edges_in_the_fused_cell_too() -> None:
     offsets = torch.randn(6, generator=generator("o")).double()
     found = net(x, weights, offsets=offsets, edges=edges)
     assert torch.allclose(found, net(x, weights * edges[:, None], offsets=offsets * edges))
+
+
+def test_a_cell_can_widen_to_all_its_channels_at_once() -> None:
+    cell = PartialCell(8, 4, track_running_stats=True)
+    for parameter, grow in cell.widen(1, generator()):
+        parameter.data = grow(parameter.data)
+    assert {parameter.shape[:2] for parameter in cell.parameters() if parameter.dim() > 1} == {(8, 8)}
+    weights = torch.rand(6, 5, generator=generator("weights"))
+    assert cell(torch.randn(2, 8, 4, 4, generator=generator("x")), weights, ALL_OPS).shape == (2, 8, 4, 4)
