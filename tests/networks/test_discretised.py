@@ -35,6 +35,19 @@ def test_logits_are_those_of_the_supernet_with_one_hot_weights(settings: dict[st
             assert difference(logits, alone) < 1e-10, cell
 
 
+@pytest.mark.parametrize("settings", [{}, {"partial_channels": 2}], ids=str)
+@torch.no_grad()
+def test_a_network_can_turn_to_the_statistics_of_each_batch(settings: dict[str, Any]) -> None:
+    net, without = trained(**settings), trained(track_running_stats=False, **settings)
+    mixture, cell = torch.rand(6, 5, generator=GEN.torch("other mixture")).double(), CELLS[0]
+    images, _ = batch()
+    assert difference(net(images, mixture), without(images, mixture)) > 1e-3
+    net.use_batch_statistics()
+    assert difference(net(images, mixture), without(images, mixture)) < 1e-10
+    [one], [other] = (network.classify_with([cell], images) for network in (net, without))
+    assert difference(one, other) < 1e-10
+
+
 class Counted:
     """Operations that only write down which were evaluated: on what, on which edge."""
 
