@@ -108,6 +108,14 @@ def test_partial_cell_equals_its_operations_edge_by_edge(track: bool, training: 
             assert torch.allclose(buffer, plain.get_buffer(name), atol=1e-12), name
 
 
+@pytest.mark.parametrize("partial", [2, 4])
+def test_a_supernet_has_cells_with_the_part_of_the_channels_asked_for(partial: int) -> None:
+    net = Supernet(8, 1, 10, generator=generator(), partial_channels=partial)
+    assert [module.worked for module in net.modules() if isinstance(module, PartialCell)] == [
+        width // partial for width in (8, 16, 32)
+    ]
+
+
 def test_edge_weights_scale_edges_in_the_fused_cell_too() -> None:
     net = Supernet(4, 1, 10, generator=generator()).double()
     x = torch.randn(4, 3, 8, 8, generator=generator("x")).double()

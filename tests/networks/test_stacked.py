@@ -45,6 +45,26 @@ def test_networks_side_by_side_equal_standalone_networks(ops: tuple[int, ...], r
     torch.testing.assert_close(side_by_side(images, training=False), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_all_networks_begin_with_torchs_default_weights() -> None:
+    cells = sharing_convolutions(Cell((1, 3, 2, 4, 0, 1)), 2)
+    plain = StandaloneNet(cells[0], 8, 1, 10, generator=seeded(1))
+    side_by_side = StackedNet(cells, 8, 1, 10, generators=[seeded(2), seeded(3)])
+    fan_in = 0
+    for name, value in side_by_side.parameters.items():
+        alone = module_parameter(plain, name)
+        if alone.dim() == 1 and name != "classifier.bias":  # of BatchNorm
+            assert set(value.tolist()) == set(alone.tolist()) == {float(name.endswith("weight"))}, name
+            continue
+        fan_in = fan_in if name == "classifier.bias" else alone[0].numel()  # a bias comes after its weights
+        for own in (alone, *value.chunk(2)):
+            assert 0.6 < own.abs().max() * fan_in**0.5 <= 1, name
+
+
+def test_networks_side_by_side_need_the_same_convolutions() -> None:
+    with pytest.raises(ValueError, match="same convolutions"):
+        StackedNet([Cell((3,) * 6), Cell((2,) * 6)], 4, 1, 10, generators=[seeded(0)] * 2)
+
+
 def module_parameter(net: StandaloneNet, name: str) -> torch.nn.Parameter:
     """The parameter of the plain network that a parameter of ``StackedNet`` corresponds to."""
     first, *rest = name.split(".")
