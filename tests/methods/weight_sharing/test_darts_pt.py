@@ -33,13 +33,15 @@ def test_the_operation_without_which_the_supernet_is_worst_is_kept() -> None:
     assert seen == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("resumed_after", [2, 4])
-@pytest.mark.parametrize("name", ["darts_pt", "darts_minus"])
+@pytest.mark.parametrize(
+    ("name", "genotype", "resumed_after"),
+    [("darts_pt", "last", 2), ("darts_pt", "best", 4), ("darts_minus", "last", 2), ("darts_minus", "last", 4)],
+)
 def test_after_the_search_edges_are_replaced_one_by_one_and_resumed_searches_agree(
-    name: str, resumed_after: int
+    name: str, genotype: str, resumed_after: int
 ) -> None:
     """The search has two epochs; five follow, the last of which decides two edges."""
-    settings = {"epochs": 2, "selection": "perturbation"}
+    settings = {"epochs": 2, "selection": "perturbation", "genotype": genotype}
     method, copied, cells = make(name, **settings), None, []
     counts, rates = [], []
     for _ in take_steps(method):

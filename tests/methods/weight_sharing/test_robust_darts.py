@@ -94,3 +94,13 @@ def test_a_search_that_stops_early_ends_with_the_cell_of_the_epoch_that_is_kept(
     assert measured == [True, False] * 6 + [True]
     assert cells[-1] == cells[0]
     assert method.state_dict()["stopped"]
+
+
+def test_the_last_epoch_keeps_its_own_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule would end this search after its last epoch, with the cell of the first: it has ended anyway."""
+    growing = iter([1.0] * 6 + [9.0])
+    monkeypatch.setattr(search, "eigenvalue", lambda *_: next(growing))
+    method = make("darts_es", hessian=False, epochs=13, stop_from=0, lr_epochs="none")
+    cells = [method.incumbent() for _ in take_steps(method)]
+    assert cells[-1] == method.architecture.cell() != cells[0]
+    assert not method.state_dict()["stopped"]
