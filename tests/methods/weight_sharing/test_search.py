@@ -66,6 +66,15 @@ def test_the_best_genotype_is_that_of_the_epoch_with_the_best_validation_accurac
     assert best[-1][0] == last[epoch][0]
 
 
+def test_the_best_genotype_of_a_mixture_is_judged_by_the_mixture() -> None:
+    method, mixtures, cells = make("darts", genotype="best", epochs=3, valid_images=200, lr=0.1), [], []
+    for info, _ in take_steps(method):
+        mixtures.append(info.metrics["valid_acc"])
+        cells.append(method.scoring.evaluate_cell(method.architecture.cell())[1])
+        assert method.selection.state_dict()["best_valid"] == max(mixtures)
+    assert max(mixtures) != max(cells)
+
+
 def test_the_best_genotype_of_a_search_that_draws_is_judged_by_the_most_probable_cell() -> None:
     """As GAEA's released code does: an accuracy over random draws would say little about that cell."""
     method = make("gaea_gdas", genotype="best", epochs=3)
