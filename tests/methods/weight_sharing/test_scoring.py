@@ -33,6 +33,18 @@ def test_candidates_are_scored_on_one_batch_after_the_other() -> None:
     assert sorted(used[0] + used[1]) != used[0] + used[1], "shuffled"
 
 
+def test_a_batch_larger_than_the_images_holds_them_all() -> None:
+    method = make("rs_ws")
+    images, cell = method.valid.subset(method.valid.labels.argsort()[:4]), Cell((3,) * 6)
+    scoring = dataclasses.replace(method.scoring, images=images, batch_size=5)
+    for module in method.supernet.modules():
+        if isinstance(module, torch.nn.Linear):  # every image gets the label of the first
+            module.bias.data[images.labels[0]] += 1000
+    expected = float((images.labels == images.labels[0]).sum()) / 4
+    assert expected > 0
+    assert scoring.on_one_batch_each(Streams(5).torch("test"))([cell]) == [expected]
+
+
 def test_batch_statistics_normalise_as_in_training() -> None:
     method = make("darts", track_running_stats=True)
     method.step()
