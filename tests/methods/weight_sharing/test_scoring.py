@@ -45,6 +45,19 @@ def test_a_batch_larger_than_the_images_holds_them_all() -> None:
     assert scoring.on_one_batch_each(Streams(5).torch("test"))([cell]) == [expected]
 
 
+@pytest.mark.parametrize("name", ["darts", "pc_darts"])
+def test_cells_together_have_the_scores_of_each_alone(name: str) -> None:
+    """Also where edges have weights, as in PC-DARTS; without them the losses would be others."""
+    method = make(name)
+    method.step()
+    with torch.no_grad():
+        for parameter in method.architecture.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=Streams(0).torch("edges")))
+    cells = [Cell.from_index(i) for i in (7, 1462, 9930)]
+    for together, cell in zip(method.scoring.evaluate_cells(cells), cells, strict=True):
+        assert together == pytest.approx(method.scoring.evaluate_cell(cell), rel=1e-4)
+
+
 def test_batch_statistics_normalise_as_in_training() -> None:
     method = make("darts", track_running_stats=True)
     method.step()
