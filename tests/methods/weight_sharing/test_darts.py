@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from weight_sharing import make
 
 from nasbench_eval.methods.weight_sharing import gradients
-from nasbench_eval.methods.weight_sharing.darts import Logits, central_difference, unrolled_gradient
+from nasbench_eval.methods.weight_sharing.darts import Logits, Loss, central_difference, unrolled_gradient
 from nasbench_eval.methods.weight_sharing.lambda_darts import alignment_gradient
 from nasbench_eval.utils.rng import Streams
 
@@ -62,6 +63,28 @@ def test_without_a_step_of_the_weights_second_orders_are_the_first_order_on_the_
     method.architecture.zero_grad()
     gradients.backward(method.architecture, method.supernet, method.optimizer, method.settings, batch, train_batch)
     assert torch.allclose(logits.grad, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(("name", "rule"), [("darts_2nd", "unrolled_gradient"), ("idarts", "implicit_gradient")])
+def test_second_orders_train_on_the_batch_of_the_weights_step(
+    name: str, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+
+    def losses(train_loss: Loss, valid_loss: Loss, weights: Any, architecture: Any, *_: Any) -> list[torch.Tensor]:
+        seen.extend([train_loss().item(), valid_loss().item()])
+        return [torch.zeros_like(parameter) for parameter in architecture]
+
+    monkeypatch.setattr(gradients, rule, losses)
+    method = make(name, train_images=64)
+    train_batch, batch, *_ = method._batches(method.train, "weights batches")
+    weights = method.architecture.sample()
+    expected = [
+        F.cross_entropy(method.supernet(images, *weights), labels).item() for images, labels in (train_batch, batch)
+    ]
+    gradients.backward(method.architecture, method.supernet, method.optimizer, method.settings, batch, train_batch)
+    assert seen == pytest.approx(expected, rel=1e-4)
+    assert abs(expected[0] - expected[1]) > 1e-3
 
 
 def test_the_central_difference_of_the_second_order_is_as_wide_as_in_the_released_code() -> None:
