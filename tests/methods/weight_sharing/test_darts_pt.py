@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from weight_sharing import make, stored
@@ -54,6 +56,7 @@ def test_after_the_search_edges_are_replaced_one_by_one_and_resumed_searches_agr
     assert counts == [0, 0, 1, 2, 3, 4, 6]
     assert rates[2:] == pytest.approx([0.0025] * 5)
     decided = method.architecture.decided
+    assert list(decided) != sorted(decided), "in random order"
     assert cells[-1].ops == tuple(decided[edge] for edge in range(N_EDGES))
     weights = method.architecture.sample()
     one_hot = torch.nn.functional.one_hot(torch.tensor(cells[-1].ops), 5).float()
@@ -74,7 +77,7 @@ def test_edges_are_decided_on_the_images_of_the_architecture_step_if_they_are_he
     change: dict[str, str], part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the valid part is of the test set, it only observes."""
-    method = make("darts_pt", epochs=1, **change)
+    method = make("darts_pt", epochs=1, batch_size=16, valid_batch_size=8, **change)
     assert (method.arch is method.valid) == (not change)
     seen = []
     evaluate = SharedWeights.evaluate
@@ -84,8 +87,40 @@ def test_edges_are_decided_on_the_images_of_the_architecture_step_if_they_are_he
     method.step()
     deciding = [each for each in seen if each.batch_statistics]
     assert len(deciding) == 5
+    assert {each.batch_size for each in deciding} == {16}, "the statistics of batches as in training"
     assert all(torch.equal(each.images.pixels, getattr(method, part).pixels) for each in deciding)
     assert all(each.images is method.valid for each in seen if not each.batch_statistics)
+
+
+def test_edges_are_decided_by_accuracy_and_momentum_is_new_after_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = make("darts_pt", epochs=1)
+    method.step()
+    assert method.optimizer.state
+
+    def loss_and_accuracy(self: SharedWeights, weights: Any) -> tuple[float, float]:
+        left_out = int((weights().values == 0).nonzero()[0, 1])
+        return 1.0 + left_out, 50.0 - left_out
+
+    monkeypatch.setattr(SharedWeights, "evaluate", loss_and_accuracy)
+    method._begin_epoch()
+    assert list(method.architecture.decided.values()) == [4]
+    assert not method.optimizer.state
+    monkeypatch.undo()
+    method.step()
+    method._begin_epoch()
+    assert method.optimizer.state
+
+
+def test_the_skip_connection_that_darts_minus_adds_stays_away_after_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = make("darts_minus", epochs=2, selection="perturbation")
+    for _ in range(2):
+        method.step()
+    begin, epochs = method.architecture.begin_epoch, []
+    monkeypatch.setattr(
+        method.architecture, "begin_epoch", lambda epoch, *rest: epochs.append(epoch) or begin(epoch, *rest)
+    )
+    method.step()
+    assert epochs == [2, 2], "for the decision, then for the training"
 
 
 def test_what_draws_edge_weights_at_random_is_refused() -> None:

@@ -107,6 +107,18 @@ def test_one_update_of_the_controller_equals_the_released_one(
     assert controller._baseline == pytest.approx(baseline)
 
 
+def test_the_gradient_of_the_controller_is_clipped() -> None:
+    """Adam takes the same step at any scale, so the gradients are read before it."""
+    settings = RunSpec("enas", "digits", 0, overrides={"controller_steps": 1, "controller_samples": 4}).settings
+    controller, norms = Controller(NO_NONE, settings, generator()), []
+    controller._baseline = 0.0
+    controller._optimizer.step = lambda: norms.append(
+        float(torch.stack([parameter.grad.norm() for parameter in controller.policy.parameters()]).norm())
+    )
+    controller.learn(lambda cells: [1e3 * (-1) ** i for i in range(len(cells))], generator("learn"))
+    assert norms == [pytest.approx(5.0, rel=1e-4)]
+
+
 def test_the_controller_starts_as_the_released_one() -> None:
     """First LSTM layer, embedding and output weights within 0.1; the rest at torch's default, within 1 / sqrt(32)."""
     controller = Controller(NO_NONE, RunSpec("enas", "digits", 0).settings, generator())

@@ -12,7 +12,7 @@ from network_inputs import GEN, batch
 from plain_copy import both
 from weight_sharing import make
 
-from nasbench_eval.methods.weight_sharing import search
+from nasbench_eval.methods.weight_sharing import gradients, search
 from nasbench_eval.methods.weight_sharing.robust_darts import largest_eigenvalue, stop_epoch
 from runners.steps import take_steps
 
@@ -40,6 +40,28 @@ def test_the_diagnostic_changes_neither_the_search_nor_the_running_statistics() 
     assert metrics == dict(unwatched.step().metrics)
     for name, value in watched.supernet.state_dict().items():
         assert torch.equal(value, unwatched.supernet.state_dict()[name]), name
+
+
+def test_the_eigenvalue_has_the_weight_decay_of_adam_and_the_statistics_of_its_batch() -> None:
+    def found(**changes: Any) -> float:
+        method = make("darts", **changes)
+        batch = next(method._batches(method.arch, "hessian batch"))
+        for name, values in method.supernet.named_buffers():
+            if "var" in name:
+                values.mul_(4.0)  # what running statistics say does not count
+        return gradients.eigenvalue(method.architecture, method.supernet, method.settings, batch)
+
+    method = make("darts", arch_weight_decay=0.0)
+    images, labels = next(method._batches(method.arch, "hessian batch"))
+    network = method.supernet.double().train()
+    logits = method.architecture.distribution.logits.detach().double().requires_grad_()
+    plain = largest_eigenvalue(
+        lambda: torch.autograd.grad(F.cross_entropy(network(images.double(), logits.softmax(-1)), labels), logits),
+        [logits],
+    )
+    assert found(arch_weight_decay=0.0) == pytest.approx(plain, rel=1e-6)
+    assert found(arch_weight_decay=0.5) == pytest.approx(plain + 0.5, rel=1e-6)
+    assert found(arch_weight_decay=0.5, arch_optimizer="eg") == found(arch_weight_decay=0.0, arch_optimizer="eg")
 
 
 class Released:

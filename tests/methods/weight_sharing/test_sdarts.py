@@ -29,6 +29,7 @@ def test_random_smoothing_moves_by_at_most_epsilon_which_rises_linearly_from_the
         moved = (architecture.probabilities().detach() + seen[-1] * noise).clamp(0, 1)
         [weights] = architecture.weights_samples(None)
         assert torch.allclose(weights.values, moved / moved.sum(-1, keepdim=True))
+        assert not weights.values.requires_grad, "the weights step leaves the architecture alone"
     assert seen == pytest.approx([0.03, 0.0975, 0.165, 0.2325])
     architecture.begin_epoch(5, 1, torch.Generator(), CPU)  # as when a perturbation selects after the search
     assert architecture.radius == pytest.approx(0.3)
