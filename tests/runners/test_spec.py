@@ -136,6 +136,7 @@ def test_a_custom_method_without_sizes_is_never_reduced() -> None:
     assert small.run_id == full.run_id
     assert (small.is_scaled, recorded_scale(small), recorded_scale(small, "train")) == (False, "full", "small")
     assert recorded_scale(RunSpec("darts", "digits", 0, scale="small")) == "small"
+    assert recorded_scale(RunSpec("rs", "digits", 0, scale="small"), "train") == "full", "a table cannot be cut"
 
 
 @pytest.mark.parametrize(

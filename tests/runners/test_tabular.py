@@ -22,7 +22,7 @@ from nasbench_eval.images import ImageData
 from nasbench_eval.methods.tabular.objective import TableObjective
 from nasbench_eval.runs.store import Run, load_runs, read_runs, write_bundle
 from nasbench_eval.table import Key, Table
-from runners import tabular
+from runners import record, tabular
 from runners.cli.run import run as run_command
 from runners.context import Inputs, RunContext
 from runners.execute import run_all
@@ -225,6 +225,12 @@ def test_runs_of_a_variant_are_one_file_and_come_back_as_they_were(made, tmp_pat
         pd.testing.assert_frame_equal(back.steps, run.steps)
     with pytest.raises(ValueError, match="different variant"):
         write_bundle(tmp_path, [*runs, *run_variant(specs(1, "rea"), context_of(tmp_path, made))])
+
+
+def test_a_simulated_cost_is_that_of_no_device(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "threads", lambda: 3)
+    (run,) = run_all(specs(1), Inputs(tmp_path, table=table(made))).runs
+    assert (run.record.device, run.record.threads) == ("", 1)
 
 
 def test_one_run_is_a_file_of_its_own_with_the_same_rows(made, tmp_path):
