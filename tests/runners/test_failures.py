@@ -105,3 +105,11 @@ def test_a_study_whose_searches_diverge_exits_with_1(home: Path, capsys: pytest.
     arguments = ["study.toml", "--epochs", "1", "--device", "cpu", "--truth", "none", *TINY, *wild]
     assert call("run", *arguments) == 1
     assert "nbeval: 1 of 1 runs diverged and are no results" in capsys.readouterr().err
+
+
+def test_a_failure_says_what_was_changed_and_at_which_scale() -> None:
+    error = Diverged(3, "train_loss is inf")
+    searched = RunSpec("darts", "digits", 0, scale="small", overrides={"lr": 0.5})
+    on_the_table = RunSpec("rs", "digits", 0, scale="small")
+    failures = [make_failure(spec, error) for spec in (searched, on_the_table)]
+    assert [(each.scale, each.overrides) for each in failures] == [("small", {"lr": 0.5}), ("full", {})]
