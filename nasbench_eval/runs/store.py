@@ -47,6 +47,7 @@ RUN_SCHEMA = 1
 OWN = ("run_id", "seed", "started", "finished")
 """Record fields in which the runs of a bundle differ."""
 TEST_ACC = "test_acc."
+COSTS = ("seconds", "selection_seconds", "total_seconds")
 _META_KEY = b"nbeval.run"
 _SUM_KEY = b"nbeval.sha256"
 """Checksum of all but the pages of columns, which have their own; runs made before December 2026 have neither."""
@@ -259,6 +260,7 @@ def _read_runs(path: Path) -> list[Run]:
         raise ValueError("it has no steps")
     if not isinstance(steps["cell"].iloc[0], str):
         raise ValueError("its cells are no text")
+    _require_possible(steps)
     home = path.absolute().parent.parent
     if "run" not in steps:
         [record] = records
@@ -271,6 +273,16 @@ def _read_runs(path: Path) -> list[Run]:
         Run(record, steps.iloc[start:end].reset_index(drop=True), home)
         for record, start, end in zip(records, starts, ends, strict=True)
     ]
+
+
+def _require_possible(steps: pd.DataFrame) -> None:
+    """Raise ValueError if an accuracy is no percentage or a cost no time; both may be NaN."""
+    for name in map(str, steps):
+        if name.startswith(TEST_ACC) or name in COSTS:
+            values = steps[name].to_numpy(dtype=float)
+            most = 100.0 if name.startswith(TEST_ACC) else np.finfo(float).max
+            if ((values < 0.0) | (values > most)).any():
+                raise ValueError(f"its {name} has impossible values")
 
 
 def read_records(path: Path) -> list[RunRecord]:

@@ -57,6 +57,18 @@ def test_another_schema_version_is_an_error(tmp_path):
         read_run(path)
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("test_acc.cifar10", 100.5), ("test_acc.cifar10", -1.0), ("seconds", np.inf), ("total_seconds", -1.0)],
+)
+def test_an_impossible_accuracy_or_cost_is_an_error_of_the_file(column: str, value: float, tmp_path: Path) -> None:
+    run = make_run({"cifar10": 93.5})
+    run.steps[column] = run.steps[column].astype(float)
+    run.steps.loc[1, column] = value
+    with pytest.raises(NbevalError, match=rf"\.parquet .*its {column} has impossible values"):
+        read_run(write_run(tmp_path, run))
+
+
 def test_runs_are_loaded_once_from_overlapping_folders(tmp_path):
     for seed in (1, 0):
         write_run(tmp_path / "a" / "runs", make_run({"cifar10": 93.0 + seed}, seed=seed))

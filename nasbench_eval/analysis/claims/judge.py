@@ -254,6 +254,8 @@ def _measure(claim: Claim, row: dict[str, Any], values: list[list[float]], runs:
     if why := conflict(QUANTITIES[claim.quantity].truths(runs)):
         return row | {"word": "undecided", "why": f"{why}, which are not compared"}
     no_margin = {"word": "undecided", "why": f"the table does not say its noise on {row['dataset']}: set a margin"}
+    if any(map(math.isinf, itertools.chain(*values))):
+        return row | {"word": "undecided", "why": "a seed has an infinite value, so that there is no mean"}
     if claim.test == "equivalent" and math.isnan(row["margin"]):
         return row | no_margin
     if claim.test in COMPARING:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.figures import (
@@ -83,7 +84,7 @@ def figure_frame(name: str, runs: Sequence[Run], view: View = EVERYTHING) -> pd.
         NothingToDraw: If the runs do not have what the figure shows.
     """
     frame = FIGURES[name].data(runs, view)
-    if frame.empty:
+    if frame.empty or ("value" in frame and not np.isfinite(frame["value"]).any()):
         where = f" on {', '.join(view.datasets)}" if view.datasets else ""
         raise NothingToDraw(f"the runs{where} have no data for {name}")
     frame.attrs["notes"] = tuple(view.notes)

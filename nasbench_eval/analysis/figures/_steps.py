@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from nasbench_eval.analysis.figures._layout import seed_counts
@@ -41,6 +42,9 @@ def draw_steps(frame: pd.DataFrame, ylabel: str, text: str, *, symlog: bool = Fa
         text: The caption, to which the search data sets and the reductions are added.
         symlog: Whether the y axis is logarithmic beyond -1 and 1, for values of different orders of magnitude.
     """
+    if np.isinf(frame["value"]).any():
+        frame = frame.replace([np.inf, -np.inf], np.nan)
+        text = f"{text} Infinite values are not drawn."
     frame = frame[frame["value"].notna()]  # lines go on over epochs without a value
     limits = {str(name): (part["value"].min(), part["value"].max()) for name, part in frame.groupby("dataset")}
     draw_panel = partial(_draw_panel, limits=limits, symlog=symlog)

@@ -305,6 +305,10 @@ def test_entropy_and_gap_are_those_of_the_figures() -> None:
     assert entropy.rows["mean"].iloc[0] == pytest.approx(0.3 / math.log(5))
     gap = verdict(replace(CLAIM, test="higher", quantity="gap"), runs)
     assert (gap.word, gap.rows["mean"].iloc[0]) == ("holds", pytest.approx(2.7))
+    infinite = steps(runs[0], loss_after_rounding=math.inf)
+    overflowed = verdict(replace(CLAIM, test="higher", quantity="gap"), [infinite, *runs[1:]])
+    assert overflowed.word == "undecided"
+    assert "a seed has an infinite value" in overflowed.sentence
     none = verdict(replace(CLAIM, test="lower", quantity="entropy"), group("darts", [90.0], block="standard HPO"), LOW)
     assert none.word == "not run"
     assert "the runs of darts on cifar10 have no entropy" in none.sentence

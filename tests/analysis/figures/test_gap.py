@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import pytest
 from analysis_runs import make_run
 from pictures import words
 
-from nasbench_eval.analysis.figures import gap
+from nasbench_eval.analysis.figures import NothingToDraw, draw_figure, gap
 
 
 def test_the_gap_is_the_loss_after_minus_the_loss_before() -> None:
@@ -25,3 +28,15 @@ def test_gaps_of_different_orders_of_magnitude_have_a_logarithmic_axis(methods, 
     figure = gap.draw(gap.data(runs))
     assert {axes.get_yscale() for axes in figure.axes} == {scale}
     assert ("logarithmic" in words(figure)) == (scale == "symlog")
+
+
+def test_an_infinite_loss_is_left_out_and_the_caption_says_so(tmp_path: Path) -> None:
+    runs = [make_run({"cifar10": 80.0}, seed=seed) for seed in (0, 1)]
+    runs[1].steps.loc[1, "loss_after_rounding"] = math.inf
+    figure = gap.draw(gap.data(runs))
+    assert "Infinite values are not drawn" in words(figure)
+    assert all(math.isfinite(limit) for axes in figure.axes for limit in axes.get_ylim())
+    assert "Infinite" not in words(gap.draw(gap.data(runs[:1])))
+    runs[1].steps["loss_after_rounding"] = math.inf
+    with pytest.raises(NothingToDraw, match="no data for gap"):
+        draw_figure("gap", runs[1:], tmp_path, ["png"])
