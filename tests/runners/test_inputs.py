@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command import TINY, call
+from command import TINY, call, search
 from tables import synthetic_table
 
 from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.images.splits import SPLIT_FILES
 from nasbench_eval.table import Table
 from nasbench_eval.table.schema import Key
-from runners.context import Inputs
-from runners.inputs import make_specs, prepare, table_lookup, table_lookups
+from runners.context import Inputs, Truth
+from runners.inputs import all_specs, make_specs, open_table, prepare, table_lookup, table_lookups
 from runners.presets import preset_names
 from runners.spec import RunSpec
 
@@ -67,6 +69,58 @@ def test_a_setting_that_contradicts_the_images_is_found_before_the_first_search_
     assert call("run", *arguments, "--device", "cpu", *TINY, "--set", "partial_channels=3") == 2
     assert "must be a multiple of partial_channels" in capsys.readouterr().err
     assert not Path("results").exists()
+
+
+def test_a_complete_run_needs_no_images(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a machine to which only the results were copied."""
+
+    def gone(name: str, **options: object) -> None:
+        raise NbevalError(f"no images of {name}")
+
+    run = ("--method", "rs_ws", "--truth", "none")
+    assert search(*run, epochs=1) == 0
+    monkeypatch.setattr("nasbench_eval.images.load_images", gone)
+    capsys.readouterr()
+    assert search(*run, epochs=1) == 0
+    assert "rs_ws digits seed 0: complete already" in capsys.readouterr().out
+    assert search(*run, "--seeds", "2", epochs=1) == 1
+    assert "no images of digits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "official"), [(None, {"cifar100"}), ("official", {"cifar10", "cifar100"}), ("seeded", set())]
+)
+def test_a_spec_remembers_which_halves_of_the_images_it_has(given: str | None, official: set[str], home: Path) -> None:
+    """Or a search on other images would count as the same run."""
+    inputs = Inputs(home / "results", split_file=None if given is None else Path(given))
+    specs = all_specs("darts", "cifar10,cifar100", [0], {}, inputs)
+    halves = {name: SPLIT_FILES[name].sha256 if name in official else "" for name in ("cifar10", "cifar100")}
+    assert {spec.search_dataset: spec.split_hash for spec in specs} == halves
+
+
+@pytest.mark.parametrize("truth", ["none", "train"])
+def test_a_table_that_would_not_be_looked_at_is_refused(truth: Truth, home: Path, table_file: Path) -> None:
+    inputs = Inputs(home / "results", "cpu", truth=truth, table=table_file)
+    with pytest.raises(UsageError, match=f"--table has no effect with --truth {truth}"):
+        prepare([RunSpec("darts", "digits", 0)], inputs)
+
+
+def test_as_many_searches_share_the_machine_as_there_are_workers_unless_others_are_there_too(home: Path) -> None:
+    """On a cluster every search has a process with one worker, and others beside it."""
+    inputs, specs = Inputs(home / "results", "cpu", workers=2, threads=1), [RunSpec("darts", "digits", 0)]
+    assert prepare(specs, inputs).side_by_side == 2
+    assert prepare(specs, replace(inputs, workers=1, side_by_side=3)).side_by_side == 3
+
+
+def test_a_table_that_was_replaced_is_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "own.parquet"
+    for seed in (0, 1):
+        saved = synthetic_table(seed).save(path)
+        os.utime(path, (seed, seed))
+        assert table_lookup(path, "digits").facts().content_hash == saved.metadata.content_hash
+        assert open_table(path) is open_table(path)
 
 
 def test_a_table_without_digits_is_joined_by_the_one_in_the_package(tmp_path: Path) -> None:

@@ -87,6 +87,16 @@ def test_a_process_that_got_the_number_of_a_dead_one_is_not_the_owner(tmp_path: 
     assert lock(tmp_path).take() is None
 
 
+def test_the_time_at_which_a_process_started_tells_it_from_another(tmp_path: Path) -> None:
+    """The number of the dead owner went to a process that is there, and that began later."""
+    assert lock(tmp_path).take() is None
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as process:
+        change(file_of(tmp_path), pid=process.pid)
+        owner = lock(tmp_path).take()
+        process.kill()
+    assert owner is None
+
+
 def test_a_process_number_means_nothing_on_another_host(tmp_path: Path, clock: list[float]) -> None:
     """Only the heartbeat counts there, as it is seen here: neither the clock of that host nor of the file server."""
     assert lock(tmp_path).take() is None
@@ -106,6 +116,24 @@ def test_a_process_number_means_nothing_on_another_host(tmp_path: Path, clock: l
     assert file_of(tmp_path) != path
     mine.release()
     assert not list(tmp_path.iterdir())
+
+
+def test_the_next_owner_on_another_host_has_to_give_a_sign_of_life_of_its_own(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    """That the one before it was alive says nothing: it may have died as soon as it had the lock."""
+    assert lock(tmp_path).take() is None
+    mine, path = lock(tmp_path), file_of(tmp_path)
+    change(path, machine="another")
+    assert mine.take(patient=False) is not None
+    os.utime(path, (0, 0))
+    assert mine.take() is not None
+    assert not mine.is_undecided
+    change(path, token="of the next")
+    assert mine.take(patient=False) is not None
+    assert mine.is_undecided
+    clock[0] += locks.STALE + 1
+    assert mine.take() is None
 
 
 def test_a_lock_that_its_owner_did_not_finish_writing_is_watched(tmp_path: Path, clock: list[float]) -> None:

@@ -18,9 +18,9 @@ from nasbench_eval.cell import Cell
 from nasbench_eval.methods.weight_sharing.search import WeightSharing
 from nasbench_eval.runs.rank_scores import rank_file, read_scores
 from nasbench_eval.runs.store import load_runs
-from runners.checkpoints import artifact_file
+from runners.checkpoints import artifact_file, checkpoint_file, save_checkpoint
 from runners.context import Inputs
-from runners.estimate import EpochTime, estimate, measure, total_seconds
+from runners.estimate import EpochTime, Work, estimate, measure, total_seconds
 from runners.execute import run_all
 from runners.inputs import prepare
 from runners.progress import Reporter
@@ -246,6 +246,60 @@ def test_the_cells_of_an_evolution_take_time(
     [work] = estimate(specs, prepare(specs, Inputs(Path("results"), "cpu")))
     assert (work.epochs, work.seconds) == (3 * epochs, 3 * (epochs + 0.5 * evolved))
     assert work.longest == epochs + 0.5 * evolved
+
+
+def test_the_longest_search_sets_the_time_of_all_that_run_beside_it() -> None:
+    """Searches in the table run one after the other, whatever the number of workers."""
+    searches = Work(RunSpec("darts", "digits", 0), runs=3, epochs=9, cells=0, seconds=90.0, longest=50.0)
+    tabular = Work(RunSpec("rs", "digits", 0), runs=5, epochs=0, cells=0, seconds=10.0, longest=2.0)
+    assert [total_seconds([searches, tabular], workers) for workers in (1, 2, 3)] == [100, 60, 60]
+
+
+def test_every_run_in_the_table_takes_the_time_of_the_one_that_is_measured(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runners.estimate._tabular_seconds", lambda spec, context: 2.0)
+    specs = [RunSpec("rs", "digits", seed) for seed in range(3)]
+    [work] = estimate(specs, prepare(specs, Inputs(Path("results"))))
+    assert (work.runs, work.seconds, work.longest) == (3, 6, 2)
+
+
+def test_finished_steps_take_no_time_and_cells_to_score_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runners.estimate.measure", lambda spec, context: EpochTime(epoch=1.0, cell=0.5))
+    specs = [RunSpec("darts", "digits", seed, "full", {"epochs": 5}) for seed in range(2)]
+    save_checkpoint(checkpoint_file(Path("results"), specs[0].run_id), {"rows": [{}, {}, {}]})
+    context = prepare(specs, Inputs(Path("results"), "cpu"))
+    [work] = estimate(specs, context, rank_cells={spec.run_id: 10 for spec in specs})
+    assert (work.runs, work.epochs, work.cells) == (2, 2 + 5, 20)
+    assert (work.seconds, work.longest) == (7 + 20 * 0.5, 5)
+
+
+@pytest.mark.parametrize(
+    ("method", "epoch"),
+    [
+        # Training and recorded evaluation, on eight times the images.
+        ("darts", 8 * (2 + 1)),
+        # And eight times the candidates, each on a batch of 32 images instead of the 8 of the part.
+        ("rs_ws", 8 * (2 + 1) + 8 * 4 * 0.5),
+        # And 50 steps of the controller; the part has one.
+        ("enas", 8 * (2 + 1) + 8 * 4 * 0.5 + 50 * 0.25),
+    ],
+)
+def test_each_part_of_an_epoch_is_extrapolated_in_its_own_way(
+    method: str, epoch: float, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(method: Any) -> tuple[Any, tuple[float, float, float]]:
+        learns, chooses = method.settings.parametrisation == "controller", method.settings.parametrisation != "softmax"
+        return method, (2 + 0.25 * method.settings.controller_steps * learns, 0.5 * chooses, 1)
+
+    monkeypatch.setattr("runners.estimate.LONG_ENOUGH", 0.0)
+    monkeypatch.setattr("runners.estimate._step", step)
+    monkeypatch.setattr("runners.estimate._score_seconds", lambda method: 0.125)
+    small = {"channels": 2, "cells": 1, "train_images": 128, "valid_images": 64, "valid_batch_size": 32}
+    if method != "darts":
+        small["select_cells"] = 80
+    spec = RunSpec(method, "digits", 0, "full", {**small, "batch_size": 16})
+    assert measure(spec, prepare([spec], Inputs(Path("results"), "cpu"))) == EpochTime(epoch, cell=1.0)
 
 
 @pytest.fixture
