@@ -204,7 +204,7 @@ def _check_results(folder: Path) -> None:
 def check(specs: Sequence[RunSpec], context: RunContext) -> None:
     """Check everything that can be checked before the first step: images, columns of the table, settings that clash.
 
-    Variants whose runs are all complete need nothing and are not checked.
+    Weight-sharing variants whose runs are all complete need nothing and are not checked.
 
     Raises:
         NbevalError: What keeps a spec from running.
