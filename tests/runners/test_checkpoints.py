@@ -13,7 +13,7 @@ import torch
 from command import TINY, runs, search
 
 from nasbench_eval.errors import NbevalError
-from runners.checkpoints import load_checkpoint, save_checkpoint
+from runners.checkpoints import load_checkpoint, read_position, save_checkpoint
 from runners.spec import RunSpec, parse_overrides
 from runners.steps import take_steps
 
@@ -46,6 +46,7 @@ SPOIL: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
     lambda state: {**state, "rows": 3},
     lambda state: {**state, "rows": [{"step": 7, "total_seconds": 1.0, "cell": "0"}]},
     lambda state: {**state, "started": None},
+    lambda state: {**state, "run_id": "that of another seed"},
     lambda state: {**state, "method": {**state["method"], "supernet": {}}},
     lambda state: {**state, "method": {**state["method"], "arch_optimizer": None}},
     lambda state: {**state, "method": {**state["method"], "architecture": {"wrong": torch.zeros(2)}}},
@@ -90,6 +91,34 @@ def test_a_pickle_of_another_protocol_is_named_without_a_warning_of_torch(tmp_pa
         load_checkpoint(file)
 
 
+def test_a_state_that_is_no_mapping_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    torch.save([torch.zeros(2)], file)
+    with pytest.raises(NbevalError, match=r"a\.pt is not a checkpoint of a run: delete it to start that run again"):
+        load_checkpoint(file)
+
+
+class Harmful:
+    """Runs code where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.trace,)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    """It may come from others, with their results folder."""
+    file, trace = tmp_path / "a.pt", tmp_path / "trace"
+    torch.save({"rows": Harmful(trace)}, file)
+    with pytest.raises(NbevalError, match=r"cannot read the checkpoint .*a\.pt"):
+        load_checkpoint(file)
+    assert not trace.exists()
+    torch.load(file, weights_only=False)
+    assert trace.exists(), "it would have run"
+
+
 def test_a_flipped_bit_in_a_tensor_is_named(tmp_path: Path) -> None:
     file = tmp_path / "a.pt"
     save_checkpoint(file, {"weights": torch.arange(1000.0)})
@@ -117,3 +146,13 @@ def test_a_search_that_goes_on_started_when_it_began(home: Path, table_file: Pat
     torch.save(torch.load(path) | {"started": "2025-01-01T00:00:00Z"}, path)
     assert search("--method", "rs_ws", "--table", str(table_file)) == 0
     assert runs()["rs_ws 0"].record.started == "2025-01-01T00:00:00Z"
+
+
+def test_an_interrupted_search_tells_how_far_it_is(home: Path, table_file: Path) -> None:
+    path = _interrupted("rs_ws", table_file)
+    [row] = torch.load(path)["rows"]
+    position = read_position(path.with_suffix(".json"))
+    assert position is not None
+    assert (position.method, position.search_dataset, position.seed) == ("rs_ws", "digits", 0)
+    assert (position.step, position.steps) == (1, 2)
+    assert (position.cell, position.seconds) == (row["cell"], row["total_seconds"])

@@ -16,6 +16,7 @@ from nasbench_eval.runs.failures import load_failures, write_failure
 from nasbench_eval.runs.store import load_runs
 from runners.record import make_failure
 from runners.spec import RunSpec
+from runners.steps import take_steps
 
 
 def in_this_process(
@@ -53,6 +54,18 @@ def test_a_search_that_diverges_is_recorded_as_failed_and_the_others_go_on(
     assert capsys.readouterr().out.count("diverged before") == 2
     assert search(*arguments) == 0
     assert sorted(runs()) == ["darts 0", "rs_ws 0"]
+
+
+def test_a_search_that_diverges_later_leaves_no_checkpoint(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(method: Any, **options: Any) -> Iterator[Any]:
+        yield next(take_steps(method, **options))
+        assert len(list(Path("results/checkpoints").glob("*.pt"))) == 1
+        raise Diverged(1, "train_loss is nan")
+
+    monkeypatch.setattr("runners.search.take_steps", diverge)
+    assert search("--method", "rs_ws", "--truth", "none") == 1
+    assert [failure.step for failure in load_failures([Path("results")])] == [1]
+    assert not list(Path("results/checkpoints").iterdir())
 
 
 @pytest.mark.parametrize("method", ["enas", "gdas", "drnas"])

@@ -63,6 +63,26 @@ def test_waiting_means_not_to_train_what_the_other_one_completes(
     assert list(runs()) == ["rs_ws 0"]
 
 
+def test_what_somebody_else_completes_before_the_lock_is_taken_is_not_searched_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["--method", "rs_ws", "--truth", "none"]
+    assert search(*arguments, epochs=1) == 0
+    [done] = Path("results/runs").iterdir()
+    aside, take = done.rename(home / "aside"), Lock.take
+
+    def late(lock: Lock, **options: Any) -> Any:
+        aside.rename(done)
+        return take(lock, **options)
+
+    monkeypatch.setattr(Lock, "take", late)
+    for name in ("run_search", "train_stored"):
+        monkeypatch.setattr(search_module, name, None)  # it would be called to train
+    assert search(*arguments, epochs=1) == 0
+    assert list(runs()) == ["rs_ws 0"]
+    assert not list(Path("results").glob("locks/*"))
+
+
 def test_waiting_means_to_take_over_when_the_other_one_gives_up(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = RunSpec("rs", "digits", 0).lock(Path("results"))
     assert other.take() is None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from analysis_runs import make_run
-from command import TINY, call, runs, search
+from command import TINY, call, runs, search, untimed
 from tables import synthetic_table
 
 from nasbench_eval.cell import Cell
@@ -57,6 +57,9 @@ def test_every_epoch_records_the_true_accuracies_of_its_cell(home: Path, table: 
         assert "track_running_stats=True" in record.batch_norm
         assert "64" in record.split
     assert found["gaea_darts 0"].record.variant_id == found["gaea_darts 1"].record.variant_id
+    for method in ("gaea_darts", "rs_ws"):
+        one, other = (untimed(found[f"{method} {seed}"].steps) for seed in (0, 1))
+        assert one["train_loss"].tolist() != other["train_loss"].tolist(), "each seed is another search"
     assert not list(Path("results/checkpoints").glob("*"))
 
 
@@ -152,6 +155,21 @@ def test_the_last_cell_is_trained_from_scratch_with_the_seed_of_its_run(
     write_run(Path("results/runs"), dataclasses.replace(run, steps=steps))
     assert search("--method", "rs_ws", "--truth", "train", "--seeds", "3,") == 0
     assert trained == [(cells[1], 3)]
+
+
+def test_a_cell_trained_from_scratch_takes_the_place_of_what_the_table_says(
+    home: Path, table_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run has accuracies of one source, and no optimum of a table beside an accuracy that is not from it."""
+    monkeypatch.setattr("nasbench_eval.training.from_scratch.train_from_scratch", lambda *_, **__: 12.5)
+    assert search("--method", "rs_ws", "--table", str(table_file)) == 0
+    assert runs()["rs_ws 0"].record.table is not None
+    assert search("--method", "rs_ws", "--truth", "train") == 0
+    run = runs()["rs_ws 0"]
+    assert (run.record.truth, run.record.table) == ("train", None)
+    assert [name for name in run.steps if name.startswith("test_acc")] == ["test_acc.digits"]
+    assert run.steps["test_acc.digits"].isna().tolist() == [True, False]
+    assert run.test_acc == {"digits": 12.5}
 
 
 def test_a_trained_accuracy_is_kept_where_the_table_is_asked_and_the_command_says_so(
@@ -258,6 +276,25 @@ def test_the_file_of_a_search_that_ended_elsewhere_may_be_late(
     arguments = ["run", "--method", "rs_ws", "--dataset", "digits", "--table", str(table_file), "--epochs", "1", *TINY]
     assert call(*arguments, "--device", "cpu") == 0
     assert looked == [Path("results")] * 2  # when the lock was taken, and when no file was seen
+
+
+def test_cudnn_is_asked_for_the_same_result_every_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the search makes its network; without this, two runs of one seed differ on a GPU."""
+
+    class Begun(Exception):
+        pass
+
+    def begin(spec: RunSpec, context: RunContext, device: str) -> None:
+        assert device == "cuda"
+        assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
+        raise Begun
+
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(searching, "new_method", begin)
+    context = RunContext(home / "results", load_images, device="cuda")
+    with pytest.raises(Begun):
+        searching.run_search(RunSpec("darts", "digits", 0), context, lambda done, row: None)
 
 
 def test_looking_again_changes_the_time_of_the_folders(tmp_path: Path) -> None:

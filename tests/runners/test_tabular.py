@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from runners.cli.run import run as run_command
 from runners.context import Inputs, RunContext
 from runners.execute import run_all
 from runners.executors import make_executor
+from runners.locks import Lock
 from runners.lookup import TableLookup
 from runners.spec import RunSpec
 from runners.steps import take_steps
@@ -216,6 +218,12 @@ def test_rows_hold_the_incumbent_by_reward_and_its_true_accuracy(made, tmp_path)
     assert record.reductions == ("budget_seconds 12000.0 -> 1500.0",)
 
 
+@pytest.mark.parametrize("method", ["rs", "rea"])
+def test_each_seed_is_another_search(made, tmp_path, method):
+    runs = run_variant(specs(3, method), context_of(tmp_path, made))
+    assert len({tuple(run.steps["queried"]) for run in runs}) == 3
+
+
 def test_runs_of_a_variant_are_one_file_and_come_back_as_they_were(made, tmp_path):
     runs = run_variant(specs(5), context_of(tmp_path, made))
     (path,) = (tmp_path / "runs").iterdir()
@@ -278,6 +286,35 @@ def test_a_variant_whose_lock_was_lost_is_left_to_its_new_owner(made, tmp_path):
     assert len(load_runs([tmp_path])) == 3, "written by the second try, which had the lock"
 
 
+@pytest.mark.parametrize("write_every", [0.0, 20.0])
+def test_a_variant_that_somebody_else_has_by_now_is_not_written(made, tmp_path, monkeypatch, write_every):
+    monkeypatch.setattr(tabular, "WRITE_EVERY", write_every)
+
+    def lose(run: Run, new: bool) -> None:
+        [path] = (tmp_path / "locks").iterdir()
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"token": "another"}))
+
+    found = tabular.run_variant(specs(3), context_of(tmp_path, made), lose)
+    assert not found.runs
+    assert [each.run_id for each in found.in_use] == [spec.run_id for spec in specs(3)]
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_what_somebody_else_finishes_before_the_lock_is_taken_is_not_run_again(made, tmp_path, monkeypatch):
+    context, take = context_of(tmp_path, made), Lock.take
+
+    def late(lock: Lock, **options: Any) -> Any:
+        monkeypatch.setattr(Lock, "take", take)
+        run_variant(specs(3), context)
+        return take(lock, **options)
+
+    monkeypatch.setattr(Lock, "take", late)
+    seen: list[tuple[int, bool]] = []
+    run_variant(specs(4), context, lambda run, new: seen.append((run.record.seed, new)))
+    assert seen == [(0, False), (1, False), (2, False), (3, True)]
+    assert sorted(run.record.seed for run in load_runs([tmp_path])) == [0, 1, 2, 3]
+
+
 def test_a_tabular_run_that_diverged_is_not_repeated(made, tmp_path, monkeypatch):
     context, asked = context_of(tmp_path, made), []
     whole = tabular.take_steps
@@ -289,11 +326,11 @@ def test_a_tabular_run_that_diverged_is_not_repeated(made, tmp_path, monkeypatch
         yield from whole(method)
 
     monkeypatch.setattr(tabular, "take_steps", diverge)
-    for _ in range(2):
-        outcome = tabular.run_variant(specs(3), context)
-        assert [run.record.seed for run in outcome.runs] == [0, 2]
+    for count in (3, 3, 5):  # nor where other seeds are still to be run
+        outcome = tabular.run_variant(specs(count), context)
+        assert [run.record.seed for run in outcome.runs] == [0, *range(2, count)]
         assert [failure.seed for failure in outcome.failures] == [1]
-    assert len(asked) == 3
+    assert len(asked) == 5
 
 
 def test_choosing_costs_what_the_method_says_also_in_a_table(made, tmp_path, monkeypatch):

@@ -106,6 +106,7 @@ def test_a_search_that_goes_on_with_another_device_names_both(
 
 def test_a_device_is_named_without_its_searches_side_by_side() -> None:
     assert plain_device("CPU X, 2 cores, 4 searches side by side") == "CPU X, 2 cores"
+    assert plain_device("CPU X, 64 cores, 16 searches side by side") == "CPU X, 64 cores"
     assert plain_device("GPU RTX 3080 Ti") == "GPU RTX 3080 Ti"
 
 
