@@ -5,19 +5,21 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 import pickle
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError
-from nasbench_eval.utils.checks import from_plain
+from nasbench_eval.runs.store import COSTS
+from nasbench_eval.utils.checks import from_plain, shown
 from nasbench_eval.utils.files import atomic_write, in_one_line, reading
 
 ADVICE = "delete it to start that run again"
@@ -27,6 +29,31 @@ ADVICE = "delete it to start that run again"
 def checkpoint_file(results_dir: Path, run_id: str) -> Path:
     """Return the path of a run's checkpoint, which exists while the run is unfinished."""
     return results_dir / "checkpoints" / f"{run_id}.pt"
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A checkpoint: a search after its last finished step. Older ones lack the fields that have a default.
+
+    Attributes:
+        method: The method's state.
+        rows: What was recorded of each finished step.
+        started: When the search began; ISO 8601, UTC.
+        run_id: The run's id; empty if it does not say.
+        threads: CPU threads; None if it does not say.
+        continues: The id of the finished run whose steps the search took over; empty if none.
+        code: The versions of the code that ran it.
+        devices: The devices that ran it.
+    """
+
+    method: dict[str, Any]
+    rows: list[dict[str, Any]]
+    started: str
+    run_id: str = ""
+    threads: int | None = None
+    continues: str = ""
+    code: list[str] = field(default_factory=list)
+    devices: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -84,10 +111,7 @@ def read_position(path: Path) -> Position | None:
             raise ValueError("it is of another run")
         if position.step < 1 or position.seconds < 0:
             raise ValueError("it has no finished step")
-        try:
-            Cell.parse(position.cell)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
+        _require_cell(position.cell)
         return position
 
 
@@ -100,6 +124,47 @@ def remove_checkpoint(results_dir: Path, run_id: str) -> None:
 def artifact_file(results_dir: Path, run_id: str) -> Path:
     """Return the path of what a finished run keeps (``SearchMethod.artifact``), such as its supernet."""
     return results_dir / "supernets" / f"{run_id}.pt"
+
+
+def read_unfinished(results_dir: Path, run_id: str) -> Unfinished | None:
+    """Read the checkpoint of a run; None if there is none.
+
+    Raises:
+        NbevalError: If it cannot be read, or is not that of a search of this run.
+    """
+    path = checkpoint_file(results_dir, run_id)
+    if (state := load_checkpoint(path)) is None:
+        return None
+    with using(path):
+        found = from_plain(Unfinished, state)
+        if found.run_id not in ("", run_id):
+            raise ValueError("it is of another run")
+        if not found.rows:
+            raise ValueError("it has no finished step")
+        for number, row in enumerate(found.rows):
+            _require_row(number, row)
+        if not all(isinstance(each, str) for each in (*found.code, *found.devices)):
+            raise ValueError("it does not say what made it")
+    return found
+
+
+def _require_row(number: int, row: object) -> None:
+    """Raise ValueError if something is not the row of a step."""
+    if not isinstance(row, dict) or row.get("step") != number:
+        raise ValueError(f"row {number} is not that of step {number}")
+    numbers = {"total_seconds": None, **row}
+    _require_cell(numbers.pop("cell", None))
+    for name, value in numbers.items():
+        known = isinstance(value, int | float) and not isinstance(value, bool)
+        if not known or (name in COSTS and not 0 <= value < math.inf):
+            raise ValueError(f"the {name} of step {number} is {shown(value)}")
+
+
+def _require_cell(text: object) -> None:
+    try:
+        Cell.parse(text)  # type: ignore[arg-type]  # says so if it is no text
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from nasbench_eval.cell import Cell
 from nasbench_eval.errors import Diverged
 from nasbench_eval.runs.rank_scores import rank_file, read_scores, sample
 from runners import tabular
-from runners.checkpoints import checkpoint_file, load_checkpoint
+from runners.checkpoints import read_unfinished
 from runners.context import RunContext
 from runners.spec import RunSpec, by_variant
 from runners.steps import take_steps
@@ -151,8 +151,8 @@ def _search_work(
         cells += _cells_left(spec, known, context, rank_cells.get(spec.run_id, 0))
         runs += known is None
         if known is None and not context.run_file(spec).is_file():  # otherwise only its final cell is to be trained
-            state = load_checkpoint(checkpoint_file(context.results_dir, spec.run_id))
-            epochs.append((spec.steps or 1) - len(state["rows"] if state is not None else ()))
+            unfinished = read_unfinished(context.results_dir, spec.run_id)
+            epochs.append((spec.steps or 1) - len(unfinished.rows if unfinished is not None else ()))
     if not runs and not cells:
         return None
     took = EpochTime(0.0, 0.0)  # where only final cells are to be trained

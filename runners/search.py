@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,9 +25,10 @@ from nasbench_eval.utils.signals import step_by_step, stop_if_asked
 from runners.beginning import continue_finished, rows_of, without_truth
 from runners.checkpoints import (
     Position,
+    Unfinished,
     artifact_file,
     checkpoint_file,
-    load_checkpoint,
+    read_unfinished,
     remove_checkpoint,
     save_checkpoint,
     using,
@@ -165,16 +165,13 @@ def run_search(
     checkpoint = checkpoint_file(context.results_dir, spec.run_id)
     rows: list[dict[str, Any]] = []
     started, continues, code, devices = now(), "", [], []
-    if (state := load_checkpoint(checkpoint)) is not None:
+    if (unfinished := read_unfinished(context.results_dir, spec.run_id)) is not None:
+        if unfinished.threads is not None:
+            resume_with(unfinished.threads, spec.words)
         with using(checkpoint):
-            if state.get("run_id", spec.run_id) != spec.run_id:  # older checkpoints do not name their run
-                raise ValueError("it is of another run")
-            resume_with(state.get("threads", threads()), spec.words)  # older checkpoints do not name their threads
-            method.load_state_dict(state["method"])
-            rows, started, continues = state["rows"], state["started"], state.get("continues", "")
-            # Older checkpoints name neither the code that made them nor the devices.
-            code, devices = state.get("code", []), state.get("devices", [])
-            _check_rows(rows, started)
+            method.load_state_dict(unfinished.method)
+        rows, started, continues = unfinished.rows, unfinished.started, unfinished.continues
+        code, devices = unfinished.code, unfinished.devices
         logger.info("%s resumes after epoch %d", spec.words, len(rows))
     elif (earlier := continue_finished(spec, context, method)) is not None:
         rows, started, continues = rows_of(earlier), earlier.record.started, earlier.record.run_id
@@ -193,10 +190,11 @@ def run_search(
         for info, total in take_steps(method, done=len(rows), seconds=spent):
             row = _row(len(rows), method.incumbent(), info, total, table)
             rows.append(row)
-            state = {"run_id": spec.run_id, "method": method.state_dict(), "rows": rows, "started": started}
-            state |= {"threads": threads(), "continues": continues, "code": code, "devices": devices}
             require_held()
-            save_checkpoint(checkpoint, state)
+            state = Unfinished(
+                dict(method.state_dict()), rows, started, spec.run_id, threads(), continues, code, devices
+            )
+            save_checkpoint(checkpoint, vars(state))
             write_position(context.results_dir, _position(spec, method, row))
             log(row)
             progress(len(rows), row)
@@ -269,18 +267,6 @@ def _position(spec: RunSpec, method: SearchMethod, row: Mapping[str, Any]) -> Po
         cell=row["cell"],
         changed=changes(spec.changed),
     )
-
-
-def _check_rows(rows: Any, started: Any) -> None:
-    """Raise ValueError if the rows of a checkpoint are not those of a search."""
-    if not (
-        isinstance(started, str) and isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)
-    ):
-        raise ValueError("it has no rows of finished steps")
-    for number, row in enumerate(rows):
-        if row["step"] != number or not math.isfinite(row["total_seconds"]):
-            raise ValueError(f"row {number} is not that of step {number}")
-        Cell.parse(row["cell"])
 
 
 def new_method(spec: RunSpec, context: RunContext, device: str) -> SearchMethod:

@@ -25,7 +25,7 @@ def take_steps(method: SearchMethod, *, done: int = 0, seconds: float = 0.0) -> 
         UsageError: If the budget is too small for a single step.
     """
     while method.budget.steps is None or done < method.budget.steps:
-        info = method.step()
+        info = _plain(method.step())
         costs = {"seconds": info.seconds, "selection_seconds": info.selection_seconds}
         for name, value in (costs | dict(info.metrics)).items():
             if not math.isfinite(value):
@@ -43,3 +43,9 @@ def take_steps(method: SearchMethod, *, done: int = 0, seconds: float = 0.0) -> 
             raise UsageError("the budget allows no step: set at least one")
         kind = method.cost_kind
         raise UsageError(f"one step costs {total:,.0f} {kind} seconds: budget_seconds={limit:g} is too small for one")
+
+
+def _plain(info: StepInfo) -> StepInfo:
+    """Return a step with Python's numbers: a checkpoint with those of NumPy could not be read again."""
+    metrics = {name: value if type(value) is int else float(value) for name, value in info.metrics.items()}
+    return StepInfo(float(info.seconds), metrics, float(info.selection_seconds))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import operator
 from collections.abc import Mapping
@@ -84,6 +85,12 @@ def from_plain(kind: type[T], values: object) -> T:
     """
     if not isinstance(values, dict):
         raise TypeError("it holds no names and values")
+    known = {each.name: each for each in dataclasses.fields(kind)}  # type: ignore[arg-type]  # it is a dataclass
+    for name, each in known.items():
+        if name not in values and each.default is each.default_factory is dataclasses.MISSING:
+            raise TypeError(f"it has no {name}")
+    if unknown := [name for name in values if name not in known]:
+        raise TypeError(f"it has {shown(unknown[0])}, which is unknown")
     made = kind(**values)
     for name, hint in get_type_hints(kind).items():
         if not _fits(value := getattr(made, name), hint):

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from command import TINY, runs, search
 
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.methods import StepInfo
+from nasbench_eval.methods.weight_sharing.search import WeightSharing
 from runners.checkpoints import load_checkpoint, read_position, save_checkpoint
 from runners.spec import RunSpec, parse_overrides
 from runners.steps import take_steps
@@ -39,13 +42,29 @@ def _interrupted(method: str, table_file: Path) -> Path:
     return path
 
 
+def _with_row(**changed: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda state: {**state, "rows": [{**state["rows"][0], **changed}]}
+
+
 SPOIL: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
     lambda state: {},
     lambda state: {**state, "method": None},
     lambda state: {**state, "rows": []},
     lambda state: {**state, "rows": 3},
-    lambda state: {**state, "rows": [{"step": 7, "total_seconds": 1.0, "cell": "0"}]},
+    lambda state: {**state, "rows": ["a row"]},
+    lambda state: {**state, "rows": [{name: value for name, value in state["rows"][0].items() if name != "cell"}]},
+    _with_row(step=7),
+    _with_row(cell="|x~0|"),
+    _with_row(total_seconds=-5.0),
+    _with_row(total_seconds=True),
+    _with_row(total_seconds=float("inf")),
+    _with_row(selection_seconds="a"),
+    _with_row(train_loss="a"),
     lambda state: {**state, "started": None},
+    lambda state: {**state, "continues": 3},
+    lambda state: {**state, "threads": "many"},
+    lambda state: {**state, "code": 3},
+    lambda state: {**state, "devices": [3]},
     lambda state: {**state, "run_id": "that of another seed"},
     lambda state: {**state, "method": {**state["method"], "supernet": {}}},
     lambda state: {**state, "method": {**state["method"], "arch_optimizer": None}},
@@ -156,3 +175,19 @@ def test_an_interrupted_search_tells_how_far_it_is(home: Path, table_file: Path)
     assert (position.method, position.search_dataset, position.seed) == ("rs_ws", "digits", 0)
     assert (position.step, position.steps) == (1, 2)
     assert (position.cell, position.seconds) == (row["cell"], row["total_seconds"])
+
+
+def test_a_search_whose_method_observes_numbers_of_numpy_goes_on(
+    home: Path, table_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with ``np.mean``; torch refuses to read them from a checkpoint."""
+    step = WeightSharing.step
+
+    def observed(method: WeightSharing) -> StepInfo:
+        info = step(method)
+        return StepInfo(np.float64(info.seconds), {"own": np.float64(0.5), "count": np.int64(3)})
+
+    monkeypatch.setattr(WeightSharing, "step", observed)
+    _interrupted("rs_ws", table_file)
+    assert search("--method", "rs_ws", "--table", str(table_file)) == 0
+    assert runs()["rs_ws 0"].steps[["own", "count"]].to_numpy().tolist() == [[0.5, 3.0]] * 2

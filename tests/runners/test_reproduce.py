@@ -267,7 +267,8 @@ def test_every_run_in_the_table_takes_the_time_of_the_one_that_is_measured(
 def test_finished_steps_take_no_time_and_cells_to_score_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runners.estimate.measure", lambda spec, context: EpochTime(epoch=1.0, cell=0.5))
     specs = [RunSpec("darts", "digits", seed, "full", {"epochs": 5}) for seed in range(2)]
-    save_checkpoint(checkpoint_file(Path("results"), specs[0].run_id), {"rows": [{}, {}, {}]})
+    rows = [{"step": step, "total_seconds": 1.0, "cell": str(Cell.from_index(0))} for step in range(3)]
+    save_checkpoint(checkpoint_file(Path("results"), specs[0].run_id), {"method": {}, "rows": rows, "started": "now"})
     context = prepare(specs, Inputs(Path("results"), "cpu"))
     [work] = estimate(specs, context, rank_cells={spec.run_id: 10 for spec in specs})
     assert (work.runs, work.epochs, work.cells) == (2, 2 + 5, 20)
