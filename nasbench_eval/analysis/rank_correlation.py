@@ -22,7 +22,7 @@ from nasbench_eval.analysis.statistics import (
     wilson_interval,
 )
 from nasbench_eval.analysis.truths import table_key
-from nasbench_eval.runs.rank_scores import SHARED_WEIGHTS, RankScores, rank_file, read_scores
+from nasbench_eval.runs.rank_scores import BATCH_NORM, SHARED_WEIGHTS, RankScores, rank_file, read_scores
 from nasbench_eval.runs.store import Run
 from nasbench_eval.utils.rng import Streams
 
@@ -38,8 +38,8 @@ TOP_SHARE = 0.1
 RESAMPLES = 1000
 """Bootstrap resamples of the cells."""
 
-GAPS = ("gap_running", "gap_batch")
-"""The discretisation gap of the finished supernet, BatchNorm with running statistics and with those of each batch."""
+GAPS = tuple(f"gap_{each}" for each in BATCH_NORM)
+"""The discretisation gap of the finished supernet, by the statistics of BatchNorm."""
 
 COLUMNS = (
     *("row", "label", "title", "variant_id", "block", "search_dataset", "dataset", "reduced", "reductions"),
@@ -185,7 +185,7 @@ def _variant_rows(group: list[tuple[Run, RankScores]], names: dict[str, str], n:
         resampled.append(resampled_correlations(shared, true))
         row = shared_columns | {"row": "run", "seed": run.record.seed, "run_id": run.record.run_id}
         row |= _run_statistics(shared, true, resampled[-1])
-        row |= {f"gap_{statistics}": scores.gap(statistics) for statistics in ("running", "batch")}
+        row |= {f"gap_{statistics}": scores.gap(statistics) for statistics in BATCH_NORM}
         runs.append(row)
         below.append(row)
         own = {"row": "cell", "seed": run.record.seed, **{key: shared_columns[key] for key in ("label", "dataset")}}

@@ -62,7 +62,7 @@ def _gap(frame: pd.DataFrame) -> list[str]:
         return []
     return [
         "discretisation gap: loss of the finished supernet with the final cell, minus its loss with the weights that "
-        "it trains with; BatchNorm in the cells with its running statistics, or with those of each batch."
+        "it trains with; BatchNorm with running statistics, or with those of each batch in the cells or in all layers."
     ]
 
 

@@ -165,6 +165,8 @@ class SearchMethod(abc.ABC):
     def discretisation(self, artifact: Mapping[str, Any], cell: Cell) -> Mapping[str, tuple[float, float]]:
         """Return the loss before and after discretisation to a cell, by the statistics of BatchNorm; empty for none.
 
+        ``running``: its running statistics; ``batch``: in the cells those of each batch; ``batch_all``: in all layers.
+
         Args:
             artifact: What :meth:`artifact` returned in a run with the same settings.
             cell: The final cell of that run.

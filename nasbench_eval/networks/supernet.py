@@ -76,11 +76,18 @@ class Supernet(Skeleton):
             if isinstance(module, PartialCell):
                 yield from module.widen(partial, generator)
 
-    def use_batch_statistics(self) -> None:
-        """Let BatchNorm in the cells evaluate with the statistics of each batch from now on."""
+    def use_batch_statistics(self, *, everywhere: bool = False) -> None:
+        """Let BatchNorm evaluate with the statistics of each batch from now on.
+
+        Args:
+            everywhere: In all layers. Otherwise in the cells only, as ``track_running_stats=False`` does.
+        """
         for module in self.modules():
             if isinstance(module, FusedCell | PartialCell):
                 module.use_batch_statistics()
+            elif everywhere and isinstance(module, nn.BatchNorm2d):
+                module.track_running_stats = False
+                module.running_mean = module.running_var = None
 
     def forward(
         self,

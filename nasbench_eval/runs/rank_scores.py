@@ -35,6 +35,8 @@ COLUMNS = ("index", "cell", "shared_loss", "shared_acc", "test_acc")
 _TYPES = {"index": int, "shared_loss": float, "shared_acc": float, "test_acc": float}
 SHARED_WEIGHTS = "shared-weight accuracy (%)"
 """What orders the cells of a weight-sharing search."""
+BATCH_NORM = ("running", "batch", "batch_all")
+"""With which statistics BatchNorm evaluates: its running ones, those of each batch in the cells, or in all layers."""
 _MARK = "# nbeval rank "
 _SAMPLE_SEED = 0
 
@@ -52,7 +54,7 @@ class RankScores:
         cells: One row per cell, with ``COLUMNS``.
         orders_by: What the column ``shared_acc`` holds.
         losses: The loss of the finished supernet before and after discretisation to the final cell, by the statistics
-            of BatchNorm, ``running`` and ``batch``; empty if it is not known.
+            of BatchNorm, one of ``BATCH_NORM``; empty if it is not known.
     """
 
     run_id: str
@@ -65,7 +67,7 @@ class RankScores:
     losses: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def gap(self, statistics: str) -> float:
-        """Return the discretisation gap with ``running`` or ``batch`` statistics; NaN if it is not known."""
+        """Return the discretisation gap with one of ``BATCH_NORM``; NaN if it is not known."""
         before, after = self.losses.get(statistics, (np.nan, np.nan))
         return after - before
 

@@ -130,7 +130,8 @@ def _table(frame: pd.DataFrame) -> str:
     header = ["method", "seed", "tau", "rho", f"top {variants['k'].iloc[0]}", "first", "regret"]
     table = tabulate(rows, header, tablefmt="simple", disable_numparse=True)
     if frame[list(GAPS)].notna().any(axis=None):
-        beside = tabulate(gaps, ["discretisation gap", "seed", "running", "batch"], "simple", disable_numparse=True)
+        header = ["discretisation gap", "seed", "running", "batch (cells)", "batch (all)"]
+        beside = tabulate(gaps, header, "simple", disable_numparse=True)
         table = f"{table}\n\n{beside}"
     said = [*rank_notes(frame), reduced_note(variants)]
     return "\n".join([table, "", *(textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in said), ""])

@@ -26,7 +26,7 @@ from nasbench_eval.methods.weight_sharing.darts import Logits
 from nasbench_eval.methods.weight_sharing.gaea import Simplex
 from nasbench_eval.methods.weight_sharing.search import WeightSharing
 from nasbench_eval.networks.supernet import active_of, one_hot
-from nasbench_eval.runs.rank_scores import rank_file, read_scores, sample
+from nasbench_eval.runs.rank_scores import rank_file, read_scores, sample, write_scores
 from nasbench_eval.runs.store import Run, load_runs, write_run
 from nasbench_eval.settings import build_settings
 from nasbench_eval.table import Table
@@ -130,9 +130,10 @@ def test_the_gap_is_that_of_a_search_with_the_same_statistics(name: str, change:
         if running:
             kept, cell = method.artifact(), method.incumbent()
             losses = ready(spec).discretisation(kept, cell)
-            assert list(losses) == ["running", "batch"]
+            assert list(losses) == ["running", "batch", "batch_all"]
         else:
-            assert list(ready(spec).discretisation(method.artifact(), method.incumbent())) == ["batch"]
+            again = ready(spec).discretisation(method.artifact(), method.incumbent())
+            assert list(again) == ["batch", "batch_all"]
     if name == "few_shot":  # it draws cells anew, and chooses by the scores: only the loss with its final cell is known
         assert losses["running"][1] == pytest.approx(recorded[True][1])
         return
@@ -140,6 +141,23 @@ def test_the_gap_is_that_of_a_search_with_the_same_statistics(name: str, change:
     assert losses["running"] == pytest.approx(recorded[True])
     assert losses["batch"] == pytest.approx(recorded[False])
     assert recorded[True][1] != pytest.approx(recorded[False][1], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["darts", "gaea_pc_darts"])
+def test_no_running_statistics_are_left_where_those_of_the_batch_are_asked_for_in_all_layers(name: str) -> None:
+    """Those of the layers after the cells come from what the mixture made of their inputs, too."""
+    spec = RunSpec(name, "digits", 0, overrides={**TINY, "channels": 8})
+    method = ready(spec)
+    method.step()
+    kept, cell = method.artifact(), method.incumbent()
+    before = ready(spec).discretisation(kept, cell)
+    statistics = [key for key in kept["supernet"] if ".running_" in key or ".mean_" in key or ".var_" in key]
+    assert len(statistics) > 10
+    for key in statistics:
+        kept["supernet"][key] = torch.full_like(kept["supernet"][key], 7.0)
+    after = ready(spec).discretisation(kept, cell)
+    assert after["batch_all"] == before["batch_all"]
+    assert after["batch"] != pytest.approx(before["batch"], rel=1e-3)
 
 
 def test_shared_weights_without_their_architecture_have_scores_but_no_gap() -> None:
@@ -236,6 +254,27 @@ def test_what_was_scored_is_not_scored_again(home: Path, table: Table, monkeypat
         not measure(run, 14, TableLookup(table), images_of, "cpu").cells["shared_acc"].equals(more.cells["shared_acc"])
     )
     assert asked == ["digits"] * 3
+
+
+def test_a_gap_that_older_scores_lack_is_measured_without_scoring_again(
+    home: Path, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, run = searched(home, table)
+    whole = measure(run, 10, TableLookup(table), load_images, "cpu")
+    path = rank_file(home / "results", spec.run_id)
+    write_scores(path, replace(whole, losses={key: whole.losses[key] for key in ("running", "batch")}))
+    monkeypatch.setattr(WeightSharing, "score_cells", lambda self, artifact, cells: iter(()))
+    again = measure(run, 10, TableLookup(table), load_images, "cpu")
+    assert list(again.losses) == list(whole.losses)
+    assert all(again.losses[key] == whole.losses[key] for key in whole.losses)
+    assert again.cells.equals(whole.cells)
+    read = read_scores(path)
+    assert read is not None
+    assert read.losses == {key: list(losses) for key, losses in whole.losses.items()}
+    kept = artifact_file(home / "results", spec.run_id)
+    write_scores(path, replace(whole, losses={"running": (1.0, 2.0)}))
+    kept.unlink()
+    assert measure(run, 10, TableLookup(table), load_images, "cpu").losses == {"running": [1.0, 2.0]}
 
 
 def test_what_does_not_fit_the_run_is_one_clear_line(home: Path, table: Table) -> None:

@@ -57,8 +57,10 @@ def _edges_with(operation: str) -> Callable[[Sequence[Run], str], list[float]]:
     return lambda runs, dataset: [float(run.steps[f"n_{operation}"].iloc[-1]) for run in runs]
 
 
-def _gap_batch(runs: Sequence[Run], dataset: str) -> list[float]:
-    return [np.nan if scores is None else scores.gap("batch") for scores in map(scores_of, runs)]
+def _gap_with(statistics: str) -> Callable[[Sequence[Run], str], list[float]]:
+    return lambda runs, dataset: [
+        np.nan if scores is None else scores.gap(statistics) for scores in map(scores_of, runs)
+    ]
 
 
 def _tau(runs: Sequence[Run], dataset: str) -> list[float]:
@@ -87,9 +89,15 @@ QUANTITIES: Mapping[str, Quantity] = {
         "only weight-sharing searches record it",
     ),
     "gap_batch": Quantity(
-        "discretisation gap after the search, BatchNorm with the statistics of each batch",
+        "discretisation gap after the search, BatchNorm in the cells with the statistics of each batch",
         2,
-        _gap_batch,
+        _gap_with("batch"),
+        "evaluate the supernet with `nbeval rank`",
+    ),
+    "gap_batch_all": Quantity(
+        "discretisation gap after the search, BatchNorm in all layers with the statistics of each batch",
+        2,
+        _gap_with("batch_all"),
         "evaluate the supernet with `nbeval rank`",
     ),
     "tau": Quantity(

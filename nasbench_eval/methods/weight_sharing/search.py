@@ -385,7 +385,8 @@ class WeightSharing(SearchMethod):
         """Return the supernet's loss before and after discretisation to a cell, by the statistics of BatchNorm.
 
         ``running`` are its running statistics, collected on the inputs of the training, if it keeps them; ``batch``
-        are those of each batch of the evaluation. Empty if the artifact has no architecture (before December 2026).
+        are those of each batch of the evaluation in the cells, ``batch_all`` in all layers. Empty if the artifact has
+        no architecture (before December 2026).
 
         Args:
             artifact: What :meth:`artifact` returned; its supernet replaces this one.
@@ -397,10 +398,10 @@ class WeightSharing(SearchMethod):
         if self._continuation is not None:
             self._continuation.load_state_dict(artifact)
         losses = {}
-        for statistics in ("running", "batch") if self.settings.track_running_stats else ("batch",):
-            if statistics == "batch":
+        for statistics in (*(("running",) if self.settings.track_running_stats else ()), "batch", "batch_all"):
+            if statistics != "running":
                 for network in {self.supernet, self.scoring.network_of(cell)}:
-                    network.use_batch_statistics()
+                    network.use_batch_statistics(everywhere=statistics == "batch_all")
             generator = self.streams.torch("discretisation")
             self.architecture.begin_epoch(self.settings.steps - 1, self._evaluation_batches, generator, self.device)
             before, _ = self.scoring.evaluate(self.architecture.sample)
