@@ -24,6 +24,8 @@ from nasbench_eval.analysis.published import published_beside
 from nasbench_eval.analysis.rank_correlation import rank_frame
 from nasbench_eval.analysis.rank_notes import statistic_text
 from nasbench_eval.analysis.statistics import summary
+from nasbench_eval.cell import Cell
+from nasbench_eval.equivalence import live_edges
 from nasbench_eval.runs.store import Run, by_variant, load_runs
 from runners.study import load_study
 
@@ -94,8 +96,9 @@ def of_seeds(runs: list[Run]) -> list[list[str]]:
     taus = {row["run_id"]: statistic_text(row, "kendall") for _, row in frame[frame["row"] == "run"].iterrows()}
     rows = []
     runs = ordered(runs)
-    gaps = {name: QUANTITIES[name].values(runs, "cifar10") for name in ("gap", "gap_batch")}
-    for run, gap, batch in zip(runs, gaps["gap"], gaps["gap_batch"], strict=True):
+    names = ("gap", "gap_batch", "gap_batch_all")
+    gaps = zip(*(QUANTITIES[name].values(runs, "cifar10") for name in names), strict=True)
+    for run, of_run in zip(runs, gaps, strict=True):
         last = run.steps.iloc[-1]
         candidates = len(OPERATIONS) if run.record.settings["zero_op"] else len(OPERATIONS) - 1
         rows.append(
@@ -103,15 +106,21 @@ def of_seeds(runs: list[Run]) -> list[list[str]]:
                 title(run),
                 str(run.record.seed),
                 *(f"{run.test_acc[dataset]:.2f}" for dataset in NAS_BENCH_201),
-                operations([run]),
+                f"{operations([run])}{_live(last['cell'])}",
                 f"{last['entropy'] / math.log(candidates):.3f}",
-                f"{gap:.1f}",
-                "" if math.isnan(batch) else f"{batch:.1f}",
+                *("" if math.isnan(gap) else f"{gap:.1f}" for gap in of_run),
                 taus.get(run.record.run_id, ""),
                 f"{cost([run]) / 3600:.1f}",
             ]
         )
     return rows
+
+
+def _live(arch: str) -> str:
+    """How many edges the output depends on, where other edges have an operation too."""
+    cell = Cell.parse(arch)
+    live = len(live_edges(cell))
+    return f" ({live} live)" if live < len(cell.ops) - cell.counts()["none"] else ""
 
 
 def of_claims(runs: list[Run]) -> list[list[str]]:
