@@ -98,9 +98,8 @@ class Projection(Continuation):
         return RATE * self._settings.lr
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the decided edges."""
-        return {"decided": dict(self._architecture.decided)}
+        """Return nothing: the search keeps the decided edges of its architecture."""
+        return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from the state of a search."""
-        self._architecture.decided = dict(state["decided"])
+        """Do nothing: the decided edges are those of the architecture."""

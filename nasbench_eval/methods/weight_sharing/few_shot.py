@@ -67,9 +67,8 @@ class Split(Continuation):
         return self._trained.get(op, self._whole)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the supernet that was split, those that are trained, by operation, and which one trains."""
+        """Return the supernet that was split, and those that are trained, by operation."""
         return {
-            "decided": dict(self._architecture.decided),
             "whole": None if self._whole is None else self._whole.state_dict(),
             "trained": {op: supernet.state_dict() for op, supernet in self._trained.items()},
         }
@@ -82,6 +81,5 @@ class Split(Continuation):
             supernet.load_state_dict(weights)
             return supernet
 
-        self._architecture.decided = dict(state["decided"])
         self._whole = None if state["whole"] is None else filled(state["whole"])
         self._trained = {op: filled(weights) for op, weights in state["trained"].items()}

@@ -339,6 +339,7 @@ class WeightSharing(SearchMethod):
         return {
             "supernet": self.supernet.state_dict(),
             "architecture": self.architecture.state_dict(),
+            "decided": dict(self.architecture.decided),
             "arch_optimizer": None if self.arch_optimizer is None else self.arch_optimizer.state_dict(),
             **({} if self._continuation is None else self._continuation.state_dict()),
         }
@@ -356,8 +357,14 @@ class WeightSharing(SearchMethod):
         self._enter_stage_of(epoch - 1)
         self.supernet.load_state_dict(learned["supernet"])
         self.architecture.load_state_dict(learned["architecture"])
+        self._load_decided(learned)
         if self.arch_optimizer is not None:
             self.arch_optimizer.load_state_dict(learned["arch_optimizer"])
+
+    def _load_decided(self, learned: Mapping[str, Any]) -> None:
+        # Files from before December 2026 have it only where a continuation decides edges.
+        if "decided" in learned:
+            self.architecture.decided = dict(learned["decided"])
 
     def artifact(self) -> dict[str, Any]:
         """Return the weights and buffers of the supernet, float32 (7 MB at C=16, N=5), and the trained architecture.
@@ -376,6 +383,7 @@ class WeightSharing(SearchMethod):
         self._enter_stage_of(self.settings.epochs)
         self.supernet.load_state_dict(artifact["supernet"])
         if isinstance(self._continuation, Split):
+            self._load_decided(artifact)
             self._continuation.load_state_dict(artifact)
         edges = artifact.get("edges")
         kept = None if edges is None else edges.to(self.device)
