@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_eval.cell import N_EDGES, N_OPS, NONE, Cell
+from nasbench_eval.cell import N_EDGES, N_OPS, NONE, OPS, Cell
+from nasbench_eval.errors import UsageError
 from nasbench_eval.images import Images
 from nasbench_eval.networks.fused_cell_function import Active
 
@@ -90,7 +91,11 @@ class ArchParameters(nn.Module, abc.ABC):
         self.ops = ops
         self.distribution = distribution
         self.decided: dict[int, int] = {}
-        """The operation of each edge that a batch evaluates alone (DARTS-PT, few-shot NAS), by edge."""
+        """The operation of each edge that a batch evaluates alone (DARTS-PT, few-shot NAS), by edge.
+
+        Operations have their numbers among all five (``OPS``), as in ``ops``: that of a column of ``probabilities()``
+        is ``ops[column]``.
+        """
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
         """Draw the random numbers for ``samples`` samples; a deterministic rule draws none."""
@@ -130,11 +135,12 @@ class ArchParameters(nn.Module, abc.ABC):
 
         Raises:
             TypeError: If no distribution is learned.
+            UsageError: If an operation is decided that is not searched.
         """
         p = self.probabilities()
         if p is None:
             raise TypeError("this search learns no distribution, so it has no most probable cell")
-        return self._cell_of(p.argmax(-1)).with_ops(self.decided)
+        return self._cell_of(p.argmax(-1)).with_ops(self._decisions())
 
     def candidates(self, n: int, generator: torch.Generator) -> list[Cell] | None:
         """Return ``n`` cells to choose from by shared-weight accuracy; None to take the most probable cell."""
@@ -143,6 +149,17 @@ class ArchParameters(nn.Module, abc.ABC):
     def learn(self, score: Score, generator: torch.Generator) -> dict[str, float]:
         """Learn from scored cells after an epoch and return metrics; by default do nothing."""
         return {}
+
+    def _decisions(self) -> dict[int, int]:
+        """Return the decided edges; raise UsageError if there is no such edge, or its operation is not searched."""
+        for edge, op in self.decided.items():
+            if edge not in range(N_EDGES) or op not in self.ops:
+                searched = ", ".join(f"{each} ({OPS[each]})" for each in self.ops)
+                raise UsageError(
+                    f"decided[{edge!r}] = {op!r}: edges are 0 to {N_EDGES - 1}, and the operations searched are "
+                    f"{searched}; that of a column of probabilities() is ops[column]"
+                )
+        return self.decided
 
     def _cell_of(self, choice: Tensor) -> Cell:
         return Cell(tuple(self.ops[i] for i in choice.tolist()))
@@ -154,9 +171,9 @@ class ArchParameters(nn.Module, abc.ABC):
     def _mixture(self, values: Tensor) -> EdgeWeights:
         """Return all operations on every edge with these weights (6, len(ops)), but only the one that is decided."""
         full, active = self._full(values), [tuple(op for op in self.ops if op != NONE)] * N_EDGES
-        if self.decided:
+        if decided := self._decisions():
             chosen, open_edges = torch.zeros_like(full), torch.ones_like(full)
-            for edge, op in self.decided.items():
+            for edge, op in decided.items():
                 chosen[edge, op], active[edge] = 1.0, (op,) if op != NONE else ()
                 open_edges[edge] = 0.0
             full = full * open_edges + chosen

@@ -39,7 +39,7 @@ class Fair(Uniform):
         """Return the cells of each step."""
         orders = torch.rand(steps, N_EDGES, len(self.ops), generator=generator).argsort(-1)
         return [
-            [Cell(tuple(self.ops[i] for i in row)).with_ops(self.decided) for row in step]
+            [Cell(tuple(self.ops[i] for i in row)).with_ops(self._decisions()) for row in step]
             for step in orders.mT.tolist()
         ]
 

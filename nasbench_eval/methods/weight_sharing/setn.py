@@ -33,7 +33,7 @@ class Setn(ArchParameters):
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
         """Draw the cells of the epoch."""
-        self._uniform.draw(samples, generator, device, self.decided)
+        self._uniform.draw(samples, generator, device, self._decisions())
 
     def sample(self) -> EdgeWeights:
         """Return the one-hot weights of the next cell."""

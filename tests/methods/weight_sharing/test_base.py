@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nasbench_eval.cell import N_OPS, Cell
+from nasbench_eval.errors import UsageError
 from nasbench_eval.methods.weight_sharing.darts import Logits, Mixture
 from nasbench_eval.methods.weight_sharing.gaea import Simplex
 from nasbench_eval.utils.rng import Streams
@@ -57,3 +58,15 @@ def test_edge_weights_sum_to_one_over_the_edges_that_enter_a_node() -> None:
         edges = Mixture(distribution).sample().edges
         sums = [edges[0].item(), edges[1:3].sum().item(), edges[3:].sum().item()]
         assert sums == pytest.approx([1, 1, 1], abs=1e-6)
+
+
+def test_an_edge_is_decided_by_the_number_of_the_operation_among_all_and_only_for_one_that_is_searched() -> None:
+    mixture = Mixture(Logits(NO_NONE, generator()))
+    mixture.decided[2] = 4
+    assert mixture.cell().ops[2] == 4
+    assert mixture.sample().values[2].tolist() == [0, 0, 0, 0, 1]
+    for edge, op in ((2, 0), (2, 5), (6, 1)):
+        mixture.decided = {edge: op}
+        for use in (mixture.cell, mixture.sample):
+            with pytest.raises(UsageError, match=rf"decided\[{edge}\] = {op}: .* searched are 1 \(skip_connect\)"):
+                use()
