@@ -86,6 +86,9 @@ class ArchParameters(nn.Module, abc.ABC):
     scores_augmented: bool = False
     """Whether cells are scored on augmented images, where each is scored on one batch."""
 
+    decided_by_accuracy: bool = False
+    """Whether accuracy decides edges, not their distributions, whose entropy then still counts (DARTS-PT)."""
+
     def __init__(self, ops: tuple[int, ...], distribution: Distribution | None) -> None:
         super().__init__()
         self.ops = ops
@@ -126,9 +129,15 @@ class ArchParameters(nn.Module, abc.ABC):
         return None if edges is None else edges.detach()
 
     def entropy(self) -> Tensor | None:
-        """Return the mean entropy of the edges' distributions in nats; None if none are learned."""
+        """Return the mean entropy of the edges in nats, 0 for a decided one; None if no distribution is learned."""
         p = self.probabilities()
-        return None if p is None else torch.special.entr(p.detach()).sum(-1).mean()
+        if p is None:
+            return None
+        entropies: Tensor = torch.special.entr(p.detach()).sum(-1)
+        if not self.decided_by_accuracy:
+            for edge in self._decisions():
+                entropies[edge] = 0.0
+        return entropies.mean()
 
     def cell(self) -> Cell:
         """Return the most probable cell: what is decided, else the argmax on every edge, the first one in a tie.

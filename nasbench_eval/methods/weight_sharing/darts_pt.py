@@ -86,6 +86,7 @@ class Projection(Continuation):
         # What DARTS- adds to the mixture depends on the epoch, and no sample is drawn at random here.
         self._architecture.begin_epoch(settings.epochs + epoch, 0, torch.Generator(), device)
         order = torch.randperm(N_EDGES, generator=self._streams.torch("projection")).tolist()
+        self._architecture.decided_by_accuracy = True
         decided = self._architecture.decided
         for edge in order[len(decided) : due(epoch, settings.projection_interval)]:
             decided[edge] = most_needed(

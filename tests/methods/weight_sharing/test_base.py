@@ -41,6 +41,12 @@ def test_entropy_is_in_nats_and_falls_from_log_n() -> None:
     assert float(Mixture(simplex).entropy()) == pytest.approx(math.log(2), rel=1e-6)
 
 
+def test_a_decided_edge_has_no_entropy() -> None:
+    mixture = Mixture(Simplex(NO_NONE))
+    mixture.decided = {0: 3, 4: 1}
+    assert float(mixture.entropy()) == pytest.approx(4 / 6 * math.log(4), rel=1e-6)
+
+
 def test_cell_is_the_argmax_on_every_edge() -> None:
     logits = Logits(NO_NONE, generator())
     with torch.no_grad():

@@ -46,7 +46,9 @@ def test_after_the_search_edges_are_replaced_one_by_one_and_resumed_searches_agr
     settings = {"epochs": 2, "selection": "perturbation", "genotype": genotype}
     method, copied, cells = make(name, **settings), None, []
     counts, rates = [], []
-    for _ in take_steps(method):
+    for info, _ in take_steps(method):
+        p = method.architecture.probabilities().detach()
+        assert info.metrics["entropy"] == float(torch.special.entr(p).sum(-1).mean()), "of what is learned still"
         counts.append(len(method.architecture.decided))
         rates.append(method.optimizer.param_groups[0]["lr"])
         cells.append(method.incumbent())
