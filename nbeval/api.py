@@ -337,8 +337,8 @@ def check(method: str | type[SearchMethod], *, settings: Mapping[str, Any] | Non
 
     Args:
         method: A class, ``module:Class``, or any method's name.
-        settings: Settings to change for the check, such as a size to make it fast.
-        steps: How many steps to take, at least 2; for a tabular method enough to get past its first phase.
+        settings: Settings to change for the check, such as one that makes a later phase come early.
+        steps: How many steps to take, at least 2; enough for every phase of the method, as only these are checked.
 
     Raises:
         NbevalError: If it breaks a rule; one line per rule.

@@ -57,24 +57,58 @@ def violations(make: Make, needs: Literal["images", "table"], steps: int) -> lis
     other = make(tiny_context(needs, 1))
     if all(trajectory(other, 1) == [shown] for shown in whole):  # ends at the first difference
         found.append("seeds 0 and 1 give the same search: draw random numbers from context.streams")
-    repeated = True
-    for stop in sorted({1, steps // 2}):
-        again = make(tiny_context(needs, 0))
-        shown = trajectory(again, stop)
+    again, shown = make(tiny_context(needs, 0)), []
+    stops, states = sorted({1, steps // 2}), {}
+    for taken in range(1, steps + 1):
+        shown += trajectory(again, 1)
         state = again.state_dict()
         if alien := _alien(state, "state_dict()"):
             return [*found, f"{alien}: a state may hold tensors, numbers, strings, None, and lists and dicts of them"]
-        stored = _stored(state, needs)
-        repeated = repeated and shown + trajectory(again, steps - stop) == whole
-        resumed = make(tiny_context(needs, 0))
-        resumed.load_state_dict(stored)
-        if trajectory(resumed, steps - stop) != whole[stop:]:
-            found.append(f"resumed from its state after step {stop}, it does not continue as if never stopped")
-    if not repeated:
+        if taken in stops:
+            states[taken] = _stored(state, needs)
+    if shown != whole:
         found.insert(0, "two searches with seed 0 differ: draw every random number from context.streams")
+    wrongly = [
+        f"after step {stop}"
+        for stop in stops
+        if _resumed(make, needs, _stored(states[stop], needs), steps - stop) != whole[stop:]
+    ]
+    if steps > 2 and not wrongly and (stop := _first_wrong_link(make, needs, states[1], whole)):
+        wrongly = [f"after each of steps 1 to {stop}"]
+    found += [f"resumed from its state {when}, it does not continue as if never stopped" for when in wrongly]
     if needs == "images" and trajectory(make(tiny_context(needs, 0, other_test=True)), steps) != whole:
         found.append("with other test images it searches differently: a search may use the train and valid parts only")
     return found
+
+
+def _resumed(make: Make, needs: Literal["images", "table"], state: dict[str, Any], steps: int) -> list[str]:
+    """Return what the next steps of a search show that is resumed from a state."""
+    method = make(tiny_context(needs, 0))
+    method.load_state_dict(state)
+    return trajectory(method, steps)
+
+
+def _first_wrong_link(
+    make: Make, needs: Literal["images", "table"], state: dict[str, Any], whole: list[str]
+) -> int | None:
+    """Resume a search after each step; return the first one after which it shows something else, or None.
+
+    Each state is that of the resumed search before, so that this takes no more steps than one search, however many
+    there are, and what is lost at any time stays lost.
+
+    Args:
+        make: Makes the method.
+        needs: What the method needs.
+        state: The state after the first step.
+        whole: What each step shows if the search is never stopped.
+    """
+    for stop in range(1, len(whole)):
+        method = make(tiny_context(needs, 0))
+        method.load_state_dict(state)
+        if trajectory(method, 1) != [whole[stop]]:
+            return stop
+        state = _stored(method.state_dict(), needs)
+    return None
 
 
 def trajectory(method: SearchMethod, steps: int) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from broken_methods import BAD, Bare, Endless, Forgetful, Greedy, Hoarder, Leaky, Peeping, Stubborn, Wordy
+from broken_methods import BAD, Bare, Endless, Forgetful, Greedy, Hoarder, Late, Leaky, Peeping, Stubborn, Wordy
 from command import TINY, call, untimed
 from paths import ROOT
 from tables import synthetic_table
@@ -358,6 +358,7 @@ def test_the_examples_keep_the_rules(folder: Path, name: str, steps: int) -> Non
         (Leaky, ["two searches with seed 0 differ", "after step 1, it does not continue", "after step 3"]),
         (Stubborn, ["seeds 0 and 1 give the same search"]),
         (Forgetful, ["resumed from its state after step 1", "after step 3"]),
+        (Late, ["resumed from its state after each of steps 1 to 5, it does not continue"]),
         (Hoarder, [r"state_dict()['own']['best'][0]['reward'] is a float64: a state may hold"]),
         (
             Endless,

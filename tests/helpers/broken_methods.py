@@ -90,6 +90,23 @@ class Forgetful(Greedy):
         return api.Cell.from_index(self.count + int(self.rng.integers(2))), 0
 
 
+class Late(Greedy):
+    """Forgets what it counts in its last phase, which begins after step 4."""
+
+    count = late = 0
+
+    def propose(self) -> tuple[api.Cell, int]:
+        self.count += 1
+        self.late += self.count > 4
+        return api.Cell.from_index(self.late + int(self.rng.integers(2))), 0
+
+    def own_state(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_own_state(self, state: Any) -> None:
+        self.count = state["count"]
+
+
 class Hoarder(Greedy):
     def own_state(self) -> dict[str, Any]:
         return {"best": [{"reward": np.float64(3)}]}
