@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from nasbench_eval.cell import N_CELLS, Cell
+from nasbench_eval.cell import N_CELLS, N_EDGES, Cell
 from nasbench_eval.methods.base import SearchContext, SearchMethod, StepInfo
 from nasbench_eval.utils.rng import Streams
 
@@ -27,6 +27,9 @@ TINY = {
 
 _FILLED = ("step", "cell", "seconds", "selection_seconds", "total_seconds")
 """Columns of a run file that the runner fills."""
+
+_ROUNDING = 1e-3
+"""How far a sum of probabilities may be from 1; the clamp of GAEA GDAS alone adds up to 5e-5."""
 
 Make = Callable[[SearchContext], SearchMethod]
 """Makes a method from a context, always with the same settings."""
@@ -49,11 +52,13 @@ def violations(make: Make, needs: Literal["images", "table"], steps: int) -> lis
         steps: Number of steps to take, at least 2; the budget of the method must allow them.
     """
     method = make(tiny_context(needs, 0))
+    if at_first := _no_distribution(method):
+        return [at_first]
     wrong, first = _first_step(method)
     if wrong:
         return wrong
     whole = [first, *trajectory(method, steps - 1)]
-    found = []
+    found = [] if (at_last := _no_distribution(method)) is None else [at_last]
     other = make(tiny_context(needs, 1))
     if all(trajectory(other, 1) == [shown] for shown in whole):  # ends at the first difference
         found.append("seeds 0 and 1 give the same search: draw random numbers from context.streams")
@@ -145,6 +150,26 @@ def _first_step(method: SearchMethod) -> tuple[list[str], str]:
         if not isinstance(value, (int, float)):
             found.append(f"the metric {name} must be a number; got a {type(value).__name__}")
     return found, _words(method, info, cell)
+
+
+def _no_distribution(method: SearchMethod) -> str | None:
+    """Say what is wrong with the probabilities that a weight-sharing search has learned; None if nothing is."""
+    if method.needs != "images":
+        return None
+    from nasbench_eval.methods.weight_sharing import WeightSharing
+
+    if not isinstance(method, WeightSharing) or (p := method.architecture.probabilities()) is None:
+        return None
+    rule = "probabilities() must return one distribution over the operations per edge"
+    shape = (N_EDGES, len(method.architecture.ops))
+    if tuple(p.shape) != shape:
+        return f"{rule}, {shape}; its shape is {tuple(p.shape)}"
+    for edge, row in enumerate(p.tolist()):
+        if min(row) < 0:
+            return f"{rule}; on edge {edge} one is {min(row):.3g}"
+        if not abs(sum(row) - 1) < _ROUNDING:
+            return f"{rule}; those of edge {edge} sum to {sum(row):.3g}, not to 1"
+    return None
 
 
 def _alien(value: Any, where: str) -> str | None:

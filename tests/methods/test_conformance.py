@@ -24,7 +24,7 @@ from weight_sharing import EVERY_PART, ONE_OF_EACH, SOME, digits, make, shown, t
 from nasbench_eval.cell import NONE, Cell
 from nasbench_eval.images import Images
 from nasbench_eval.methods.conformance import violations
-from nasbench_eval.methods.weight_sharing import WeightSharing
+from nasbench_eval.methods.weight_sharing import Logits, Mixture, WeightSharing
 from nasbench_eval.methods.weight_sharing.drnas import Dirichlet
 from nasbench_eval.methods.weight_sharing.enas import Controller
 from nasbench_eval.methods.weight_sharing.fair_nas import Fair
@@ -43,6 +43,37 @@ SHAPES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16-120": (120, 16
 def test_a_weight_sharing_preset_follows_the_rules_of_every_method(name: str) -> None:
     settings = RunSpec(name, "digits", 0, overrides=tiny(name)).settings
     assert violations(lambda context: WeightSharing(settings, context), "images", 2) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda x, moved: x.exp(), "those of edge 0 sum to 5, not to 1"),
+        (lambda x, moved: x.softmax(0), "those of edge 0 sum to 0.833, not to 1"),
+        (lambda x, moved: x, "on edge 0 one is -0.00"),
+        (lambda x, moved: x.softmax(-1).T, "(6, 5); its shape is (5, 6)"),
+        (lambda x, moved: x.softmax(-1) * (1.01 if moved else 1), "those of edge 0 sum to 1.01, not to 1"),
+    ],
+    ids=["exp", "softmax of columns", "logits", "transposed", "after training"],
+)
+def test_probabilities_that_are_no_distribution_are_found(wrong: Any, words: str) -> None:
+    class Own(Logits):
+        def __init__(self, ops: tuple[int, ...], generator: torch.Generator) -> None:
+            super().__init__(ops, generator)
+            self.register_buffer("start", self.logits.detach().clone())
+
+        def probabilities(self) -> torch.Tensor:
+            return wrong(self.logits, not torch.equal(self.logits, self.start))
+
+    class Search(WeightSharing):
+        def new_architecture(self, ops: tuple[int, ...], generator: torch.Generator) -> Mixture:
+            return Mixture(Own(ops, generator))
+
+    settings = RunSpec("darts", "digits", 0, overrides=tiny("darts")).settings
+    found = violations(lambda context: Search(settings, context), "images", 2)
+    assert len(found) == 1
+    assert found[0].startswith("probabilities() must return one distribution over the operations per edge")
+    assert words in found[0]
 
 
 @pytest.mark.parametrize("name", TABULAR)
