@@ -98,6 +98,12 @@ class WeightSharing(SearchMethod):
         ).to(self.device)
         ops = tuple(op for op in range(N_OPS) if settings.zero_op or op != NONE)
         self.architecture = self.new_architecture(ops, self.streams.torch("architecture"))
+        if not isinstance(self.architecture, ArchParameters):
+            returned = "None" if self.architecture is None else f"a {type(self.architecture).__name__}"
+            raise UsageError(
+                f"{type(self).__name__}.new_architecture must return an ArchParameters, such as Mixture(distribution); "
+                f"it returned {returned}"
+            )
         if not self.architecture.stays_on_cpu:
             self.architecture.to(self.device)
         self.scoring = SharedWeights(
@@ -145,6 +151,8 @@ class WeightSharing(SearchMethod):
 
     def new_architecture(self, ops: tuple[int, ...], generator: torch.Generator) -> ArchParameters:
         """Return the initial architecture parameters; called once, before the optimisers are built.
+
+        A distribution goes into a rule of what a batch evaluates, such as ``Mixture(distribution)``.
 
         Args:
             ops: The candidate operations.

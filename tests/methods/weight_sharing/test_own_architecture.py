@@ -8,6 +8,7 @@ import pytest
 import torch
 from weight_sharing import digits, stored, tiny, trajectory
 
+from nasbench_eval.errors import UsageError
 from nasbench_eval.methods import SearchContext
 from nasbench_eval.methods.weight_sharing import Logits, Mixture, WeightSharing
 from nasbench_eval.methods.weight_sharing.base import Score
@@ -68,3 +69,16 @@ def test_a_state_from_before_decided_edges_were_kept_still_loads() -> None:
     assert resumed.epoch == 1
     assert len(resumed.discretisation(artifact, method.incumbent())) == 3
     assert resumed.architecture.decided == {}
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"), [(lambda ops, g: Logits(ops, g), "a Logits"), (lambda ops, g: None, "None")]
+)
+def test_an_architecture_that_is_none_is_named_with_what_to_return(returned: Any, words: str) -> None:
+    class Wrong(WeightSharing):
+        def new_architecture(self, ops: tuple[int, ...], generator: torch.Generator) -> Any:
+            return returned(ops, generator)
+
+    what = r"Wrong.new_architecture must return an ArchParameters, such as Mixture\(distribution\); it returned "
+    with pytest.raises(UsageError, match=what + words):
+        own(Wrong)
