@@ -170,7 +170,11 @@ class WeightSharing(SearchMethod):
         name, distribution = self.settings.arch_optimizer, self.architecture.distribution
         build = OPTIMIZERS[name]
         if name in ON_SIMPLEX and not (distribution is not None and distribution.on_simplex):
-            raise UsageError(f"arch_optimizer {name} moves probabilities; the parameters of this search are none")
+            raise UsageError(
+                f"arch_optimizer {name} moves probabilities; the parameters of this search are none: set "
+                "arch_optimizer=adam, or let new_architecture return a distribution that holds the probabilities "
+                f"themselves (on_simplex), as Mixture(Simplex(ops)), if settings.arch_optimizer is {name}"
+            )
         return None if build is None else build(parameters, self.settings, steps)
 
     @property
