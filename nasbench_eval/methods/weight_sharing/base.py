@@ -101,7 +101,18 @@ class ArchParameters(nn.Module, abc.ABC):
         """
 
     def begin_epoch(self, epoch: int, samples: int, generator: torch.Generator, device: torch.device) -> None:
-        """Draw the random numbers for ``samples`` samples; a deterministic rule draws none."""
+        """Draw the random numbers for ``samples`` samples; a deterministic rule draws none.
+
+        Called at least once before an epoch: twice where a continuation decides edges, and again with the last epoch
+        when a finished search is measured. So it may depend on the epoch, but not on the number of calls;
+        :meth:`learn` is called once per epoch.
+
+        Args:
+            epoch: The epoch, from 0.
+            samples: How many samples may be taken.
+            generator: For the random numbers, on the CPU.
+            device: Where the samples are needed.
+        """
 
     @abc.abstractmethod
     def sample(self) -> EdgeWeights:

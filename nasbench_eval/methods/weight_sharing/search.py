@@ -50,15 +50,16 @@ class WeightSharing(SearchMethod):
     chooses the epoch. Choosing among candidate cells is measured apart, as only the last choice counts; evaluation that
     is only recorded is free.
 
-    To write your own method, derive from this class and override ``new_architecture``, ``new_arch_optimizer`` or both,
-    and nothing else; see ``examples/my_weight_sharing.py``.
+    To write your own method, derive from this class and override ``new_architecture``, ``new_arch_optimizer`` or both;
+    see ``examples/my_weight_sharing.py``. What a method does in each batch or epoch is up to the
+    :class:`ArchParameters` that ``new_architecture`` returns.
 
     Args:
         settings: The hyperparameters.
         context: Data set, random generators and device.
 
     Raises:
-        UsageError: If the settings contradict each other.
+        UsageError: If the settings contradict each other, or ``new_architecture`` returns something else.
     """
 
     Settings = WeightSharingSettings
