@@ -102,6 +102,13 @@ def _check(cls: Any, path: str) -> None:
     if not (isinstance(settings, type) and frozen):
         raise UsageError(f"{path} must set its class attribute `Settings` to a frozen dataclass; it may be empty")
     hints = typing.get_type_hints(settings)
+    known = {field.name for field in dataclasses.fields(settings)}
+    for base in settings.__mro__:
+        if lost := _not_settings(base, hints, known):
+            raise UsageError(
+                f"{path} must set its class attribute `Settings` to a frozen dataclass: {base.__name__} declares "
+                f"{', '.join(lost)} without @dataclass(frozen=True, kw_only=True) above it"
+            )
     for field in dataclasses.fields(settings):
         if "help" not in field.metadata:
             raise UsageError(f"{path}: declare the setting {field.name} as `{field.name}: int = setting('what it is')`")
@@ -111,6 +118,20 @@ def _check(cls: Any, path: str) -> None:
             raise UsageError(
                 f"{path}: the setting {field.name} must be an int, float, bool or str, or one of them | None"
             )
+
+
+def _not_settings(cls: type, hints: dict[str, Any], known: set[str]) -> list[str]:
+    """Return what a class declares like a setting although ``dataclass`` has not made it one: it is never set."""
+    own = vars(cls)
+    if "__dataclass_fields__" in own:  # not that of a base
+        return []
+    declared = [name for name in inspect.get_annotations(cls) if _is_of_instances(hints[name])]
+    lost = [name for name in declared if name in own or name not in known]
+    return list(dict.fromkeys([*lost, *(name for name, value in own.items() if isinstance(value, dataclasses.Field))]))
+
+
+def _is_of_instances(hint: Any) -> bool:
+    return hint is not typing.ClassVar and typing.get_origin(hint) is not typing.ClassVar
 
 
 @cache

@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -231,11 +231,13 @@ def test_a_class_is_named_as_if_its_script_were_imported_and_needs_a_source(
     ("name", "words"),
     [
         ("nothing:Mine", "there is no module nothing in"),
-        ("bad:Mine", "bad has no Mine; its methods: NoSettings, Half, Thawed, Undeclared, Listed, NoValue, NoNeeds"),
+        ("bad:Mine", "bad has no Mine; its methods: NoSettings, Half, Thawed, Undeclared, NotDecorated, "),
         ("bad:Plain", "bad:Plain is not a SearchMethod"),
         ("bad:", "is named module:Class"),
         ("bad:NoSettings", "`Settings` to a frozen dataclass"),
         ("bad:Thawed", "`Settings` to a frozen dataclass"),
+        ("bad:NotDecorated", "a frozen dataclass: Undecorated declares greedy without @dataclass(frozen=True, kw_only=True)"),
+        ("bad:BaseNotDecorated", "a frozen dataclass: Undecorated declares greedy without @dataclass"),
         ("bad:Undeclared", "declare the setting size as"),
         ("bad:Listed", "the setting size must be an int, float, bool or str"),
         ("bad:NoValue", "bad:NoValue needs a value for budget_seconds"),
@@ -259,6 +261,17 @@ def test_what_is_no_method_gets_one_clear_line(
     assert words in err
     assert len(err.strip().splitlines()) == 1
     assert not Path("results").exists()
+
+
+def test_a_settings_class_without_settings_of_its_own_needs_no_decorator(folder: Path) -> None:
+    class Same(api.TabularSettings):
+        """Other words for the same settings, and what is none."""
+
+        MOST: ClassVar[int] = 3
+        fidelity: str
+
+    cls = type("Other", (Greedy,), {"Settings": Same, "__module__": Greedy.__module__})
+    assert api.register(cls, extends="rs").settings["budget_seconds"] == 12_000
 
 
 def test_methods_shows_a_users_settings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

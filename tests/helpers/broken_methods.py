@@ -35,11 +35,24 @@ class Plain:
 class Lists:
     size: list = setting("a list", default=None)
 
+class Undecorated(TabularSettings):
+    greedy: bool = setting("whether only better cells are accepted", default=False)
+
+@dataclass(frozen=True, kw_only=True)
+class Below(Undecorated):
+    more: int = setting("another one", default=1)
+
 class Thawed(NoSettings):
     Settings = Loose
 
 class Undeclared(NoSettings):
     Settings = Plain
+
+class NotDecorated(NoSettings):
+    Settings = Undecorated
+
+class BaseNotDecorated(NoSettings):
+    Settings = Below
 
 class Listed(NoSettings):
     Settings = Lists
