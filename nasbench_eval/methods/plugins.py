@@ -110,13 +110,17 @@ def _check(cls: Any, path: str) -> None:
                 f"{', '.join(lost)} without @dataclass(frozen=True, kw_only=True) above it"
             )
     for field in dataclasses.fields(settings):
-        if "help" not in field.metadata:
-            raise UsageError(f"{path}: declare the setting {field.name} as `{field.name}: int = setting('what it is')`")
         hint = hints[field.name]
         options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         if [option for option in options if option is not types.NoneType and option not in KINDS]:
             raise UsageError(
                 f"{path}: the setting {field.name} must be an int, float, bool or str, or one of them | None"
+            )
+        if "help" not in field.metadata:
+            kind = hint.__name__ if isinstance(hint, type) else str(hint)
+            default = "" if field.default is dataclasses.MISSING else f", default={field.default!r}"
+            raise UsageError(
+                f"{path}: declare the setting {field.name} as `{field.name}: {kind} = setting('what it is'{default})`"
             )
 
 

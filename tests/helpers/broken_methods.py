@@ -29,7 +29,11 @@ class Loose:
 
 @dataclass(frozen=True)
 class Plain:
-    size: int = 3
+    cooling: float = 0.95
+
+@dataclass(frozen=True)
+class Bare:
+    size: int | None
 
 @dataclass(frozen=True)
 class Lists:
@@ -47,6 +51,9 @@ class Thawed(NoSettings):
 
 class Undeclared(NoSettings):
     Settings = Plain
+
+class BareField(NoSettings):
+    Settings = Bare
 
 class NotDecorated(NoSettings):
     Settings = Undecorated
