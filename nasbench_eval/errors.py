@@ -25,6 +25,10 @@ class InUseError(NbevalError):
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, to be tried again
 
 
+class MethodError(NbevalError):
+    """A method of the user's is not called or does not answer as the interface says."""
+
+
 class Diverged(NbevalError):
     """A search observed a number that is not finite, so its state means nothing any more.
 

@@ -238,7 +238,9 @@ def search_seeds(
             elsewhere=executor != "local",
         )
         reporter = make_reporter("auto" if progress else "none", on_step=on_step)
-        runs, failures, in_use, _ = run_all(specs, inputs, reporter, wait=wait, executor=runs_there)
+        runs, failures, in_use, _, broken = run_all(specs, inputs, reporter, wait=wait, executor=runs_there)
+    if broken:
+        raise broken[0]
     if failures:
         raise NbevalError("; ".join(failure.words for failure in failures))
     if in_use:

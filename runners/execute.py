@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import MethodError, NbevalError
 from nasbench_eval.runs.failures import Failure
 from runners import locks, tabular
 from runners.executors import Executor, Job, make_executor
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from runners.context import Inputs, RunContext
     from runners.locks import Owner
     from runners.spec import RunSpec
+
+    Result = Run | Failure | InUse | MethodError
 
 logger = logging.getLogger("nbeval")
 
@@ -40,8 +42,9 @@ def run_all(
     """Run what is missing, and return what became of all specs, in their order.
 
     Complete runs are not repeated, and a search that was interrupted resumes after its last finished epoch. A run that
-    diverges is recorded as a failure; the others go on. A run that another command is at work on is left to it; one
-    whose owner is dead is taken over, which for an owner on another host takes ``locks.STALE`` seconds to find out.
+    diverges is recorded as a failure; the others go on, as they do if a tabular method of the user's breaks a rule. A
+    run that another command is at work on is left to it; one whose owner is dead is taken over, which for an owner on
+    another host takes ``locks.STALE`` seconds to find out.
 
     Args:
         specs: What to run.
@@ -72,10 +75,11 @@ def run_all(
         found |= batch.run([spec for spec in left if batch.owner(spec) is None])
     results = [found[spec.run_id] for spec in specs if spec.run_id in found]
     outcome = Outcome(
-        [result for result in results if not isinstance(result, Failure | InUse)],
+        [result for result in results if not isinstance(result, Failure | InUse | MethodError)],
         [result for result in results if isinstance(result, Failure)],
         [result for result in results if isinstance(result, InUse)],
         [spec.run_id for spec in specs if spec.run_id not in found],
+        list(dict.fromkeys(result for result in results if isinstance(result, MethodError))),
     )
     reporter.finish(outcome)
     _tell_other_truths(outcome.runs, context)
@@ -144,12 +148,12 @@ class _Batch:
         """Return whether the owner of a run has not yet been seen to be alive."""
         return self._locks[spec.lock_name].is_undecided
 
-    def run(self, specs: Sequence[RunSpec]) -> dict[str, Run | Failure | InUse]:
+    def run(self, specs: Sequence[RunSpec]) -> dict[str, Result]:
         """Run what is missing and nobody else is at work on; return what became of the specs, by the run's id.
 
         A run that was only submitted to a cluster is not among them.
         """
-        found: dict[str, Run | Failure | InUse] = {}
+        found: dict[str, Result] = {}
         tabular_specs = [spec for spec in specs if spec.is_tabular]
         for _, group in itertools.groupby(tabular_specs, key=lambda spec: spec.variant_id):
             found |= self._run_variant(list(group))
@@ -163,11 +167,14 @@ class _Batch:
                 jobs.append(Job(self._titles[spec.run_id], spec))
         return found | self._search(jobs) if jobs else found
 
-    def _run_variant(self, variant: list[RunSpec]) -> dict[str, Run | Failure | InUse]:
+    def _run_variant(self, variant: list[RunSpec]) -> dict[str, Result]:
         first = variant[0]
-        with self._reporter.tabular(f"{first.method} {first.search_dataset}", len(variant)) as on_run:
-            outcome = tabular.run_variant(variant, self._context, on_run, self._locks[first.lock_name])
-        found: dict[str, Run | Failure | InUse] = {run.record.run_id: run for run in outcome.runs}
+        try:
+            with self._reporter.tabular(f"{first.method} {first.search_dataset}", len(variant)) as on_run:
+                outcome = tabular.run_variant(variant, self._context, on_run, self._locks[first.lock_name])
+        except MethodError as error:
+            return {spec.run_id: error for spec in variant}
+        found: dict[str, Result] = {run.record.run_id: run for run in outcome.runs}
         found |= {failure.run_id: failure for failure in outcome.failures}
         return found | {each.run_id: each for each in outcome.in_use}
 
@@ -196,9 +203,8 @@ class _Batch:
             search.look_again(self._context.results_dir)
         return result
 
-    def _search(self, jobs: Sequence[Job]) -> dict[str, Run | Failure | InUse]:
-
-        found: dict[str, Run | Failure | InUse] = {}
+    def _search(self, jobs: Sequence[Job]) -> dict[str, Result]:
+        found: dict[str, Result] = {}
         self._reporter.searches(len(jobs))
         for job, in_use in self._executor.run(jobs, self._inputs, self._reporter):
             result = in_use or self._result(job.spec)

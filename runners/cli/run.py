@@ -116,8 +116,8 @@ def _require_results(outcome: Outcome, options: RunOptions, total: int) -> None:
     from runners.cli.studies import require_complete
 
     if outcome.failures:
-        for failure in outcome.failures:
-            click.echo(f"nbeval: {failure.words}", err=True)
+        for words in (*outcome.broken, *(failure.words for failure in outcome.failures)):
+            click.echo(f"nbeval: {words}", err=True)
         raise NbevalError(
             f"{len(outcome.failures)} of {total} runs diverged and are no results; the settings they had are in "
             f"{options.results_dir / FOLDER}: change them, or delete a file there to run it again"

@@ -41,13 +41,19 @@ def run_and_score(study: Study, inputs: Inputs, reporter: Reporter, *, wait: boo
 
 
 def require_complete(outcome: Outcome, total: int) -> None:
-    """Raise if other commands are at work on some of the runs.
+    """Raise if methods broke their rules, or other commands are at work on some of the runs.
 
     Raises:
+        MethodError: It says which method broke which rule.
         InUseError: It says who is at work on what.
     """
     from runners.outcome import in_use_words
 
+    if outcome.broken:
+        *others, last = outcome.broken
+        for error in others:
+            click.echo(f"nbeval: {error}", err=True)
+        raise last
     if outcome.in_use:
         raise InUseError(
             f"{len(outcome.in_use)} of {total} runs are left out: {in_use_words(outcome.in_use)}; the "

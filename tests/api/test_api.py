@@ -14,7 +14,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from broken_methods import BAD, Bare, Endless, Forgetful, Greedy, Hoarder, Late, Leaky, Peeping, Stubborn, Wordy
+from broken_methods import (
+    BAD,
+    Bare,
+    BelowAll,
+    Endless,
+    Forgetful,
+    Greedy,
+    Hoarder,
+    Late,
+    Leaky,
+    Named,
+    NoSuper,
+    OnlyCell,
+    Operations,
+    Peeping,
+    Stubborn,
+    TooHigh,
+    Wordy,
+)
 from command import TINY, call, untimed
 from paths import ROOT
 from tables import synthetic_table
@@ -236,7 +254,10 @@ def test_a_class_is_named_as_if_its_script_were_imported_and_needs_a_source(
         ("bad:", "is named module:Class"),
         ("bad:NoSettings", "`Settings` to a frozen dataclass"),
         ("bad:Thawed", "`Settings` to a frozen dataclass"),
-        ("bad:NotDecorated", "a frozen dataclass: Undecorated declares greedy without @dataclass(frozen=True, kw_only=True)"),
+        (
+            "bad:NotDecorated",
+            "a frozen dataclass: Undecorated declares greedy without @dataclass(frozen=True, kw_only=True)",
+        ),
         ("bad:BaseNotDecorated", "a frozen dataclass: Undecorated declares greedy without @dataclass"),
         ("bad:Undeclared", "the setting cooling as `cooling: float = setting('what it is', default=0.95)`"),
         ("bad:BareField", "declare the setting size as `size: int | None = setting('what it is')`"),
@@ -392,6 +413,56 @@ def test_check_names_the_rule_that_is_broken(folder: Path, cls: type[api.SearchM
     for line, part in zip(lines, words, strict=True):
         assert line.startswith(f"broken_methods:{cls.__name__}: ")
         assert part in line
+
+
+QUERY = "propose() must return a Cell and the index of its fidelity, such as `return cell, 0`; it returned "
+INDEX = "propose() must return the index of a fidelity, 0 for the lowest; it returned "
+
+RULES: dict[type[Greedy], str] = {
+    OnlyCell: QUERY + "Cell(ops=",
+    Operations: QUERY + "([1, 2, 3, 4, 0, 0], 0)",
+    Named: QUERY + "(Cell(ops=",
+    TooHigh: INDEX + "3, and this search has 1 (12)",
+    BelowAll: INDEX + "-1, and this search has 1 (12)",
+    NoSuper: "its __init__ must begin with super().__init__(settings, context)",
+}
+"""Methods that answer what they must not, and the rule that each breaks."""
+
+
+@pytest.mark.parametrize("cls", RULES)
+def test_a_wrong_answer_of_a_tabular_method_is_one_line_in_python(folder: Path, cls: type[Greedy]) -> None:
+    api.register(cls, extends="rs")
+    for ask in (lambda: api.search(cls, "cifar10"), lambda: api.check(cls)):
+        with pytest.raises(api.NbevalError) as error:
+            ask()
+        assert str(error.value).startswith(f"broken_methods:{cls.__name__}: {RULES[cls]}")
+        assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_wrong_answer_of_a_tabular_method_does_not_keep_the_others_from_running(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for cls in RULES:
+        api.register(cls, extends="rs")
+    names = [f"broken_methods:{cls.__name__}" for cls in RULES]
+    command = ("run", "--dataset", "cifar10", "--seeds", "2", "--set", "budget_seconds=3000", "--method")
+    assert call(*command, ",".join([*names, "rs"])) == 1
+    said = capsys.readouterr()
+    assert sorted(run.record.method for run in runs().values()) == ["rs", "rs"]
+    assert re.search(r"^ *RS\b.* 2 ", said.out, re.MULTILINE), "the table of those that ran is printed"
+    said_of = [line.removeprefix("nbeval: broken_methods:").partition(":")[0] for line in said.err.splitlines()]
+    assert said_of == [cls.__name__ for cls in RULES]
+
+
+def test_an_error_in_the_code_of_a_method_keeps_its_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def divide(self: Greedy, cell: api.Cell, rung: int, reward: float) -> None:
+        1 // 0  # noqa: B018
+
+    monkeypatch.setattr(Greedy, "observe", divide)
+    api.register(Greedy, extends="rs")
+    for ask in (lambda: api.search(Greedy, "cifar10"), lambda: api.check(Greedy)):
+        with pytest.raises(ZeroDivisionError):
+            ask()
 
 
 # The documentation

@@ -92,6 +92,36 @@ class Greedy(api.TabularMethod):
         pass
 
 
+class OnlyCell(Greedy):
+    def propose(self) -> Any:
+        return api.Cell.from_index(3)
+
+
+class Operations(Greedy):
+    def propose(self) -> Any:
+        return [1, 2, 3, 4, 0, 0], 0
+
+
+class Named(Greedy):
+    def propose(self) -> Any:
+        return api.Cell.from_index(3), "12"
+
+
+class TooHigh(Greedy):
+    def propose(self) -> tuple[api.Cell, int]:
+        return api.Cell.from_index(3), 3
+
+
+class BelowAll(Greedy):
+    def propose(self) -> tuple[api.Cell, int]:
+        return api.Cell.from_index(3), -1
+
+
+class NoSuper(Greedy):
+    def __init__(self, settings: api.TabularSettings, context: api.SearchContext) -> None:
+        self.settings = settings
+
+
 class Leaky(Greedy):
     def propose(self) -> tuple[api.Cell, int]:
         return api.Cell.random(np.random.default_rng()), 0

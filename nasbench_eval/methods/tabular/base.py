@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import abc
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nasbench_eval.cell import Cell
-from nasbench_eval.errors import UsageError
+from nasbench_eval.errors import MethodError, UsageError
 from nasbench_eval.methods.base import Budget, SearchContext, SearchMethod, StepInfo
+from nasbench_eval.methods.plugins import path_of
 from nasbench_eval.methods.tabular.objective import parse_fidelities
 from nasbench_eval.settings import setting
+from nasbench_eval.utils.checks import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +79,50 @@ class TabularMethod(SearchMethod):
 
     @property
     def budget(self) -> Budget:
-        """The simulated seconds of the search."""
-        return self._budget
+        """The simulated seconds of the search.
+
+        Raises:
+            MethodError: If the constructor of a subclass did not call this one.
+        """
+        try:
+            return self._budget
+        except AttributeError:
+            raise MethodError(
+                f"{path_of(type(self))}: its __init__ must begin with super().__init__(settings, context)"
+            ) from None
 
     def step(self) -> StepInfo:
-        """Query one cell. Metrics: ``valid_acc``, its reward in percent, and ``queried``, its index."""
-        cell, rung = self.propose()
+        """Query one cell. Metrics: ``valid_acc``, its reward in percent, and ``queried``, its index.
+
+        Raises:
+            MethodError: If what is proposed is no query.
+        """
+        cell, rung = self._query(self.propose())
         draw = self.rng.random() if self._single else None
         reward, seconds = self._objective.evaluate(cell, self.fidelities[rung], draw)
         if (rung, reward) > self._best:
             self._best, self._incumbent = (rung, reward), cell
         self.observe(cell, rung, reward)
         return StepInfo(seconds, {"valid_acc": reward, "queried": cell.index})
+
+    def _query(self, proposed: Any) -> tuple[Cell, int]:
+        """Return what was proposed if it is a cell and the index of a fidelity; raise if it is not."""
+        try:
+            cell, rung = proposed
+            rung = operator.index(rung)
+        except (TypeError, ValueError):
+            cell, rung = None, 0
+        if not isinstance(cell, Cell):
+            raise MethodError(
+                f"{path_of(type(self))}: propose() must return a Cell and the index of its fidelity, such as "
+                f"`return cell, 0`; it returned {shown(proposed)}"
+            )
+        if not 0 <= rung < len(self.fidelities):
+            raise MethodError(
+                f"{path_of(type(self))}: propose() must return the index of a fidelity, 0 for the lowest; it returned "
+                f"{rung}, and this search has {len(self.fidelities)} ({', '.join(self.fidelities)})"
+            )
+        return cell, rung
 
     @abc.abstractmethod
     def propose(self) -> tuple[Cell, int]:
