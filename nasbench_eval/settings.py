@@ -89,6 +89,11 @@ def _was_added(field: dataclasses.Field[Any]) -> bool:
     return field.metadata.get("before", dataclasses.MISSING) is not dataclasses.MISSING
 
 
+def without_value(cls: type[Any], values: Mapping[str, Any]) -> list[str]:
+    """Return the settings that have neither a value nor a default."""
+    return [f.name for f in dataclasses.fields(cls) if f.name not in values and f.default is dataclasses.MISSING]
+
+
 def build_settings(cls: type[T], values: Mapping[str, Any], *, owner: str) -> T:
     """Build a settings object from plain values.
 
@@ -108,8 +113,7 @@ def build_settings(cls: type[T], values: Mapping[str, Any], *, owner: str) -> T:
         if key not in fields:
             raise unknown(f"setting of {owner}", key, sorted(fields))
         checked[key] = _checked(key, value, hints[key], fields[key].metadata, owner)
-    missing = [name for name, field in fields.items() if name not in checked and field.default is dataclasses.MISSING]
-    if missing:
+    if missing := without_value(cls, checked):
         raise UsageError(f"{owner} needs a value for {', '.join(missing)}")
     return cls(**checked)
 

@@ -19,7 +19,7 @@ from nasbench_eval.errors import UsageError, unknown
 from nasbench_eval.methods import OPTUNA, SearchMethod, load_method
 from nasbench_eval.methods.plugins import path_of, remember
 from nasbench_eval.runs import BLOCKS
-from nasbench_eval.settings import build_settings
+from nasbench_eval.settings import build_settings, without_value
 from nasbench_eval.utils.checks import mapping, shown
 
 ENTRY_POINTS = "nbeval.methods"
@@ -120,11 +120,21 @@ def register(
         sources={**({} if base is None else {key: base.sources[key] for key in kept}), **dict.fromkeys(changed, path)},
         on={} if base is None else {key: base.on[key] for key in kept if key in base.on},
     )
+    if base is None and (missing := without_value(cls.Settings, preset.settings)):
+        raise UsageError(f"{path} needs a value for {', '.join(missing)}: {_how_to_register(cls, missing)}")
     build_settings(cls.Settings, preset.settings, owner=path)
     _registered[path] = (cls, preset)
     if name is not None:
         _names[name] = path
     return preset
+
+
+def _how_to_register(cls: type[SearchMethod], missing: list[str]) -> str:
+    """Say what to write in the file of a method so that its settings have values."""
+    base = "darts" if cls.needs == "images" else "rs"
+    if set(missing) <= load_preset(base).settings.keys():
+        return f'end its file with register({cls.__name__}, extends="{base}"), the method whose settings it starts from'
+    return f"give a default in {cls.Settings.__name__}, or settings={{...}} in register({cls.__name__}, ...)"
 
 
 def adopt(preset: Preset) -> None:

@@ -262,7 +262,11 @@ def test_a_class_is_named_as_if_its_script_were_imported_and_needs_a_source(
         ("bad:Undeclared", "the setting cooling as `cooling: float = setting('what it is', default=0.95)`"),
         ("bad:BareField", "declare the setting size as `size: int | None = setting('what it is')`"),
         ("bad:Listed", "the setting size must be an int, float, bool or str"),
-        ("bad:NoValue", "bad:NoValue needs a value for budget_seconds"),
+        ("bad:NoValue", 'needs a value for budget_seconds: end its file with register(NoValue, extends="rs"), the'),
+        (
+            "bad:NoSize",
+            "needs a value for budget_seconds, size: give a default in Sized, or settings={...} in register(",
+        ),
         ("bad:NoNeeds", "`needs` to one of images, table"),
         ("bad:Half", "it lacks load_own_state, observe, own_state"),
         ("broken:Mine", "broken cannot be imported: SyntaxError"),
@@ -376,7 +380,7 @@ def test_registering_gives_name_title_and_settings(folder: Path) -> None:
         api.UsageError, match="unknown setting of broken_methods:Greedy 'fidelty': did you mean 'fidelity'"
     ):
         api.register(Greedy, extends="rs", settings={"fidelty": "12"})
-    with pytest.raises(api.UsageError, match="needs a value for budget_seconds"):
+    with pytest.raises(api.UsageError, match="needs a value for budget_seconds: end its file with register"):
         api.register(Greedy)
     with pytest.raises(api.UsageError, match="the block of a method is one of standard HPO, weight sharing"):
         api.register(Greedy, extends="rs", block="mine")

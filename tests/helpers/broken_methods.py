@@ -67,6 +67,13 @@ class Listed(NoSettings):
 class NoValue(NoSettings):
     Settings = TabularSettings
 
+@dataclass(frozen=True, kw_only=True)
+class Sized(TabularSettings):
+    size: int = setting("a size")
+
+class NoSize(NoSettings):
+    Settings = Sized
+
 class NoNeeds(SearchMethod):
     Settings = TabularSettings
     budget = step = incumbent = state_dict = load_state_dict = None
