@@ -84,14 +84,16 @@ def register(
     Args:
         cls: The class of the method.
         name: A short name for ``--method``, besides ``module:Class``, in this process.
-        title: What tables and figures print; by default the name of the class.
+        title: What tables and figures print, no title of an included method; by default the name of the class, or
+            ``module:Class`` if that is one.
         extends: A method whose settings it starts from.
         settings: Settings that it changes; the defaults of its ``Settings`` fill the rest.
         paper: The paper of the method.
         block: One of ``BLOCKS``; by default that of ``extends``, or the one that fits what the method needs.
 
     Raises:
-        UsageError: If the class is not a complete method, the name is taken or invalid, or a setting does not fit.
+        UsageError: If the class is not a complete method, the name or title is taken or invalid, or a setting does not
+            fit.
     """
     if not isinstance(cls, type):
         raise UsageError(f"register takes the class of a method; got {shown(cls)}")
@@ -101,6 +103,9 @@ def register(
             raise UsageError(f"a method's name consists of letters, digits and _; got {name!r}")
         if name in preset_names() or _names.get(name, path) != path:
             raise UsageError(f"there is already a method {name!r}: register {path} under another name")
+    included = _titles()
+    if title is not None and title in included:
+        raise UsageError(f"{included[title]} has the title {title!r}: give {path} another one")
     base = None if extends is None else load_preset(extends)
     if block is None:
         block = base.block if base is not None else BLOCKS[1] if cls.needs == "images" else BLOCKS[0]
@@ -110,7 +115,7 @@ def register(
     kept = {} if base is None else {key: value for key, value in base.settings.items() if key not in changed}
     preset = Preset(
         name=path,
-        title=title or cls.__name__,
+        title=title or (path if cls.__name__ in included else cls.__name__),
         implementation=path,
         block=block,
         summary=(cls.__doc__ or "").strip().partition("\n")[0] or f"{cls.__name__} of {cls.__module__}",
@@ -165,6 +170,12 @@ def preset_names() -> list[str]:
 @cache
 def _files() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in PRESETS_FOLDER.glob("*.toml")))
+
+
+@cache
+def _titles() -> Mapping[str, str]:
+    """Return the included methods by their titles."""
+    return {_read(name).title: name for name in preset_names()}
 
 
 def method_names() -> list[str]:

@@ -374,6 +374,10 @@ def test_registering_gives_name_title_and_settings(folder: Path) -> None:
     assert preset.sources["fidelity"] == "broken_methods:Greedy"
     with pytest.raises(api.UsageError, match="there is already a method 'rs'"):
         api.register(Greedy, "rs", extends="rs")
+    with pytest.raises(api.UsageError, match=r"^rs has the title 'RS': give broken_methods:Greedy another one$"):
+        api.register(Greedy, title="RS", extends="rs")
+    named = type("ENAS", (Greedy,), {"__module__": Greedy.__module__})
+    assert api.register(named, extends="rs").title == "broken_methods:ENAS", "nobody chose it"
     with pytest.raises(api.UsageError, match="letters, digits and _"):
         api.register(Greedy, "a,b", extends="rs")
     with pytest.raises(
