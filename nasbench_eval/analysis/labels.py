@@ -53,7 +53,7 @@ def labels(runs: Iterable[Run], shown: Sequence[str] = ()) -> dict[str, str]:
     """Return the label of each variant: its title, and in brackets what distinguishes it from other variants.
 
     The brackets hold whether it is reduced and the settings that the user changed. If two variants on one search data
-    set still have the same label, the settings in which they differ are added.
+    set still have the same label, the names of their methods are added if they differ, else the settings that do.
 
     Args:
         runs: The runs.
@@ -61,10 +61,10 @@ def labels(runs: Iterable[Run], shown: Sequence[str] = ()) -> dict[str, str]:
     """
     records = {run.record.variant_id: run.record for run in runs}
     parts = {key: _parts(record, shown) for key, record in records.items()}
-    groups: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    for key, record in records.items():
-        groups.setdefault((record.title, record.search_dataset, tuple(parts[key])), []).append(key)
-    for group in groups.values():
+    for group in _alike(records, parts):
+        if len({records[key].method for key in group}) > 1:
+            parts |= {key: [*parts[key], records[key].method] for key in group}
+    for group in _alike(records, parts):
         if len(group) == 1:
             continue
         settings = [dict(records[key].settings) for key in group]
@@ -82,6 +82,14 @@ def labels(runs: Iterable[Run], shown: Sequence[str] = ()) -> dict[str, str]:
         if len(group) > 1:
             named |= {key: f"{named[key]} #{key[:6]}" for key in group}
     return named
+
+
+def _alike(records: Mapping[str, RunRecord], parts: Mapping[str, list[str]]) -> list[list[str]]:
+    """Return the variants in groups of those on one search data set whose labels would be the same."""
+    groups: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for key, record in records.items():
+        groups.setdefault((record.title, record.search_dataset, tuple(parts[key])), []).append(key)
+    return list(groups.values())
 
 
 def label_order(label: str) -> str:

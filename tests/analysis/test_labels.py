@@ -15,6 +15,14 @@ def test_variants_with_equal_overrides_are_told_apart_by_their_settings():
     assert sorted(labels([first, second]).values()) == sorted([f"GDAS #{first.record.variant_id[:6]}", "GDAS #anothe"])
 
 
+def test_methods_with_the_same_title_are_told_apart_by_their_names():
+    runs = [make_run({}, method=name, settings={"lr": lr}) for name, lr in (("a:W", 1), ("b:W", 1), ("b:W", 2))]
+    named = list(labels(runs).values())
+    title = runs[0].record.title
+    assert named == [f"{title} [a:W]", f"{title} [b:W, lr=1]", f"{title} [b:W, lr=2]"]
+    assert list(labels(runs[1:]).values()) == [f"{title} [lr=1]", f"{title} [lr=2]"]
+
+
 def test_a_setting_that_is_none_is_not_one_that_a_run_lacks():
     runs = [make_run({}, settings={"baseline": value}) for value in (None, 0.5)] + [make_run({})]
     assert list(labels(runs).values()) == ["GDAS [baseline=none]", "GDAS [baseline=0.5]", "GDAS [no baseline]"]
