@@ -118,7 +118,8 @@ def register(
         title=title or (path if cls.__name__ in included else cls.__name__),
         implementation=path,
         block=block,
-        summary=(cls.__doc__ or "").strip().partition("\n")[0] or f"{cls.__name__} of {cls.__module__}",
+        # As in a preset's file: what shows it adds the full stop.
+        summary=(cls.__doc__ or "").strip().partition("\n")[0].rstrip(".") or f"{cls.__name__} of {cls.__module__}",
         paper=paper,
         family="your own",
         settings={**kept, **changed},

@@ -303,7 +303,7 @@ def test_a_settings_class_without_settings_of_its_own_needs_no_decorator(folder:
 def test_methods_shows_a_users_settings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("methods", "my_weight_sharing:SharpDarts") == 0
     out = capsys.readouterr().out
-    assert out.startswith("Sharp DARTS: DARTS with a sharper softmax.")
+    assert out.startswith("Sharp DARTS: DARTS with a sharper softmax\n"), "a report adds the full stop, as for presets"
     assert re.search(r"temperature +0.2 +of the softmax", out)
     assert re.search(r"epochs +50 .*NAS-Bench-201", out)  # what it has from `darts`, with its source
 
