@@ -52,8 +52,15 @@ def lines_height(text: str, size: float) -> float:
 
 def place(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
     """Add axes at a position measured from the lower left corner."""
+    axes = figure.add_axes((0, 0, 1, 1))
+    move(figure, axes, left, bottom, width, height)
+    return axes
+
+
+def move(figure: Figure, axes: Axes, left: float, bottom: float, width: float, height: float) -> None:
+    """Move axes to a position measured from the lower left corner."""
     total_width, total_height = figure.get_size_inches()
-    return figure.add_axes((left / total_width, bottom / total_height, width / total_width, height / total_height))
+    axes.set_position((left / total_width, bottom / total_height, width / total_width, height / total_height))
 
 
 def legend(figure: Figure, handles: Sequence[Any], left: float, bottom: float, columns: int, **spacing: float) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nasbench_eval.analysis.figures import _style as style
-from nasbench_eval.analysis.figures._layout import MARGIN, caption, lines_height, place, text_width, wrap
+from nasbench_eval.analysis.figures._layout import MARGIN, caption, lines_height, move, place, text_width, wrap
 from nasbench_eval.analysis.labels import brief, caption_notes
 from nasbench_eval.analysis.order import dataset_order
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _PANEL = (2.1, 1.4)
 _Y_LABELS, _X_LABELS, _TITLE, _GAP = 0.42, 0.42, 0.22, 0.16
 _MAX_WIDTH = 9.5
+_Y_LABEL = 0.2
+"""Of the room for y labels, what is not for the numbers at the ticks, which may be long: 0.9998."""
 _KEY_TEXT = 1.7
 _KEY_LINE = 0.26
 """Length of a line in the key, and the gap behind it."""
@@ -54,7 +56,20 @@ def panel_rows(
     texts = {label: wrap(names.get(label, label), _KEY_TEXT, style.SMALL_SIZE) for label in frame["label"].unique()}
     heads = [text_width(title, style.SMALL_SIZE, "bold") for title, _ in rows]
     key = max([*(_KEY_LINE + text_width(name, style.SMALL_SIZE) for name in texts.values()), *heads]) + 0.1
-    row_width = key + len(datasets) * (_Y_LABELS + _PANEL[0] + _GAP)
+    drawn: dict[tuple[int, int], Axes] = {}
+    figure = Figure(figsize=_PANEL)  # each panel fills it until the numbers at all ticks are known
+    looks = [line_styles(part) for _, part in rows]
+    for number, (_, part) in enumerate(rows):
+        for panel, dataset in enumerate(datasets):
+            inside = part[part["dataset"] == dataset]
+            if inside.empty:
+                continue
+            axes = drawn[number, panel] = place(figure, 0, 0, *_PANEL)
+            axes.grid(color=style.GRID, linewidth=0.5)
+            axes.tick_params(labelsize=style.SMALL_SIZE)
+            draw_panel(axes, inside, looks[number])
+    y_labels = max([_Y_LABELS, *(_Y_LABEL + _tick_width(axes) for axes in drawn.values())])
+    row_width = key + len(datasets) * (y_labels + _PANEL[0] + _GAP)
     across = max(1, min(len(rows), int(_MAX_WIDTH / row_width)))
     down = -(-len(rows) // across)
     width = 2 * MARGIN + across * row_width
@@ -62,27 +77,29 @@ def panel_rows(
     text = wrap(text, width - 2 * MARGIN, style.SMALL_SIZE)
     below = MARGIN + lines_height(text, style.SMALL_SIZE) + 0.1
     height = _TITLE + _PANEL[1] + _X_LABELS
-    figure = Figure(figsize=(width, below + down * height + MARGIN))
-    for number, (title, part) in enumerate(rows):
+    figure.set_size_inches(width, below + down * height + MARGIN)
+    for number, (title, _) in enumerate(rows):
         row, column = divmod(number, across)
         left = MARGIN + column * row_width
         bottom = below + (down - 1 - row) * height + _X_LABELS
-        styles = line_styles(part)
-        _key(figure, left, bottom + _PANEL[1], title, {texts[label]: look for label, look in styles.items()})
+        _key(figure, left, bottom + _PANEL[1], title, {texts[label]: look for label, look in looks[number].items()})
         for panel, dataset in enumerate(datasets):
-            inside = part[part["dataset"] == dataset]
-            if inside.empty:
+            if (number, panel) not in drawn:
                 continue
-            axes = place(figure, left + key + _Y_LABELS + panel * (_Y_LABELS + _PANEL[0] + _GAP), bottom, *_PANEL)
-            axes.grid(color=style.GRID, linewidth=0.5)
-            axes.tick_params(labelsize=style.SMALL_SIZE)
-            draw_panel(axes, inside, styles)
+            axes = drawn[number, panel]
+            move(figure, axes, left + key + y_labels + panel * (y_labels + _PANEL[0] + _GAP), bottom, *_PANEL)
             if len(datasets) > 1 and number < across:
                 axes.set_title(dataset, loc="left", size=style.SMALL_SIZE, weight="bold", pad=3)
             axes.set_ylabel(ylabel if panel == 0 else "", size=style.SMALL_SIZE)
             axes.set_xlabel(xlabel if number + across >= len(rows) else "", size=style.SMALL_SIZE)
     caption(figure, text)
     return figure
+
+
+def _tick_width(axes: Axes) -> float:
+    """Return the width of the widest number at a tick of the y axis; powers of ten are short."""
+    numbers = axes.yaxis.get_major_formatter().format_ticks(list(axes.yaxis.get_majorticklocs()))
+    return max((text_width(text, style.SMALL_SIZE) for text in numbers if "$" not in text), default=0.0)
 
 
 def line_styles(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:

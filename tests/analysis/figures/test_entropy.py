@@ -4,6 +4,7 @@ import math
 
 import pytest
 from analysis_runs import make_run
+from pictures import readable
 
 from nasbench_eval.analysis.figures import entropy
 
@@ -14,6 +15,16 @@ def test_entropy_is_a_share_of_the_maximum_for_the_candidate_operations() -> Non
     assert frame["value"].tolist() == pytest.approx([nats / math.log(5) for nats in frame["nats"]])
     without_none = entropy.data([make_run({}, settings={"zero_op": False})])
     assert without_none["value"].tolist() == pytest.approx([1.3 / math.log(4), 1.2 / math.log(4), 1.1 / math.log(4)])
+
+
+def test_long_numbers_at_the_ticks_leave_the_names_of_methods_readable():
+    longest = dict.fromkeys(("cifar10", "cifar100"), 0.0)
+    many = [make_run(longest, title="GAEA DARTS (ERM)", overrides={"epochs": 6, "train_images": 256}, search=search)
+            for search in longest]  # fmt: skip
+    for run in many:
+        run.steps["entropy"] = [math.log(5) * part for part in (0.9998, 0.9996, 0.9991)]
+    figure = readable(entropy, entropy.data(many))
+    assert "0.9994" in [label.get_text() for label in figure.axes[0].get_yticklabels()]
 
 
 def test_there_is_one_panel_per_search_data_set(runs):
