@@ -14,12 +14,13 @@ import pandas as pd
 
 from nasbench_eval.analysis.labels import changes
 from nasbench_eval.cell import Cell
-from nasbench_eval.errors import Diverged
+from nasbench_eval.errors import Diverged, NbevalError
 from nasbench_eval.images import ImageData
 from nasbench_eval.methods import SearchContext, SearchMethod, StepInfo
 from nasbench_eval.runs.failures import FOLDER as FAILURES
 from nasbench_eval.runs.failures import Failure, write_failure
 from nasbench_eval.runs.store import TEST_ACC, Run, read_run, write_run
+from nasbench_eval.utils.paths import files_in
 from nasbench_eval.utils.rng import Streams
 from nasbench_eval.utils.signals import step_by_step, stop_if_asked
 from runners.beginning import continue_finished, rows_of, without_truth
@@ -28,6 +29,7 @@ from runners.checkpoints import (
     Unfinished,
     artifact_file,
     checkpoint_file,
+    read_position,
     read_unfinished,
     remove_checkpoint,
     save_checkpoint,
@@ -36,7 +38,7 @@ from runners.checkpoints import (
 )
 from runners.context import RunContext
 from runners.device import code_version, describe, make_deterministic, now
-from runners.locks import LockLost
+from runners.locks import Lock, LockLost
 from runners.lookup import TableLookup, train_note, with_truth
 from runners.outcome import InUse
 from runners.record import make_failure, make_record, plain_device, stored_failure
@@ -176,6 +178,8 @@ def run_search(
     elif (earlier := continue_finished(spec, context, method)) is not None:
         rows, started, continues = rows_of(earlier), earlier.record.started, earlier.record.run_id
         code, devices = earlier.record.versions["nbeval"].split(", "), [plain_device(earlier.record.device)]
+    else:
+        _tell_other_version(spec, context.results_dir)
     code = list(dict.fromkeys([*code, code_version()]))
     if devices and devices[-1] != describe(context.device):
         logger.warning("%s goes on with %s: it began with %s", spec.words, describe(context.device), devices[-1])
@@ -252,6 +256,27 @@ def _row(step: int, cell: Cell, info: StepInfo, total: float, table: TableLookup
         row["selection_seconds"] = info.selection_seconds
     row |= {f"n_{name}": count for name, count in cell.counts().items()}
     return row if table is None else row | table.look_up(cell)
+
+
+def _tell_other_version(spec: RunSpec, results_dir: Path) -> None:
+    """Say that a search which begins leaves one alone that was interrupted before its method was edited."""
+    if not spec.source:
+        return
+    asked = (spec.method, spec.search_dataset, spec.seed, spec.scale, changes(spec.changed))
+    for path in files_in(checkpoint_file(results_dir, spec.run_id).parent, ".json"):
+        with suppress(NbevalError):  # a damaged file of another run
+            found = read_position(path)
+            if found is None or found.run_id == spec.run_id:
+                continue
+            same = (found.method, found.search_dataset, found.seed, found.scale, found.changed) == asked
+            if same and Lock(results_dir, found.run_id, spec.words).look() is None:
+                logger.warning(
+                    "%s begins anew: its files or its images have changed since a search was interrupted after epoch "
+                    "%d (run %s), which is not continued",
+                    spec.words,
+                    found.step,
+                    found.run_id,
+                )
 
 
 def _position(spec: RunSpec, method: SearchMethod, row: Mapping[str, Any]) -> Position:

@@ -229,6 +229,37 @@ def test_an_edited_method_is_another(folder: Path) -> None:
     assert variants() == 4
 
 
+def test_a_search_interrupted_before_its_method_was_edited_is_said_to_stay(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(done: int, row: Any) -> None:
+        raise Stop
+
+    given: dict[str, Any] = {"settings": SMALL, "truth": "none", "device": "cpu", "results": "here", "on_step": stop}
+
+    def begin(seed: int = 0) -> list[str]:
+        forget(folder)
+        caplog.clear()
+        with pytest.raises(Stop):
+            api.search("my_weight_sharing:SharpDarts", "digits", seed=seed, **given)
+        return [record.message for record in caplog.records if "not continued" in record.message]
+
+    assert begin() == []
+    assert begin() == [], "it is continued"
+    source = Path("my_weight_sharing.py")
+    source.write_text(source.read_text() + "EDITED = 1\n")
+    [old] = [path.stem for path in Path("here/checkpoints").glob("*.pt")]
+    Path("here/checkpoints/damaged.json").write_text("{")
+    assert begin(seed=1) == [], "that is another search"
+    assert begin() == [
+        "my_weight_sharing:SharpDarts digits seed 0 begins anew: its files or its images have changed since a search "
+        f"was interrupted after epoch 1 (run {old}), which is not continued"
+    ]
+
+
 def test_a_class_is_named_as_if_its_script_were_imported_and_needs_a_source(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
