@@ -57,9 +57,12 @@ def report(
     runs, failures = load_results(folders, conditions, chosen, reference)
     with_results(wanted, runs)
 
-    from runners.report import write_report
+    from runners.report import check_belongs, write_report
     from runners.study import load_study
 
+    asked = None if study is None else load_study(study)
+    if asked is not None and (why := check_belongs(asked, runs)):
+        click.echo(f"nbeval: {why}", err=True)
     words = ["nbeval", "report"]
     for name, values in (
         ("--results", folders),
@@ -74,7 +77,7 @@ def report(
         output,
         runs,
         failures,
-        study=None if study is None else load_study(study),
+        study=asked,
         datasets=wanted,
         reference=reference or "",
         command=shlex.join(words),

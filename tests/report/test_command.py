@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from analysis_runs import make_run
 from command import call
 
 from nasbench_eval.runs.store import write_run
+from runners.spec import RunSpec
 
 
 @pytest.fixture
@@ -47,6 +49,36 @@ def test_a_study_gives_the_page_its_question_and_claims(results: Path) -> None:
     assert "Who wins?" in page
     assert "GDAS wins" in page
     assert "nbeval report --results results --study mine.toml" in page
+
+
+def test_a_study_without_any_of_its_runs_is_refused(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text, words in (
+        ("digits", "dataset='digits'\n[[run]]\nmethod='gdas'", "its runs search on digits, these are on cifar10"),
+        ("other", "dataset='cifar10'\n[[run]]\nmethod=['rs', 'rea']", "its runs are of rs, rea, these are of gdas"),
+    ):
+        Path(f"{name}.toml").write_text(text)
+        assert call("report", "--results", "results", "--study", f"{name}.toml") == 2
+        assert capsys.readouterr().err == f"nbeval: no run belongs to the study {name}: {words}\n"
+    assert not (results / "report.html").exists()
+
+
+def test_a_study_of_which_there_are_only_other_settings_is_noted(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.toml").write_text("dataset='cifar10'\n[[run]]\nmethod='gdas'")
+    call_it = ("report", "--results", "results", "--study", "mine.toml")
+    assert call(*call_it) == 0
+    note = "nbeval: no run has the settings of the study mine, so that its claims are not judged\n"
+    assert capsys.readouterr().err == note
+    # Any seed, and any scale where the study's own is not there.
+    own = RunSpec("gdas", "cifar10", 5, "small")
+    run = make_run({"cifar10": 90.0}, seed=5, method="gdas", scale="small")
+    write_run(results / "runs", replace(run, record=replace(run.record, variant_id=own.variant_id)))
+    for path in (results / "runs").iterdir():
+        if "-s5-" not in path.name:
+            path.unlink()
+    assert call(*call_it) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
