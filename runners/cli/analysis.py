@@ -188,8 +188,10 @@ def compare(
     from nasbench_eval.analysis.layout import write_text
     from nasbench_eval.table import Table, find_table
 
-    if reference is not None and (table_path is not None or ddof == 0):
-        raise UsageError("--table and --ddof are of no use with --against: omit them")
+    idle = [name for name, given in (("--table", table_path is not None), ("--ddof", ddof == 0)) if given]
+    if reference is not None and idle:
+        are, them = ("are", "them") if len(idle) > 1 else ("is", "it")
+        raise UsageError(f"{' and '.join(idle)} {are} of no use with --against: omit {them}")
     runs, failures = load_results(folders, conditions, names(methods), reference)
     wanted = names(datasets)
     with_results(wanted, runs)

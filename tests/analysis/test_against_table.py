@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from nasbench_eval.analysis.against_table import AgainstTable, against_table, render
 from nasbench_eval.analysis.layout import WIDTH
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.runs.store import Run, TableFacts, write_run
 from runners.cli import cli
 
@@ -176,3 +176,17 @@ def test_the_command_prints_and_writes_it(home):
 def test_the_side_with_one_seed_is_the_one_that_is_named():
     text = flat(against_table([*seeds("a", GAEA[:1]), *seeds("b", GAEA), *seeds("c", GAEA)], "a"))
     assert "One seed has no spread, so that nothing is decided: a." in text
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--ddof", "0"], "--ddof is of no use with --against: omit it"),
+        (["--table", "digits"], "--table is of no use with --against: omit it"),
+        (["--ddof", "0", "--table", "digits"], "--table and --ddof are of no use with --against: omit them"),
+    ],
+)
+def test_only_what_was_given_is_said_to_be_of_no_use(home, given, words):
+    error = CliRunner().invoke(cli, ["compare", "--against", "gaea_darts", *given]).exception
+    assert isinstance(error, UsageError)
+    assert str(error) == words
