@@ -15,6 +15,9 @@ from nasbench_eval.utils.files import atomic_write
 
 Format = Literal["text", "markdown", "latex", "csv", "json"]
 
+SUFFIXES: dict[str, Format] = {".csv": "csv", ".json": "json", ".md": "markdown", ".tex": "latex"}
+"""The format that the ending of a file's name means."""
+
 WIDTH = 118
 """Largest width of text tables and their notes, in characters."""
 
@@ -153,6 +156,11 @@ def to_json(**parts: Any) -> str:
         return json.loads(part.to_json(orient="records", double_precision=15))
 
     return json.dumps({name: plain(part) for name, part in parts.items()}, indent=1) + "\n"
+
+
+def format_of(path: Path | None) -> Format:
+    """Return the format that a file's name means: that of its ending in ``SUFFIXES``, else text."""
+    return SUFFIXES.get(path.suffix.lower(), "text") if path is not None else "text"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -145,8 +145,7 @@ def load_results(
     "--format",
     "form",
     type=click.Choice(["text", "markdown", "latex", "csv", "json"]),
-    default="text",
-    show_default=True,
+    help="[default: what the ending of --output means (.md, .tex, .csv or .json), else text]",
 )
 @click.option(
     "--ddof",
@@ -170,7 +169,7 @@ def compare(
     conditions: tuple[str, ...],
     group_by: str,
     table_path: Path | None,
-    form: Format,
+    form: Format | None,
     ddof: int,
     output: Path | None,
 ) -> None:
@@ -185,7 +184,7 @@ def compare(
     from nasbench_eval.analysis import against_table, tables
     from nasbench_eval.analysis.comparison_notes import noted_comparison
     from nasbench_eval.analysis.filters import check_key
-    from nasbench_eval.analysis.layout import write_text
+    from nasbench_eval.analysis.layout import format_of, write_text
     from nasbench_eval.table import Table, find_table
 
     idle = [name for name, given in (("--table", table_path is not None), ("--ddof", ddof == 0)) if given]
@@ -197,6 +196,7 @@ def compare(
     with_results(wanted, runs)
     if group_by:
         check_key(group_by, runs, "--group-by")
+    form = form or format_of(output)
     shown: Mapping[str, Any] = {"failures": failures, "datasets": wanted, "protocol": protocol, "group_by": group_by}
     if reference is None:
         table = None if table_path is None else Table.open(find_table(table_path))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import subprocess
 import sys
 
@@ -138,6 +139,26 @@ def test_the_command_writes_a_file_and_reports_repeated_seeds(tmp_path, runs):
     result = CliRunner().invoke(compare, arguments)
     assert result.output.strip() == str(output)
     assert "seed 0: found more than once; only the last one to finish counts" in output.read_text()
+
+
+def test_the_ending_of_the_file_says_the_format_unless_format_does(tmp_path, runs):
+    write_run(tmp_path / "runs", runs[0])
+    written = {}
+    for name, *options in (
+        *(["a.tex"], ["a.md"], ["a.CSV"], ["a.json"], ["a.txt"]),
+        ["b.tex", "--format", "csv"],
+        ["b.md", "--format", "text"],
+    ):
+        arguments = ["--results", str(tmp_path), "--output", str(tmp_path / name), *options]
+        assert CliRunner().invoke(compare, arguments).exit_code == 0
+        written[name] = (tmp_path / name).read_text()
+    assert "\\begin{tabular}" in written["a.tex"]
+    assert "|:--" in written["a.md"]
+    assert written["a.CSV"] == written["b.tex"]
+    assert written["a.CSV"].startswith("group,block,protocol,")
+    assert json.loads(written["a.json"]).keys() == {"rows", "tables", "notes"}
+    assert written["a.txt"] == written["b.md"]
+    assert written["a.txt"] == CliRunner().invoke(compare, ["--results", str(tmp_path)]).output
 
 
 def test_without_results_there_is_one_line_and_exit_code_1(tmp_path):
