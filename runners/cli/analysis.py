@@ -59,7 +59,7 @@ def with_results(wanted: Sequence[str], runs: Sequence[Run]) -> None:
         runs: All runs; a data set that one searched or was evaluated on has results.
 
     Raises:
-        NbevalError: If a name is neither a data set with results nor one that nbeval knows.
+        UsageError: If a name is neither a data set with results nor one that nbeval knows.
     """
     from nasbench_eval.analysis.order import dataset_order
     from nasbench_eval.images.catalogue import DATASETS
@@ -68,7 +68,7 @@ def with_results(wanted: Sequence[str], runs: Sequence[Run]) -> None:
     have = f"these runs have {', '.join(there)}" if there else "there are no runs"
     for name in wanted:
         if name not in there and name not in DATASETS:
-            raise NbevalError(f"no result on {name!r}: {nearest(name, (*there, *DATASETS))}{have}")
+            raise UsageError(f"no result on {name!r}: {nearest(name, (*there, *DATASETS))}{have}")
     lacking = [name for name in wanted if name not in there]
     if 0 < len(lacking) < len(wanted):  # without any, the command itself says what it can do
         click.echo(f"nbeval: no result on {', '.join(lacking)}: {have}", err=True)

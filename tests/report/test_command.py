@@ -86,7 +86,7 @@ def test_a_study_of_which_there_are_only_other_settings_is_noted(
     [
         (("--study", "figure6"), 2, "figure5"),
         (("--against", "gaea"), 2, "no run of 'gaea'"),
-        (("--dataset", "cifar11"), 1, "no result on 'cifar11'"),
+        (("--dataset", "cifar11"), 2, "no result on 'cifar11'"),
     ],
 )
 def test_unknown_names_are_one_line(

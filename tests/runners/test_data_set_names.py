@@ -40,7 +40,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 def test_a_data_set_without_results_is_named(
     command: tuple[str, ...], asked: str, words: str, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(*command, "--dataset", asked) == 1
+    assert call(*command, "--dataset", asked) == 2
     assert words in one_line(capsys)
     assert not Path("plots").exists()
 
