@@ -7,6 +7,7 @@ as csv. Figures are made without pyplot, so nothing here keeps state.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +32,7 @@ from nasbench_eval.analysis.figures import (
 from nasbench_eval.analysis.figures._save import save
 from nasbench_eval.analysis.figures._view import EVERYTHING, NothingToDraw, View
 from nasbench_eval.analysis.layout import to_csv, write_text
+from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
@@ -71,6 +73,9 @@ FIGURES: dict[str, FigureModule] = {
 }
 """The module of each figure."""
 
+OF_THE_SEARCH = ("entropy", "gap", "hessian", "operations", "rank")
+"""Figures of what the search itself observed: ``View.datasets`` names the data sets that were searched on."""
+
 
 def figure_frame(name: str, runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
     """Return the data frame of a figure, ready to be drawn.
@@ -84,11 +89,28 @@ def figure_frame(name: str, runs: Sequence[Run], view: View = EVERYTHING) -> pd.
         NothingToDraw: If the runs do not have what the figure shows.
     """
     frame = FIGURES[name].data(runs, view)
-    if frame.empty or ("value" in frame and not np.isfinite(frame["value"]).any()):
-        where = f" on {', '.join(view.datasets)}" if view.datasets else ""
-        raise NothingToDraw(f"the runs{where} have no data for {name}")
+    if _drawable(frame).empty:
+        raise NothingToDraw(_nothing_for(name, runs, view))
     frame.attrs["notes"] = tuple(view.notes)
     return frame
+
+
+def _drawable(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[np.isfinite(frame["value"])] if len(frame) and "value" in frame else frame
+
+
+def _nothing_for(name: str, runs: Sequence[Run], view: View) -> str:
+    """Return that the runs have no data for a figure, and on which other data sets they have some."""
+    if not view.datasets:
+        return f"the runs have no data for {name}"
+    asked = ", ".join(view.datasets)
+    rest = _drawable(FIGURES[name].data(runs, replace(view, datasets=())))
+    column = "dataset" if "dataset" in rest else "search_dataset"  # the same, for what the search observed
+    there = ", ".join(dataset_order(rest[column])) if column in rest else ""
+    if name not in OF_THE_SEARCH:
+        return f"the runs on {asked} have no data for {name}" + (f", those on {there} have" if there else "")
+    have = f"those on {there} have" if there else "nor have others"
+    return f"no searches on {asked} have data for {name}, {have}: here --dataset names the data set searched on"
 
 
 def drawn(name: str, frame: pd.DataFrame) -> Figure:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from analysis_runs import make_run
 from click.testing import CliRunner
 
-from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, View, draw_figure
+from nasbench_eval.analysis.figures import FIGURES, OF_THE_SEARCH, NothingToDraw, View, draw_figure, figure_frame
 from nasbench_eval.analysis.figures._layout import wrap
 from nasbench_eval.analysis.figures.inline import inline_figure
 from nasbench_eval.cell import N_CELLS
@@ -49,6 +51,27 @@ def test_a_figure_without_data_is_an_error(tmp_path):
     with pytest.raises(NothingToDraw, match="no data for entropy"):
         draw_figure("entropy", [], tmp_path, ["png"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_search_observed_is_of_the_data_set_searched_on(tmp_path, runs):
+    scores = pd.DataFrame([(i, "", 2.0, 10.0 + i, 80.0 + i) for i in sample(10)], columns=COLUMNS)
+    made = [replace(run, home=tmp_path) for run in runs]
+    write_scores(rank_file(tmp_path, made[0].record.run_id), RankScores(made[0].record.run_id, "", "", "", "", scores))
+    for name in ("curves", *OF_THE_SEARCH):
+        assert (name in OF_THE_SEARCH) == FIGURES[name].data(made, View(["cifar100"])).empty
+    for name in OF_THE_SEARCH:
+        with pytest.raises(NothingToDraw) as error:
+            figure_frame(name, made, View(["cifar100"]))
+        assert str(error.value) == (
+            f"no searches on cifar100 have data for {name}, those on cifar10 have: here --dataset names the data set "
+            "searched on"
+        )
+    with pytest.raises(NothingToDraw, match="the runs on digits have no data for curves, those on cifar10, cifar100 "):
+        figure_frame("curves", made, View(["digits"]))
+    for run in made:
+        run.steps["eigenvalue"] = np.inf
+    with pytest.raises(NothingToDraw, match="no searches on cifar10 have data for hessian, nor have others"):
+        figure_frame("hessian", made, View(["cifar10"]))
 
 
 def invoke(*arguments: str):
