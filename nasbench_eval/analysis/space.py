@@ -98,12 +98,15 @@ def percentiles(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
     key = (table_key(table.metadata.content_hash),)
     own = rows["truths"].map(lambda truths: truths == key) & rows["dataset"].isin(accuracies.columns)
     if not own.any():
-        used = ", ".join(dict.fromkeys(key[:8] for key in rows["table_hash"] if key)) or "none"
-        raise NbevalError(
-            f"no run was looked up in this table ({table.metadata.content_hash[:8]}): the runs' tables are {used}"
-        )
+        raise NbevalError(not_looked_up(rows, table))
     ranks = [
         float(percentile_rank(values, accuracies[dataset].to_numpy()).mean()) if here and values else math.nan
         for values, dataset, here in zip(rows["values"], rows["dataset"], own, strict=True)
     ]
     return rows.assign(percentile=ranks)
+
+
+def not_looked_up(rows: pd.DataFrame, table: Table) -> str:
+    """Return that no row of a comparison is from a table, and which tables they are from."""
+    used = ", ".join(dict.fromkeys(key[:8] for key in rows["table_hash"] if key)) or "none"
+    return f"no run was looked up in this table ({table.metadata.content_hash[:8]}): the runs' tables are {used}"

@@ -58,15 +58,18 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
         mean. ``optimum`` and ``noise`` are those of the table. Cells far below all others are in no bin.
 
     Raises:
-        NothingToDraw: If there is no table.
+        NothingToDraw: If there is no table, or it knows none of the data sets that the runs have accuracies on.
     """
     if view.table is None:
         raise NothingToDraw("it needs the benchmark table: give it with --table")
     accuracies = space.true_accuracies(view.table)
     noise = space.near_optimum(view.table, accuracies)["noise"]
     measured = comparison(runs, datasets=view.datasets).drop_duplicates(["variant_id", "dataset"])
-    measured = measured[(measured["n"] > 0) & measured["dataset"].isin(accuracies.columns)]
+    known = measured[measured["n"] > 0]
+    measured = known[known["dataset"].isin(accuracies.columns)]
     if measured.empty:
+        if len(known):
+            raise NothingToDraw(space.not_looked_up(known, view.table))
         return pd.DataFrame(columns=list(COLUMNS))
     means = list(zip(measured["dataset"], measured["mean"], strict=True))
     p10, p90 = percentiles(measured["values"])

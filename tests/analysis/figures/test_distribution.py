@@ -59,4 +59,7 @@ def test_nothing_overlaps_and_a_row_says_its_rank(table, runs):
 def test_it_needs_a_table_with_the_data_set(table, runs):
     with pytest.raises(NothingToDraw, match="give it with --table"):
         distribution.data(runs)
-    assert distribution.data([make_run({"cifar100": 70.0})], View(table=table)).empty
+    assert distribution.data([make_run({})], View(table=table)).empty
+    reason = rf"no run was looked up in this table \({table.metadata.content_hash[:8]}\): the runs' tables are abcdef01"
+    with pytest.raises(NothingToDraw, match=reason):
+        distribution.data([make_run({"cifar100": 70.0})], View(table=table))
