@@ -86,6 +86,22 @@ def cli() -> None:
     """Weight-sharing NAS against the standard baselines on NAS-Bench-201, from search to table and figure."""
 
 
+OUTPUTS = ("--output", "--out", "--plots", "--tidy", "-o")
+"""What the options that say where to write are called, or may be taken to be called."""
+
+
+def _with_output_hint(error: click.NoSuchOption) -> click.NoSuchOption:
+    """Return the error with the option that says where the command writes, where the unknown one was to say that."""
+    if error.option_name not in OUTPUTS or error.ctx is None:
+        return error
+    options = [(name, each) for each in error.ctx.command.params for name in each.opts if name in OUTPUTS]
+    if not options:
+        return error
+    own = " or ".join(f"{name} {option.metavar or 'FILE'}" for name, option in options)
+    message = f"{error.message} This command writes to what {own} says."
+    return click.NoSuchOption(error.option_name, message, ctx=error.ctx)
+
+
 def _say_waiting() -> None:
     with contextlib.suppress(OSError):
         os.write(2, b"\nnbeval: asked to stop; finishes the step at hand first, such as an epoch (again: at once)\n")
@@ -105,6 +121,8 @@ def main() -> None:
         with stoppable(_say_waiting):
             cli.main(prog_name="nbeval", standalone_mode=False)
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption):
+            error = _with_output_hint(error)
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:

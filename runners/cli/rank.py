@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 @click.option(
     "--plots",
     "folder",
-    type=PathType(),
+    metavar="DIR",
+    type=PathType(file_okay=False),
     default=Path("plots"),
     show_default=True,
     help="For the figure.",

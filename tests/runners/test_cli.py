@@ -127,3 +127,24 @@ def test_values_that_mean_nothing_are_refused(
     assert call(*shlex.split(line)) == 2
     assert message in capsys.readouterr().err
     assert not list(home.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("plot --output x", "This command writes to what --plots DIR says."),
+        ("rank -o x", "This command writes to what --plots DIR says."),
+        ("compare --plots x", "This command writes to what --output FILE says."),
+        ("report --plots x", "This command writes to what --output FILE says."),
+        ("export --output x", "This command writes to what --tidy FILE says."),
+        ("methods --output x", ""),
+        ("plot --nothing x", ""),
+    ],
+)
+def test_an_option_for_the_output_that_another_command_has_is_answered_with_that_of_this_one(
+    line: str, hint: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*shlex.split(line)) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "such option" in error
+    assert error.partition(". ")[2] == hint
