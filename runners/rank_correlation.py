@@ -265,7 +265,11 @@ def _measure(
     on_cell(len(rows))
     if len(rows) < n or (known is not None and _lacks_a_gap(known, digest)):
         if digest is None:
-            raise NbevalError(f"{_name(run)} kept no shared weights, there is no {_artifact(run)}: {_again(run)}")
+            raise NbevalError(
+                f"{_name(run)} kept no shared weights, there is no {_artifact(run)}: "
+                + (f"{_drawn_by_plot(run, len(rows))}; to score {n}, " if rows else "")
+                + _again(run)
+            )
         method = _rebuild(run, images_of(record.search_dataset), device)
         scored_on, orders_by = method.facts["scored_on"], method.facts.get("orders_by", SHARED_WEIGHTS)
         new = [Cell.from_index(index) for index in sample(n)[len(rows) :]]
@@ -362,6 +366,10 @@ def _artifact(run: Run) -> Path:
 def _name(run: Run) -> str:
     record = run.record
     return f"run {record.run_id} ({record.method} {record.search_dataset} seed {record.seed})"
+
+
+def _drawn_by_plot(run: Run, n: int) -> str:
+    return f"`nbeval plot rank --results {_home(run)}` draws the {n} cells that were scored before"
 
 
 def _again(run: Run) -> str:

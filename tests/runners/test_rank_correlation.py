@@ -275,6 +275,9 @@ def test_a_gap_that_older_scores_lack_is_measured_without_scoring_again(
     write_scores(path, replace(whole, losses={"running": (1.0, 2.0)}))
     kept.unlink()
     assert measure(run, 10, TableLookup(table), load_images, "cpu").losses == {"running": [1.0, 2.0]}
+    drawn = r"`nbeval plot rank --results .*results` draws the 10 cells that were scored before; to score 12, delete "
+    with pytest.raises(NbevalError, match=f"kept no shared weights, .*: {drawn}"):
+        measure(run, 12, TableLookup(table), load_images, "cpu")
 
 
 def test_what_does_not_fit_the_run_is_one_clear_line(home: Path, table: Table) -> None:
