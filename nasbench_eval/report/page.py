@@ -31,6 +31,7 @@ from nasbench_eval.report.verdicts import (
     ClaimVerdict,
     against_table,
     agreement_table,
+    claim_notes,
     claim_verdicts,
     tally,
 )
@@ -92,6 +93,7 @@ class Page:
         question: What it answers.
         verdicts: The claims with their verdicts.
         verdict_tally: How many claims have which verdict.
+        verdict_notes: Sentences about the numbers of the claims.
         agreement: Published numbers beside measured ones; None if none was published.
         agreement_tally: How many published numbers have which verdict.
         differences: Every variant's difference from one method; None if there is nothing to compare.
@@ -110,6 +112,7 @@ class Page:
     question: Question
     verdicts: tuple[ClaimVerdict, ...]
     verdict_tally: tuple[tuple[str, int], ...]
+    verdict_notes: tuple[str, ...]
     agreement: Table | None
     agreement_tally: tuple[tuple[str, int], ...]
     differences: Differences | None
@@ -163,13 +166,15 @@ def build_page(
     diverged = divergence_notes(lost, kept)
     beside = agreement(kept, lost) if published is None else published
     beside = beside[beside["dataset"].isin(list(datasets))] if datasets else beside
+    differences = _differences(kept, reference, datasets)
     return Page(
         question=question or _default_question(kept),
         verdicts=claim_verdicts(verdicts),
         verdict_tally=tally(each.word for each in verdicts),
+        verdict_notes=_sentences(claim_notes(verdicts, differences=differences is not None)),
         agreement=None if beside.empty else agreement_table(beside),
         agreement_tally=tally(beside["word"]),
-        differences=_differences(kept, reference, datasets),
+        differences=differences,
         facts=_facts(kept, lost),
         cautions=_cautions(kept, names, diverged),
         comparison=comparison_table(compared),

@@ -66,6 +66,19 @@ def claim_verdicts(verdicts: Iterable[Verdict]) -> tuple[ClaimVerdict, ...]:
     )
 
 
+def claim_notes(verdicts: Iterable[Verdict], *, differences: bool) -> list[str]:
+    """Return what a reader of the claims must know about their p values, if there are any.
+
+    Args:
+        verdicts: The verdicts.
+        differences: Whether the page also has the table of differences from one method.
+    """
+    if not any(each.rows["p_holm"].notna().any() for each in verdicts):
+        return []
+    other = ", while the table of differences corrects for all its rows of a data set" if differences else ""
+    return [f"p (Holm) of a claim is corrected for the comparisons of that claim only{other}"]
+
+
 def _comparisons(verdict: Verdict, name: str) -> Table:
     quantity = QUANTITIES[verdict.claim.quantity]
     digits = quantity.digits

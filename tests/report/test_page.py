@@ -10,10 +10,12 @@ import pytest
 from analysis_runs import make_run
 from report_content import CLAIMS, EVIL, RUNS, VARIANTS, page_text
 
+from nasbench_eval.analysis.claims import judge, read_claims
 from nasbench_eval.analysis.comparison_notes import noted_comparison
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.report.page import build_page
+from nasbench_eval.report.verdicts import claim_notes
 
 VOID = {"meta", "link", "input", "br", "img", "circle", "path"}
 
@@ -164,6 +166,17 @@ def test_claims_come_first_each_with_its_word_its_numbers_and_comparisons(page):
     assert "REA" in page.text("claim-1")
     assert "the optimum" in page.text("claim-3")
     assert "there is no run of darts on cifar10" in text.lower()
+    p = "P (Holm) of a claim is corrected for the comparisons of that claim only"
+    assert f"{p}, while the table of differences corrects for all its rows of a data set." in text
+
+
+def test_p_of_claims_is_explained_only_where_there_is_one_and_beside_what_is_there():
+    claim = {"test": "better", "method": "gdas", "against": "rea", "dataset": "cifar10", "text": "it is better"}
+    judged = judge(read_claims([claim]), RUNS, scales=["full"])
+    assert claim_notes(judged, differences=False) == [
+        "p (Holm) of a claim is corrected for the comparisons of that claim only"
+    ]
+    assert claim_notes(judge(read_claims([claim]), [], scales=["full"]), differences=True) == []
 
 
 def test_published_numbers_and_differences_have_a_word_each(page):
