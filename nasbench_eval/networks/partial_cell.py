@@ -182,10 +182,15 @@ class PartialCell(nn.Module):
 
     def use_batch_statistics(self) -> None:
         """Evaluate with the statistics of each batch from now on."""
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.track_running_stats = False
-                module.running_mean = module.running_var = None
+        drop_running_statistics(self)
+
+
+def drop_running_statistics(network: nn.Module) -> None:
+    """Let every ``nn.BatchNorm2d`` in a network evaluate with the statistics of each batch from now on."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats = False
+            module.running_mean = module.running_var = None
 
 
 def _append(tensor: Tensor, axis: int, channels: Tensor) -> Tensor:

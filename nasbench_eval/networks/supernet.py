@@ -16,7 +16,7 @@ from nasbench_eval.images.datasets import Reduction
 from nasbench_eval.networks.discretised import DiscretisedCells, SharedOperations
 from nasbench_eval.networks.fused_cell import FusedCell
 from nasbench_eval.networks.fused_cell_function import Active
-from nasbench_eval.networks.partial_cell import Grow, PartialCell
+from nasbench_eval.networks.partial_cell import Grow, PartialCell, drop_running_statistics
 from nasbench_eval.networks.skeleton import STAGES, Skeleton
 
 ALL_OPS: Active = (tuple(op for op in range(N_OPS) if op != NONE),) * N_EDGES
@@ -85,9 +85,8 @@ class Supernet(Skeleton):
         for module in self.modules():
             if isinstance(module, FusedCell | PartialCell):
                 module.use_batch_statistics()
-            elif everywhere and isinstance(module, nn.BatchNorm2d):
-                module.track_running_stats = False
-                module.running_mean = module.running_var = None
+        if everywhere:
+            drop_running_statistics(self)
 
     def forward(
         self,

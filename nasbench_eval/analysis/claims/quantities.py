@@ -88,18 +88,15 @@ QUANTITIES: Mapping[str, Quantity] = {
         _last_of(gap.data),
         "only weight-sharing searches record it",
     ),
-    "gap_batch": Quantity(
-        "discretisation gap after the search, BatchNorm in the cells with the statistics of each batch",
-        2,
-        _gap_with("batch"),
-        "evaluate the supernet with `nbeval rank`",
-    ),
-    "gap_batch_all": Quantity(
-        "discretisation gap after the search, BatchNorm in all layers with the statistics of each batch",
-        2,
-        _gap_with("batch_all"),
-        "evaluate the supernet with `nbeval rank`",
-    ),
+    **{
+        f"gap_{statistics}": Quantity(
+            f"discretisation gap after the search, BatchNorm in {where} with the statistics of each batch",
+            2,
+            _gap_with(statistics),
+            "evaluate the supernet with `nbeval rank`",
+        )
+        for statistics, where in (("batch", "the cells"), ("batch_all", "all layers"))
+    },
     "tau": Quantity(
         "rank correlation (Kendall's tau) of the shared weights",
         2,
