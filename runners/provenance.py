@@ -11,6 +11,7 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.images.splits import HALVED_TEST, SPLIT_FILES
 from nasbench_eval.methods import load_method
 from nasbench_eval.report.provenance import Provenance, SettingRow
+from nasbench_eval.runs import IMPORTED_NAME
 from nasbench_eval.runs.store import Run, RunRecord, by_variant
 from nasbench_eval.settings import complete, has_effect
 from runners.presets import load_preset
@@ -25,6 +26,8 @@ def provenance(runs: Iterable[Run]) -> dict[str, Provenance]:
 def _provenance(records: Sequence[RunRecord]) -> Provenance:
     first = records[0]
     seeds = [record.seed for record in records]
+    if first.imported:
+        return _imported(first)
     try:
         preset = load_preset(first.method)
         declared = load_method(preset.implementation).Settings
@@ -57,6 +60,21 @@ def _provenance(records: Sequence[RunRecord]) -> Provenance:
             "nbeval or of the method's source."
         )
     return Provenance(preset.summary, preset.paper, settings, _command(first, spec.overrides, seeds, split), note)
+
+
+def _imported(record: RunRecord) -> Provenance:
+    """Return how the runs of other code came here; how they were made is what their user stated."""
+    stated = tuple(SettingRow(name, _words(value), "", "", "", True) for name, value in record.settings.items())
+    words = ["nbeval", "import", "CELLS", "--name", record.method.removeprefix(IMPORTED_NAME)]
+    words += ["--dataset", record.search_dataset, "--source", record.imported, "--title", record.title]
+    words += ["--split", record.split, "--batch-norm", record.batch_norm, "--device", record.device]
+    words += [word for reduction in record.reductions for word in ("--reduced", reduction)]
+    words += [word for name, value in record.settings.items() for word in ("--set", f"{name}={_words(value)}")]
+    note = (
+        "Other code searched for these cells. nbeval only looked them up: settings, split, BatchNorm and cost are as "
+        f"the user of that code stated them. Source: {record.imported}."
+    )
+    return Provenance("Imported final cells", "", stated, shlex.join(words), note)
 
 
 def _spec(

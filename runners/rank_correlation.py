@@ -337,7 +337,7 @@ def _leaves_weights(run: Run) -> bool:
 
 
 def _scores_cells(run: Run) -> bool:
-    return _implementation(run).score_cells is not SearchMethod.score_cells
+    return not run.record.imported and _implementation(run).score_cells is not SearchMethod.score_cells
 
 
 def _is_ready(run: Run) -> bool:

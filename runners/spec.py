@@ -186,15 +186,16 @@ class RunSpec:
             what.append(self.split_hash)
         if self.source:
             what.append({"source": self.source})
-        return _hash(what)
+        return hash_of(what)
 
     @cached_property
     def run_id(self) -> str:
         """Hash of everything including the seed; two specs with the same resolved settings are the same run."""
-        return _hash([self.variant_id, self.seed])
+        return hash_of([self.variant_id, self.seed])
 
 
-def _hash(value: Any) -> str:
+def hash_of(value: Any) -> str:
+    """Return the hash of plain values that identifies a run or a variant."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -126,7 +126,7 @@ def _percentiles(frame: pd.DataFrame) -> list[str]:
 def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
     """Return one note for each fact of the runs, such as cost, BatchNorm and split, with the rows that differ."""
     names = dict(zip(frame["variant_id"], frame["label"], strict=True))
-    order = list(dict.fromkeys(frame["label"]))
+    order, code = list(dict.fromkeys(frame["label"])), _code(runs, names)
     facts: dict[str, Callable[[Run], str]] = {
         "search cost": _cost,
         "choosing among candidates": _selection,
@@ -135,7 +135,7 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         "reward and cost": lambda run: run.record.split if run.record.cost_kind == "simulated" else "",
         "truth": lambda run: run.record.truth_note or run.record.truth,
         "table": _table,
-        "made with": _code,
+        "made with": lambda run: code.get(names[run.record.variant_id], ""),
     }
     notes = []
     for scale in sorted({run.record.scale for run in runs if is_reduced(run.record)}):
@@ -143,6 +143,13 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         reduced.sort(key=lambda record: order.index(names[record.variant_id]))
         pairs = [(names[record.variant_id], "; ".join(record.reductions) or scale) for record in reduced]
         notes.append(f"reduced{'' if scale == 'full' else f': {scale}'} means {reductions_text(pairs, order)}")
+    imported = {names[run.record.variant_id]: run.record.imported for run in runs if run.record.imported}
+    if imported:
+        whose = ", ".join(f"{label} ({imported[label]})" for label in sorted(imported, key=order.index))
+        notes.append(
+            "imported: other code searched for these cells, and nbeval only looked them up; split, BatchNorm and cost "
+            f"are as its user stated them: {whose}"
+        )
     if same := _one_cell(runs, names):
         notes.append(f"one cell in all seeds, so that a deviation of 0.00 is no estimate of the variance: {same}")
     continued = {names[run.record.variant_id] for run in runs if run.record.continues}
@@ -208,6 +215,8 @@ def _values(runs: list[Run], fact: Callable[[Run], str], names: dict[str, str], 
 
 def _cost(run: Run) -> str:
     record = run.record
+    if record.imported:
+        return f"of other code, device {record.device}" if run.steps["total_seconds"].notna().any() else "not stated"
     if record.cost_kind == "simulated":
         return "simulated seconds from the table (sim)"
     return f"measured on {record.device}, {record.threads} thread{'s' if record.threads != 1 else ''}"
@@ -225,7 +234,17 @@ def _table(run: Run) -> str:
     return f"{table.name} {table.content_hash[:8]}" if table else ""
 
 
-def _code(run: Run) -> str:
-    """Return the versions of nbeval and torch: other ones may give other numbers for one specification."""
-    known = {name: run.record.versions.get(name) for name in ("nbeval", "torch")}
-    return ", ".join(f"{name} {version}" for name, version in known.items() if version) if known["nbeval"] else ""
+def _code(runs: list[Run], names: dict[str, str]) -> dict[str, str]:
+    """Return the versions of nbeval and torch that made each row; others may give other numbers for one search."""
+    used: dict[str, dict[str, dict[str, None]]] = {}
+    for run in runs:
+        versions = run.record.versions
+        if run.record.imported or not versions.get("nbeval"):
+            continue
+        row = used.setdefault(names[run.record.variant_id], {"nbeval": {}, "torch": {}})
+        for name, known in row.items():
+            known.update(dict.fromkeys(filter(None, versions.get(name, "").split(", "))))
+    return {
+        label: ", ".join(f"{name} {', '.join(known)}" for name, known in row.items() if known)
+        for label, row in used.items()
+    }

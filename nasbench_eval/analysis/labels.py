@@ -52,8 +52,9 @@ def is_reduced(record: RunRecord) -> bool:
 def labels(runs: Iterable[Run], shown: Sequence[str] = ()) -> dict[str, str]:
     """Return the label of each variant: its title, and in brackets what distinguishes it from other variants.
 
-    The brackets hold whether it is reduced and the settings that the user changed. If two variants on one search data
-    set still have the same label, the names of their methods are added if they differ, else the settings that do.
+    The brackets hold whether it is imported or reduced, and the settings that the user changed. If two variants on one
+    search data set still have the same label, the names of their methods are added if they differ, else the settings
+    that do.
 
     Args:
         runs: The runs.
@@ -200,7 +201,7 @@ def _parts(record: RunRecord, shown: Sequence[str]) -> list[str]:
     parts = [assignment(name, value) for name, value in sorted(values.items())]
     if is_reduced(record):
         parts.insert(0, f"reduced: {record.scale}" if record.scale != "full" else "reduced")
-    return parts
+    return ["imported", *parts] if record.imported else parts
 
 
 def assignment(name: str, value: Any) -> str:

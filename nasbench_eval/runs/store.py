@@ -96,7 +96,7 @@ class RunRecord:
         variant_id: The same hash without the seed: runs of one variant differ only in the seed.
         method: The preset's name, as ``--method`` takes it.
         title: The name in tables and figures, such as ``GAEA DARTS (ERM)``.
-        block: One of ``BLOCKS``.
+        block: One of ``BLOCKS``, or ``IMPORTED``.
         search_dataset: The data set that the search trained on or queried.
         seed: The seed.
         settings: The value of every hyperparameter.
@@ -115,6 +115,8 @@ class RunRecord:
         started: ISO 8601, UTC.
         finished: ISO 8601, UTC.
         continues: The id of the finished run whose steps this one took over at its beginning; empty if none.
+        imported: Where its final cell comes from, in the words of the user, if other code searched for it: split,
+            BatchNorm mode, device and cost are then what the user stated; empty for a search of nbeval.
     """
 
     run_id: str
@@ -140,6 +142,7 @@ class RunRecord:
     started: str
     finished: str
     continues: str = ""
+    imported: str = ""
 
     @property
     def file_name(self) -> str:

@@ -27,6 +27,7 @@ COMMANDS = {
     "plot": "runners.cli.plot:plot",
     "report": "runners.cli.report:report",
     "export": "runners.cli.export:export",
+    "import": "runners.cli.imports:import_",
     "rank": "runners.cli.rank:rank",
     "status": "runners.cli.status:status",
     "clean": "runners.cli.status:clean",

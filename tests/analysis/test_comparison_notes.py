@@ -8,6 +8,7 @@ from analysis_runs import make_run
 from nasbench_eval.analysis.comparison_notes import noted_comparison
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.runs.store import Run
 
 
 def test_each_reduction_is_listed_once_with_its_rows() -> None:
@@ -112,3 +113,12 @@ def test_a_note_names_the_newest_version_of_a_method() -> None:
     [note] = [note for note in noted_comparison([old, new, other]).notes if note.startswith("#:")]
     assert note.endswith("The newest: Mine #aaaa00")
     assert not [note for note in noted_comparison([old]).notes if note.startswith("#:")]
+
+
+def test_the_code_that_made_a_row_is_named_once_with_all_its_versions() -> None:
+    def seeds(method: str, *versions: str) -> list[Run]:
+        own = [{"nbeval": each, "torch": "2.8"} for each in versions]
+        return [make_run({"cifar10": 93.0}, method=method, title=method, seed=i, versions=v) for i, v in enumerate(own)]
+
+    notes = noted_comparison([*seeds("A", "1", "1, 2", "3"), *seeds("B", "1"), *seeds("C", "1")]).notes
+    assert "made with: nbeval 1, 2, 3, torch 2.8 (A) | nbeval 1, torch 2.8 (B, C)" in notes

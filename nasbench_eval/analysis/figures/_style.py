@@ -16,6 +16,7 @@ BLOCK_COLOURS = {
     "standard HPO": "#5aa5e0",
     "weight sharing": "#6a2c91",
     "training-free": "#2f8f6b",
+    "other code": "#b5651d",
     "reference": "#8c8c8c",
 }
 OPTIMUM = "#000000"

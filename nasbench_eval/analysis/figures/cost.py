@@ -57,7 +57,7 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
         not evaluated, for all.
     """
     frame = comparison(runs, datasets=view.datasets).drop_duplicates(["variant_id", "dataset"])
-    frame = frame[frame["n"] > 0]
+    frame = frame[(frame["n"] > 0) & frame["search_seconds"].notna()]  # of imported runs the cost may not be known
     own = frame["dataset"] == frame["search_dataset"]
     # The cost does not depend on where the cell is evaluated: other data sets only if they are asked for.
     return (frame[own] if own.any() and not view.datasets else frame)[list(COLUMNS)].reset_index(drop=True)
