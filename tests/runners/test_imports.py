@@ -13,7 +13,7 @@ from nasbench_eval.analysis.figures import cost
 from nasbench_eval.analysis.labels import labels
 from nasbench_eval.cell import Cell
 from nasbench_eval.runs import IMPORTED
-from nasbench_eval.runs.store import Run
+from nasbench_eval.runs.store import Run, load_runs
 from nasbench_eval.table import Table
 from nasbench_eval.table.locate import find_table
 from runners.provenance import provenance
@@ -80,9 +80,12 @@ def test_another_table_gives_the_same_runs_other_accuracies(table_file: Path) ->
 
 def test_other_facts_make_another_row() -> None:
     imported()
-    imported(CELLS, "--set", "lr=0.1", "--reduced", "channels 16 -> 4")
-    names = labels(runs().values())
-    assert sorted(names.values()) == ["my_nas [imported, reduced]", "my_nas [imported]"]
+    imported(CELLS, "--reduced", "channels 16 -> 4")
+    assert sorted(labels(load_runs([Path("results")])).values()) == ["my_nas [imported, reduced]", "my_nas [imported]"]
+    for more in (("--split", "halves"), ("--set", "lr=0.1")):
+        before = {run.record.variant_id for run in load_runs([Path("results")])}
+        imported(CELLS, *more)
+        assert len({run.record.variant_id for run in load_runs([Path("results")])} - before) == 1
 
 
 def test_tables_say_what_is_imported_and_what_nobody_stated() -> None:
@@ -92,6 +95,7 @@ def test_tables_say_what_is_imported_and_what_nobody_stated() -> None:
     assert "split: halves (GDAS) | not stated (my_nas [imported])" in notes
     [note] = [note for note in notes if note.startswith("search cost")]
     assert "of other code, device not stated (my_nas [imported])" in note
+    assert not [note for note in notes if note.startswith("made with")]  # by nbeval, that is
 
 
 def test_costs_that_are_not_known_are_not_drawn() -> None:
