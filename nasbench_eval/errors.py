@@ -25,7 +25,11 @@ class InUseError(NbevalError):
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, to be tried again
 
 
-class MethodError(NbevalError):
+class RunError(NbevalError):
+    """One run cannot end; the others of a command go on, and the error is shown after them."""
+
+
+class MethodError(RunError):
     """A method of the user's is not called or does not answer as the interface says."""
 
 

@@ -251,11 +251,12 @@ def search_seeds(
 def _seeds(seeds: object) -> list[int]:
     if not isinstance(seeds, Iterable) or isinstance(seeds, str):
         raise UsageError(f"seeds is a list of seeds, such as range(4); got {shown(seeds)}")
+    from runners.spec import require_distinct
+
     found = [whole_number(seed, "a seed") for seed in seeds]
     if not found:
         raise UsageError("seeds is empty: give at least one seed, such as range(4)")
-    if twice := [seed for number, seed in enumerate(found) if seed in found[:number]]:
-        raise UsageError(f"seed {twice[0]} is given twice: the two runs would be the same")
+    require_distinct(found)
     return found
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nasbench_eval.errors import MethodError, NbevalError
+from nasbench_eval.errors import MethodError, NbevalError, RunError
 from nasbench_eval.runs.failures import Failure
 from runners import locks, tabular
 from runners.executors import Executor, Job, make_executor
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runners.locks import Owner
     from runners.spec import RunSpec
 
-    Result = Run | Failure | InUse | MethodError
+    Result = Run | Failure | InUse | RunError
 
 logger = logging.getLogger("nbeval")
 
@@ -42,9 +42,9 @@ def run_all(
     """Run what is missing, and return what became of all specs, in their order.
 
     Complete runs are not repeated, and a search that was interrupted resumes after its last finished epoch. A run that
-    diverges is recorded as a failure; the others go on, as they do if a tabular method of the user's breaks a rule. A
-    run that another command is at work on is left to it; one whose owner is dead is taken over, which for an owner on
-    another host takes ``locks.STALE`` seconds to find out.
+    diverges is recorded as a failure; the others go on, as they do if the training of one final cell diverges, or a
+    tabular method of the user's breaks a rule. A run that another command is at work on is left to it; one whose owner
+    is dead is taken over, which for an owner on another host takes ``locks.STALE`` seconds to find out.
 
     Args:
         specs: What to run.
@@ -75,11 +75,11 @@ def run_all(
         found |= batch.run([spec for spec in left if batch.owner(spec) is None])
     results = [found[spec.run_id] for spec in specs if spec.run_id in found]
     outcome = Outcome(
-        [result for result in results if not isinstance(result, Failure | InUse | MethodError)],
+        [result for result in results if not isinstance(result, Failure | InUse | RunError)],
         [result for result in results if isinstance(result, Failure)],
         [result for result in results if isinstance(result, InUse)],
         [spec.run_id for spec in specs if spec.run_id not in found],
-        list(dict.fromkeys(result for result in results if isinstance(result, MethodError))),
+        list(dict.fromkeys(result for result in results if isinstance(result, RunError))),
     )
     reporter.finish(outcome)
     _tell_other_truths(outcome.runs, context)
@@ -206,8 +206,8 @@ class _Batch:
     def _search(self, jobs: Sequence[Job]) -> dict[str, Result]:
         found: dict[str, Result] = {}
         self._reporter.searches(len(jobs))
-        for job, in_use in self._executor.run(jobs, self._inputs, self._reporter):
-            result = in_use or self._result(job.spec)
+        for job, instead in self._executor.run(jobs, self._inputs, self._reporter):
+            result = instead or self._result(job.spec)
             found[job.spec.run_id] = result
             self._reporter.end(job.title, job.spec, result)
         return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from nasbench_eval.errors import MethodError
+    from nasbench_eval.errors import RunError
     from nasbench_eval.runs.failures import Failure
     from nasbench_eval.runs.store import Run
     from runners.locks import Owner
@@ -36,14 +36,14 @@ class Outcome(NamedTuple):
         failures: Those that diverged.
         in_use: Those that others are at work on.
         submitted: The ids of those that a cluster has, and that this command did not wait for.
-        broken: For each variant whose method ended it with an error, that error.
+        broken: The errors that ended single runs, or the runs of one variant.
     """
 
     runs: list[Run]
     failures: list[Failure]
     in_use: list[InUse]
     submitted: Sequence[str] = ()
-    broken: Sequence[MethodError] = ()
+    broken: Sequence[RunError] = ()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -137,6 +137,7 @@ def run_or_fail(spec: RunSpec, context: RunContext, progress: Progress) -> Run |
                         return train_stored(spec, context, held.require_held)
                     return run_search(spec, context, progress, held.require_held)
             except Diverged as error:
+                held.require_held()
                 failure = make_failure(spec, error)
                 write_failure(context.results_dir, failure)
                 remove_checkpoint(context.results_dir, spec.run_id)

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -230,11 +231,25 @@ def parse_overrides(texts: Iterable[str], option: str = "--set") -> dict[str, An
     return values
 
 
+def require_distinct(seeds: Iterable[int], what: str = "") -> None:
+    """Check that no seed is given twice.
+
+    Args:
+        seeds: The seeds.
+        what: Where they come from, for messages.
+
+    Raises:
+        UsageError: If one is.
+    """
+    if twice := [seed for seed, count in Counter(seeds).items() if count > 1]:
+        raise UsageError(f"{what}seed {twice[0]} is given twice: the two runs would be the same")
+
+
 def parse_seeds(text: str) -> list[int]:
     """Parse ``4`` as seeds 0 to 3, ``0,3,7`` as these three, and ``5,`` as the single seed 5.
 
     Raises:
-        UsageError: If the text is neither.
+        UsageError: If the text is neither, or names a seed twice.
     """
     parts = text.split(",")
     numbers = [number for part in parts if part.strip() and (number := parse_whole_number(part)) is not None]
@@ -246,4 +261,5 @@ def parse_seeds(text: str) -> list[int]:
         if numbers[0] == 0:
             raise UsageError("--seeds 0 asks for no run: give at least 1, or a list such as 0,3,7")
         return list(range(numbers[0]))
-    return list(dict.fromkeys(numbers))
+    require_distinct(numbers, "--seeds: ")
+    return numbers

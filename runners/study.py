@@ -22,7 +22,7 @@ from nasbench_eval.utils.toml_tables import TomlTable
 from runners.context import TRUTHS, Truth
 from runners.inputs import split_hash
 from runners.presets import load_preset, load_scale
-from runners.spec import MOST_SEEDS, RunSpec
+from runners.spec import MOST_SEEDS, RunSpec, require_distinct
 
 STUDIES_FOLDER = Path(__file__).parent / "studies"
 
@@ -331,7 +331,9 @@ def _seeds(value: object, where: str) -> tuple[int, ...]:
     if isinstance(value, list):
         if not value:
             raise UsageError(f"{where}: seeds is a number of seeds or a list of them; got an empty list")
-        return tuple(dict.fromkeys(whole_number(each, f"{where}: a seed") for each in value))
+        seeds = tuple(whole_number(each, f"{where}: a seed") for each in value)
+        require_distinct(seeds, f"{where}: ")
+        return seeds
     number = whole_number(value, f"{where}: seeds", at_least=1)
     if number > MOST_SEEDS:
         raise UsageError(f"{where}: at most {MOST_SEEDS:,} seeds; got {shown(value)}")

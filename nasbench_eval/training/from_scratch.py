@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from nasbench_eval.cell import Cell
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import RunError
 from nasbench_eval.images import Augment, ImageData
 from nasbench_eval.networks.standalone import StandaloneNet
 from nasbench_eval.training.recipes import TrainingSettings
@@ -75,7 +75,7 @@ def train_from_scratch(
 
 def _require_finite(loss: torch.Tensor, cell: Cell, when: str) -> None:
     if not math.isfinite(float(loss)):
-        raise NbevalError(
+        raise RunError(
             f"training the final cell {cell} from scratch diverged {when}: the search is kept, look its cells up with "
             "--truth table, or go without with --truth none"
         )

@@ -41,10 +41,10 @@ def run_and_score(study: Study, inputs: Inputs, reporter: Reporter, *, wait: boo
 
 
 def require_complete(outcome: Outcome, total: int) -> None:
-    """Raise if methods broke their rules, or other commands are at work on some of the runs.
+    """Raise if runs ended with an error, or other commands are at work on some of them.
 
     Raises:
-        MethodError: It says which method broke which rule.
+        RunError: It says what ended a run; of several, the others are printed.
         InUseError: It says who is at work on what.
     """
     from runners.outcome import in_use_words

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from nasbench_eval.errors import RunError
 from runners.outcome import InUse
 from runners.presets import Preset, adopt
 from runners.spec import RunSpec
@@ -31,10 +32,15 @@ class Job(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A job whose run or failure is in the results folder, or that somebody else is at work on."""
+    """A job that has ended.
+
+    Attributes:
+        job: The job.
+        instead: None if its run or failure is in the results folder; else who is at work on it, or what ended it.
+    """
 
     job: Job
-    in_use: InUse | None
+    instead: InUse | RunError | None
 
 
 class Executor(abc.ABC):
@@ -84,6 +90,9 @@ def search_here(job: Job, context: RunContext, reporter: Reporter) -> Done:
     """Run one search in this process."""
     from runners.search import run_or_fail
 
-    with reporter.search(job.title, job.spec) as on_step:
-        found = run_or_fail(job.spec, context, on_step)
+    try:
+        with reporter.search(job.title, job.spec) as on_step:
+            found = run_or_fail(job.spec, context, on_step)
+    except RunError as error:
+        return Done(job, RunError(f"{job.spec.words}: {error}"))
     return Done(job, found if isinstance(found, InUse) else None)

@@ -20,6 +20,7 @@ from runners.executors.gpus import parse_gpus, share_gpus
 from runners.threads import share, warn_if_busy
 
 if TYPE_CHECKING:
+    from nasbench_eval.errors import RunError
     from runners.context import Inputs
     from runners.outcome import InUse
     from runners.progress import Reporter
@@ -78,9 +79,9 @@ class Local(Executor):
             start = partial(_start, sent, inputs, reporter.on_step, Path(folder), devices)
             with following(Path(folder), reporter) as read_events:
                 done = run_jobs(_search, numbered, workers=inputs.workers, context=processes, initializer=start)
-                for number, in_use in done:
+                for number, instead in done:
                     read_events()
-                    yield Done(jobs[number], in_use)
+                    yield Done(jobs[number], instead)
 
     def _devices(self, inputs: Inputs) -> list[str]:
         """Return the device of each worker."""
@@ -115,7 +116,7 @@ def _start(jobs: Sequence[Job], inputs: Inputs, on_step: Progress, folder: Path,
     _worker[:] = [context, open_events]
 
 
-def _search(number: int, job: Job) -> tuple[int, InUse | None]:
+def _search(number: int, job: Job) -> tuple[int, InUse | RunError | None]:
     context, open_events = _worker
     with open_events() as reporter:
-        return number, search_here(job, context, reporter).in_use
+        return number, search_here(job, context, reporter).instead

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import NbevalError, RunError
 from nasbench_eval.utils.files import atomic_write, reading
 from runners.executors.base import Job, know_methods
 
@@ -46,8 +46,8 @@ class Work:
     folder: Path
     events: Path
 
-    def run(self) -> list[InUse | None] | NbevalError:
-        """Run the searches; return for each who else is at work on it, or an error that the command is to raise."""
+    def run(self) -> list[InUse | RunError | None] | NbevalError:
+        """Run the searches; return what :class:`Done` says of each, or an error that the command is to raise."""
         from runners.executors import make_executor
         from runners.progress.stream import events_to
         from runners.threads import sleep_while_waiting
@@ -61,8 +61,8 @@ class Work:
                 done = list(make_executor().run(self.jobs, inputs, reporter))
             except NbevalError as error:
                 return error
-        in_use = {job.title: owner for job, owner in done}
-        return [in_use[job.title] for job in self.jobs]
+        instead = {each.job.title: each.instead for each in done}
+        return [instead[job.title] for job in self.jobs]
 
 
 def new_folder(inputs: Inputs) -> Path:

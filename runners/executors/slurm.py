@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.errors import NbevalError, RunError, UsageError
 from nasbench_eval.settings import setting
 from nasbench_eval.utils.signals import Stopped, ask
 from runners.executors.base import Done, Executor, Job, plain
@@ -181,7 +181,7 @@ class _Task:
     def __init__(self, notice: int) -> None:
         self.notice = notice
 
-    def __call__(self, work: Work) -> list[InUse | None] | NbevalError:
+    def __call__(self, work: Work) -> list[InUse | RunError | None] | NbevalError:
         with _finishing_the_step(self.notice):
             return work.run()
 
@@ -243,17 +243,17 @@ def _wait(submitted: Sequence[_Submitted]) -> Iterator[list[Done]]:
             if isinstance(result, NbevalError):
                 errors[str(result)] += 1
             else:
-                yield [Done(search, in_use) for search, in_use in zip(searches, result, strict=True)]
+                yield [Done(search, instead) for search, instead in zip(searches, result, strict=True)]
         if waiting:
             time.sleep(POLL)
     raise_all(errors)
 
 
-def _result(job: submitit.Job[Any]) -> list[InUse | None] | NbevalError:
+def _result(job: submitit.Job[Any]) -> list[InUse | RunError | None] | NbevalError:
     from submitit.core.utils import UncompletedJobError
 
     try:
-        result: list[InUse | None] | NbevalError = job.result()
+        result: list[InUse | RunError | None] | NbevalError = job.result()
     except UncompletedJobError:
         return NbevalError(
             f"Slurm job {job.job_id} ended without a result ({job.state.lower()}): its log is {job.paths.stderr}; "

@@ -14,8 +14,8 @@ and ``title``, what messages call it.
                ``unit``, epoch or cell; ``host``
 ``step``       after each step of a search: ``done``, ``steps``, ``unit``; ``row``, the row of the run file; ``cell``,
                the index of the current cell; ``test_acc``, its true accuracy on the search's data set (null if unknown)
-``end``        a search ended: ``state`` (``complete``, ``diverged``, or ``in_use`` by another command); ``cell``,
-               ``test_acc`` and ``total_seconds`` of its last step, or ``why`` there is no result
+``end``        a search ended: ``state`` (``complete``, ``diverged``, ``failed``, or ``in_use`` by another command);
+               ``cell``, ``test_acc`` and ``total_seconds`` of its last step, or ``why`` there is no result
 ``tabular``    runs of a tabular search, about once a second: ``title``, ``done``, ``total``, and ``old``, how many of
                them were complete before
 ``cells``      ``nbeval rank`` scores cells: ``title``, ``done``, ``total``
@@ -35,6 +35,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nasbench_eval.cell import Cell
+from nasbench_eval.errors import RunError
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import TEST_ACC
 from runners.device import now
@@ -105,11 +106,13 @@ class Reporter:
 
         yield show
 
-    def end(self, title: str, spec: RunSpec, found: Run | Failure | InUse) -> None:
+    def end(self, title: str, spec: RunSpec, found: Run | Failure | InUse | RunError) -> None:
         """Report what became of a search."""
         what: dict[str, Any]
         if isinstance(found, InUse):
             what = {"state": "in_use", "why": f"{found.owner.words} is at work on it"}
+        elif isinstance(found, RunError):
+            what = {"state": "failed", "why": str(found)}
         elif isinstance(found, Failure):
             what = {"state": "diverged", "why": f"diverged in step {found.step + 1}: {found.cause}"}
         else:

@@ -15,11 +15,12 @@ from command import TINY, call, runs, search, untimed
 from tables import synthetic_table
 
 from nasbench_eval.cell import Cell
-from nasbench_eval.errors import NbevalError
-from nasbench_eval.images import load_images
+from nasbench_eval.errors import NbevalError, RunError
+from nasbench_eval.images import ImageData, load_images
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run, write_run
 from nasbench_eval.table import Table
+from nasbench_eval.training.recipes import TrainingSettings
 from nasbench_eval.utils.files import atomic_write
 from nasbench_eval.utils.rng import Streams
 from runners import locks
@@ -136,6 +137,25 @@ def test_truth_train_trains_the_final_cell_and_says_so(
     # 250 test images: every accuracy is a multiple of 1/250, and a trained cell is far from the 10 percent of chance.
     assert accuracies.iloc[-1] * 250 / 100 == pytest.approx(round(accuracies.iloc[-1] * 250 / 100), abs=1e-4)
     assert accuracies.iloc[-1] > 20
+
+
+def test_a_final_training_that_diverges_leaves_the_search_and_the_other_runs(
+    home: Path, few_digits: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(cell: Cell, data: ImageData, settings: TrainingSettings, streams: Streams, **_: str) -> float:
+        if streams.seed == 0:
+            raise RunError("the training diverged: the search is kept")
+        return 12.5
+
+    monkeypatch.setattr("nasbench_eval.training.from_scratch.train_from_scratch", train)
+    arguments = ("--method", "darts", "--truth", "train", "--scale", "small", "--seeds", "2")
+    for _ in range(2):  # it stops at no seed, again
+        assert search(*arguments) == 1
+        assert list(runs()) == ["darts 1"]
+        lines = [line for line in capsys.readouterr().err.splitlines() if "diverged" in line]
+        assert lines[-1] == "nbeval: darts digits seed 0: the training diverged: the search is kept"
+    assert search(*arguments[:3], "none", *arguments[4:]) == 0
+    assert sorted(runs()) == ["darts 0", "darts 1"]
 
 
 def test_the_last_cell_is_trained_from_scratch_with_the_seed_of_its_run(

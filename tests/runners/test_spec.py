@@ -107,7 +107,8 @@ def test_seeds_and_overrides() -> None:
     assert parse_seeds("4") == [0, 1, 2, 3]
     assert parse_seeds("0,3,7") == [0, 3, 7]
     assert parse_seeds("5,") == [5]
-    assert parse_seeds("1,1,2") == [1, 2]
+    with pytest.raises(UsageError, match="--seeds: seed 1 is given twice: the two runs would be the same"):
+        parse_seeds("1,1,2")
     with pytest.raises(UsageError):
         parse_seeds("-1")
     values: dict[str, Any] = parse_overrides(["lr=1e-3", "zero_op=true", "objective=erm", "epochs=5", "clip=none"])
