@@ -66,7 +66,7 @@ def compare(home: Path, study: str, executors: list[str], workers: int, others: 
 
 def where(executor: str, workers: int) -> list[str]:
     """Return the options that run some searches at once on this machine."""
-    from runners.threads import usable_cores
+    from nasbench_eval.utils.processes import usable_cores
 
     options = {
         "slurm": ["cluster=local", "searches=100000"],

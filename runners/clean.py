@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from runners.status import Folder
 
 OWN = ("runs", "checkpoints", FAILED, locks.FOLDER)
 """What a results folder has; a folder without any is somebody's."""
+
+AT_ONCE = 50
+"""So many locks are held at a time: the folder is read once for all of them."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +72,34 @@ def leftovers(folder: Path, *, failed: bool = False) -> list[Leftover]:
 
 def remove(folder: Path, found: list[Leftover]) -> list[Leftover]:
     """Remove files, and return those that a live process turned out to need."""
-    kept = []
-    for each in found:
-        if each.path.parent.name == locks.FOLDER:
-            lock = Lock(folder, each.lock, "")
-            while lock.look() is not None and lock.is_undecided:
-                time.sleep(locks.POLL)  # on another host: whether its heartbeat has stopped has to be seen
-            removed = not each.path.exists()
-        elif not each.lock:
-            each.path.unlink(missing_ok=True)
-            removed = True
-        else:
-            with Lock(folder, each.lock, "removing what is left of it") as lock:
-                # Looked at again: its run may have ended, or begun again, since it was listed.
-                if removed := lock.take() is None and each.path in _can_go(folder):
+    kept = [each for each in found if not each.lock or each.path.parent.name == locks.FOLDER]
+    kept = [each for each in kept if not _removed_alone(folder, each)]
+    locked = [each for each in found if each.lock and each.path.parent.name != locks.FOLDER]
+    names = list(dict.fromkeys(each.lock for each in locked))
+    for start in range(0, len(names), AT_ONCE):
+        some = names[start : start + AT_ONCE]
+        with ExitStack() as stack:
+            taken = {name: stack.enter_context(Lock(folder, name, "removing what is left of it")) for name in some}
+            held = {name for name, lock in taken.items() if lock.take() is None}
+            # Looked at again: a run may have ended, or begun again, since it was listed.
+            can_go = _can_go(folder)
+            for each in [each for each in locked if each.lock in taken]:
+                if each.lock in held and each.path in can_go:
                     each.path.unlink(missing_ok=True)
-        kept += [] if removed else [each]
+                else:
+                    kept.append(each)
     return kept
+
+
+def _removed_alone(folder: Path, each: Leftover) -> bool:
+    """Remove the lock of a dead process, or a file that has no lock; return whether it is gone."""
+    if each.path.parent.name != locks.FOLDER:
+        each.path.unlink(missing_ok=True)
+        return True
+    lock = Lock(folder, each.lock, "")
+    while lock.look() is not None and lock.is_undecided:
+        time.sleep(locks.POLL)  # on another host: whether its heartbeat has stopped has to be seen
+    return not each.path.exists()
 
 
 def _can_go(folder: Path) -> set[Path]:

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import Diverged
 from nasbench_eval.runs.rank_scores import rank_file, read_scores, sample
 from runners import tabular
-from runners.checkpoints import read_unfinished
+from runners.checkpoints import checkpoint_file, position_file, read_position, read_unfinished
 from runners.context import RunContext
 from runners.spec import RunSpec, by_variant
 from runners.steps import take_steps
@@ -151,8 +152,7 @@ def _search_work(
         cells += _cells_left(spec, known, context, rank_cells.get(spec.run_id, 0))
         runs += known is None
         if known is None and not context.run_file(spec).is_file():  # otherwise only its final cell is to be trained
-            unfinished = read_unfinished(context.results_dir, spec.run_id)
-            epochs.append((spec.steps or 1) - len(unfinished.rows if unfinished is not None else ()))
+            epochs.append((spec.steps or 1) - _steps_done(context.results_dir, spec.run_id))
     if not runs and not cells:
         return None
     took = EpochTime(0.0, 0.0)  # where only final cells are to be trained
@@ -166,6 +166,17 @@ def _search_work(
     longest = max(epochs) * took.epoch + evolution if epochs else 0.0
     trainings = runs if context.training is not None else 0
     return Work(specs[0], runs, sum(epochs), cells, seconds, longest, trainings)
+
+
+def _steps_done(results_dir: Path, run_id: str) -> int:
+    """Return how many steps an interrupted search has taken; 0 without a checkpoint."""
+    if not checkpoint_file(results_dir, run_id).is_file():
+        return 0
+    # The small file beside the checkpoint; older versions of nbeval left none.
+    if (position := read_position(position_file(results_dir, run_id))) is not None:
+        return position.step
+    unfinished = read_unfinished(results_dir, run_id)
+    return 0 if unfinished is None else len(unfinished.rows)
 
 
 def _evolved_cells(spec: RunSpec) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,10 +92,11 @@ def _runnable(specs: Sequence[RunSpec], inputs: Inputs) -> tuple[list[RunSpec], 
     kept: list[RunSpec] = []
     left_out: dict[tuple[str, str], list[str]] = {}  # the methods, by data set and reason
     errors: list[NbevalError] = []
+    images = image_loader(inputs.data, inputs.split_file)  # one for all, so that each data set is loaded once
     for (method, dataset), group in itertools.groupby(specs, key=lambda spec: (spec.method, spec.search_dataset)):
         seeds = list(group)
         try:
-            check(seeds[:1], prepare(seeds[:1], inputs))
+            check(seeds[:1], replace(prepare(seeds[:1], inputs), images=images))
         except NbevalError as error:
             errors.append(error)
             left_out.setdefault((dataset, " ".join(str(error).split())), []).append(method)

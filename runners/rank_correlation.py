@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,8 @@ from runners.spec import RunSpec
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
+
+logger = logging.getLogger("nbeval")
 
 
 def choose(
@@ -147,7 +150,7 @@ def by_method(runs: Sequence[Run], methods: Sequence[str], datasets: Sequence[st
         if method != "all" and method not in there:
             raise unknown("method of a run", method, sorted(there))
     if "all" in methods:
-        wanted = {method for method, run in there.items() if _scores_cells(run)}
+        wanted = {method for method, run in there.items() if _is_known(run) and _scores_cells(run)}
     else:
         wanted = set(methods)
         for method in methods:
@@ -330,6 +333,16 @@ def _kept(run: Run) -> Iterator[dict[str, Any]]:
 
 def _implementation(run: Run) -> type[SearchMethod]:
     return RunSpec(run.record.method, run.record.search_dataset, run.record.seed).implementation
+
+
+def _is_known(run: Run) -> bool:
+    """Return whether the run's method can be loaded here; say so if not."""
+    try:
+        _ = run.record.imported or _implementation(run)
+    except NbevalError as error:
+        logger.warning("left out %s, which cannot be loaded here: %s", run.record.method, error)
+        return False
+    return True
 
 
 def _leaves_weights(run: Run) -> bool:

@@ -97,7 +97,8 @@ def score_cells(
     from runners.device import resolve_device
 
     wanted = study.rank_cells()
-    left = {run.record.run_id: run for run in runs if scored(run) < wanted.get(run.record.run_id, 0)}
+    asked = {run.record.run_id: run for run in runs if run.record.run_id in wanted}
+    left = {run_id: run for run_id, run in asked.items() if scored(run) < wanted[run_id]}
     if left and inputs.truth != "table":
         return [], [f"no cells are scored with shared weights: that needs the table, not --truth {inputs.truth}"]
     bare = [run_id for run_id, run in left.items() if not can_score(run, wanted[run_id])]

@@ -192,7 +192,7 @@ def _done(record: RunRecord) -> RunStatus:
 
 
 def _failed(failure: Failure) -> RunStatus:
-    return _of_run("failed", failure, step=failure.step, cause=failure.cause)
+    return _of_run("failed", failure, step=failure.step, cause=failure.cause, changed=changes(failure.overrides))
 
 
 def _at(position: Position) -> RunStatus:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from nasbench_eval.errors import Diverged, UsageError
+from nasbench_eval.errors import Diverged, MethodError, UsageError
 from nasbench_eval.methods import SearchMethod, StepInfo
+from nasbench_eval.methods.plugins import path_of
+from nasbench_eval.runs.store import is_filled_by_runner
 
 
 def take_steps(method: SearchMethod, *, done: int = 0, seconds: float = 0.0) -> Iterator[tuple[StepInfo, float]]:
@@ -25,7 +27,7 @@ def take_steps(method: SearchMethod, *, done: int = 0, seconds: float = 0.0) -> 
         UsageError: If the budget is too small for a single step.
     """
     while method.budget.steps is None or done < method.budget.steps:
-        info = _plain(method.step())
+        info = _plain(method, method.step())
         costs = {"seconds": info.seconds, "selection_seconds": info.selection_seconds}
         for name, value in (costs | dict(info.metrics)).items():
             if not math.isfinite(value):
@@ -45,7 +47,15 @@ def take_steps(method: SearchMethod, *, done: int = 0, seconds: float = 0.0) -> 
         raise UsageError(f"one step costs {total:,.0f} {kind} seconds: budget_seconds={limit:g} is too small for one")
 
 
-def _plain(info: StepInfo) -> StepInfo:
-    """Return a step with Python's numbers: a checkpoint with those of NumPy could not be read again."""
+def _plain(method: SearchMethod, info: StepInfo) -> StepInfo:
+    """Return a step with Python's numbers: a checkpoint with those of NumPy could not be read again.
+
+    Raises:
+        MethodError: If a metric has the name of a column that the runner fills.
+    """
+    if taken := [name for name in info.metrics if is_filled_by_runner(name)]:
+        raise MethodError(
+            f"{path_of(type(method))}: the metric {taken[0]} has the name of a column that the runner fills"
+        )
     metrics = {name: value if type(value) is int else float(value) for name, value in info.metrics.items()}
     return StepInfo(float(info.seconds), metrics, float(info.selection_seconds))

@@ -19,7 +19,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
+
+from nasbench_eval.utils.processes import usable_cores
 
 logger = logging.getLogger("nbeval")
 
@@ -96,16 +97,6 @@ def _allowed(everything: int, cores: int) -> int:
     if everything > cores:
         logger.warning("%d threads instead of torch's %d: this process may use %d cores", cores, everything, cores)
     return min(everything, cores)
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use: its affinity (which Slurm sets), and its container's quota."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return affinity if quota == "max" else max(min(affinity, int(quota) // int(period)), 1)
-    except (OSError, ValueError):  # not Linux, or not version 2 of control groups
-        return affinity
 
 
 def warn_if_busy(each: int, searches: int) -> None:

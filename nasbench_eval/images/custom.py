@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,22 @@ Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
 
+def data_set_name(path: Path) -> str:
+    """Return the name of the custom data set at a path: that of the folder or file, without its suffix.
+
+    Raises:
+        NbevalError: If the path is the root folder, which has none.
+    """
+    if not (name := _named(path).stem):
+        raise NbevalError(f"{path} has no name: give a folder of images that has one, or an .npz file")
+    return name
+
+
+def _named(path: Path) -> Path:
+    """Return a path that ends in a name, which `.` and `..` are not; a link keeps its own."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` follows links
+
+
 def load_custom_images(path: Path) -> ImageData:
     """Read a custom data set: square images of one size, whose side can be halved twice.
 
@@ -36,12 +53,13 @@ def load_custom_images(path: Path) -> ImageData:
     Raises:
         NbevalError: If the path is neither, or the images or labels are not as described.
     """
+    name = data_set_name(path)
     train, valid, test, classes, split = _from_folder(path) if is_dir(path) else _from_npz(path)
     pixels = train[0].astype(np.float32) / 255
     # Images of a single colour have no spread: at least one grey level.
     mean, std = pixels.mean((0, 2, 3)).tolist(), pixels.std((0, 2, 3)).clip(1 / 255).tolist()
     return ImageData(
-        path.stem,
+        name,
         classes,
         _images(*train),
         _images(*valid),
@@ -82,7 +100,7 @@ def _from_folder(folder: Path) -> tuple[_Part, _Part, _Part, int, str]:
             )
     labels = np.array([label for _, label in files], dtype=np.int64)
     pixels = _checked(np.stack(arrays), labels, folder)
-    parts, split = stratified_parts(folder.name, labels, (0.6, 0.2, 0.2))
+    parts, split = stratified_parts(_named(folder).name, labels, (0.6, 0.2, 0.2))
     train, valid, test = ((pixels[which], labels[which]) for which in parts)
     return train, valid, test, len(classes), split
 

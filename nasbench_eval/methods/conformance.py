@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nasbench_eval.cell import N_CELLS, N_EDGES, Cell
 from nasbench_eval.methods.base import SearchContext, SearchMethod, StepInfo
+from nasbench_eval.runs.store import is_filled_by_runner
 from nasbench_eval.utils.rng import Streams
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ TINY = {
     "projection_interval": 1, "split_epochs": 1, "evolution_population": 4, "evolution_generations": 2, "candidates": 4,
 }  # fmt: skip
 """Sizes at which an epoch of a weight-sharing search takes a fraction of a second."""
-
-_FILLED = ("step", "cell", "seconds", "selection_seconds", "total_seconds")
-"""Columns of a run file that the runner fills."""
 
 _ROUNDING = 1e-3
 """How far a sum of probabilities may be from 1; the clamp of GAEA GDAS alone adds up to 5e-5."""
@@ -145,7 +143,7 @@ def _first_step(method: SearchMethod) -> tuple[list[str], str]:
     if not isinstance(cell, Cell):
         found.append(f"incumbent() must return a Cell; got a {type(cell).__name__}")
     for name, value in info.metrics.items():
-        if name in _FILLED or name.startswith(("test_acc", "n_")):
+        if is_filled_by_runner(name):
             found.append(f"the metric {name} has the name of a column that the runner fills")
         if not isinstance(value, (int, float)):
             found.append(f"the metric {name} must be a number; got a {type(value).__name__}")

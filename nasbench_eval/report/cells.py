@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nasbench_eval.analysis.final_cells import FinalCell, final_cells
 from nasbench_eval.analysis.order import dataset_order
-from nasbench_eval.cell import EDGES, OPS, Cell
+from nasbench_eval.cell import EDGES, OPS
 from nasbench_eval.runs.store import Run
 
 SHORT = {
@@ -82,18 +83,15 @@ class VariantCells:
 
 def variant_cells(runs: Iterable[Run]) -> VariantCells:
     """Return the final cells of the runs of one variant, the most frequent first."""
-    groups: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: run.record.seed):
-        groups.setdefault(str(run.steps["cell"].iloc[-1]), []).append(run)
-    ordered = sorted(groups.values(), key=lambda group: (-len(group), group[0].record.seed))
-    n_seeds = sum(map(len, ordered))
-    shown = tuple(map(_drawn, ordered[:MOST_CELLS]))
-    return VariantCells(shown, n_seeds, len(ordered), n_seeds - sum(len(each.seeds) for each in shown))
+    found = final_cells(runs)
+    n_seeds = sum(len(each.runs) for each in found)
+    shown = tuple(map(_drawn, found[:MOST_CELLS]))
+    return VariantCells(shown, n_seeds, len(found), n_seeds - sum(len(each.seeds) for each in shown))
 
 
-def _drawn(runs: list[Run]) -> DrawnCell:
-    cell = Cell.parse(runs[0].steps["cell"].iloc[-1])
-    known = {name: value for run in runs for name, value in run.test_acc.items()}
+def _drawn(found: FinalCell) -> DrawnCell:
+    cell = found.cell
+    known = dataset_order(name for run in found.runs for name in run.test_acc)
     edges = [_edge(source, target, OPS[op]) for (target, source), op in zip(EDGES, cell.ops, strict=True)]
     words = ", ".join(
         f"{source} to {target} {SHORT[OPS[op]]}" for (target, source), op in zip(EDGES, cell.ops, strict=True)
@@ -102,8 +100,8 @@ def _drawn(runs: list[Run]) -> DrawnCell:
         index=cell.index,
         arch=str(cell),
         words=words,
-        seeds=tuple(run.record.seed for run in runs),
-        accuracies=tuple((name, known[name]) for name in dataset_order(known)),
+        seeds=tuple(run.record.seed for run in found.runs),
+        accuracies=tuple((name, found.test_acc(name)) for name in known),
         edges=tuple(sorted(edges, key=lambda edge: edge.op != "none")),
     )
 

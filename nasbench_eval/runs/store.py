@@ -77,6 +77,11 @@ class TableFacts:
         return noise.get(split, math.nan), split
 
 
+def is_filled_by_runner(column: str) -> bool:
+    """Return whether the runner fills a column of run files, so that nothing a method observes may have its name."""
+    return column in ("run", "step", "cell", *COSTS) or column.startswith((TEST_ACC, "n_"))
+
+
 def run_file_name(method: str, search_dataset: str, seed: int, run_id: str) -> str:
     """Return the name of the file of one run."""
     return f"{in_file_names(method)}-{search_dataset}-s{seed}-{run_id}.parquet"

@@ -63,7 +63,7 @@ def _parquet(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _json(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_json(path, orient="records", indent=1)
+    frame.to_json(path, orient="records", indent=1, double_precision=15)
 
 
 FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {".csv": _csv, ".parquet": _parquet, ".json": _json}

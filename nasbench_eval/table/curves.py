@@ -15,7 +15,7 @@ import numpy as np
 
 from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.table.file_kind import open_parquet
+from nasbench_eval.table.file_kind import CURVES_KEY, open_parquet
 from nasbench_eval.table.schema import MEAN, Key
 from nasbench_eval.utils.files import reading, require_file_name
 from nasbench_eval.utils.paths import exists
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 ROWS = 125
 """Cells per row group."""
-
-HASH_KEY = b"nbeval.table"
-"""Metadata: the content hash of the table the curves belong to."""
 
 
 def curves_path(table: Path) -> Path:
@@ -55,7 +52,7 @@ class CurveFile:
         with self._reading():
             self._file = open_parquet(path, "the learning curves of a table")
             keys = tuple(Key.parse(name) for name in self._file.schema_arrow.names)
-            found = (self._file.schema_arrow.metadata or {}).get(HASH_KEY, b"").decode()
+            found = (self._file.schema_arrow.metadata or {}).get(CURVES_KEY, b"").decode()
         if found != content_hash or self._file.metadata.num_rows != N_CELLS:
             raise NbevalError(f"the learning curves at {path} belong to another table: build both again")
         self.keys = keys

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _HEAD = 4096
-_META_KEY, _CURVES_KEY = b"nbeval", b"nbeval.table"
+TABLE_KEY, CURVES_KEY = b"nbeval", b"nbeval.table"
+"""The metadata by which a table and its learning curves are known: what is known of a table, and its content hash."""
 
 
 class Kind(enum.Enum):
@@ -157,9 +158,9 @@ def _kind_of_parquet(path: Path) -> Kind:
         metadata = pq.read_schema(parquet.source(path)).metadata or {}
     except (pa.ArrowException, OSError):
         return Kind.CUT_PARQUET
-    if _META_KEY in metadata:
+    if TABLE_KEY in metadata:
         return Kind.TABLE
-    return Kind.CURVES if _CURVES_KEY in metadata else Kind.PARQUET
+    return Kind.CURVES if CURVES_KEY in metadata else Kind.PARQUET
 
 
 def _kind_of_zip(path: Path) -> Kind:

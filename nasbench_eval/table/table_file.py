@@ -12,13 +12,12 @@ import numpy as np
 from nasbench_eval.cell import N_CELLS, all_archs
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.arrow import as_numpy
-from nasbench_eval.table.file_kind import kind_of, open_parquet, wrong_kind
+from nasbench_eval.table.file_kind import TABLE_KEY, kind_of, open_parquet, wrong_kind
 from nasbench_eval.table.schema import Key, Metadata
 from nasbench_eval.utils import parquet
 from nasbench_eval.utils.files import atomic_write, reading
 from nasbench_eval.utils.paths import exists
 
-_META_KEY = b"nbeval"
 ARCH = "arch"
 """The column of architecture strings."""
 
@@ -31,7 +30,7 @@ def write_columns(path: Path, columns: Mapping[Key, np.ndarray], metadata: Metad
     arrays = [pa.array(all_archs())]
     arrays += [pa.array(columns[key], type=pa.float32()) for key in names]
     table = pa.table(arrays, names=[ARCH, *map(str, names)])
-    table = table.replace_schema_metadata({_META_KEY: metadata.to_json()})
+    table = table.replace_schema_metadata({TABLE_KEY: metadata.to_json()})
     with atomic_write(path) as temporary:
         parquet.write(table, temporary, compression="zstd", use_dictionary=[ARCH])
 
@@ -52,7 +51,7 @@ class FileColumns(Mapping[Key, np.ndarray]):
             raise NbevalError(f"no table at {path}")
         with self._reading():
             self._file = open_parquet(path, "a table of nbeval")
-            metadata = (self._file.schema_arrow.metadata or {}).get(_META_KEY)
+            metadata = (self._file.schema_arrow.metadata or {}).get(TABLE_KEY)
             if metadata is None:
                 raise wrong_kind(path, kind_of(path), "a table of nbeval")
             self.metadata = Metadata.from_json(metadata)

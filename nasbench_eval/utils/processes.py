@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing.connection import wait as wait_for
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nasbench_eval.errors import NbevalError
@@ -24,6 +25,16 @@ T = TypeVar("T")
 
 AGAIN = 1.0
 """Seconds after which a worker that should end gets another signal."""
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: its affinity (which Slurm sets), and its container's quota."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return affinity if quota == "max" else max(min(affinity, int(quota) // int(period)), 1)
+    except (OSError, ValueError):  # not Linux, or not version 2 of control groups
+        return affinity
 
 
 def mp_context(preload: Sequence[str] = ()) -> BaseContext:

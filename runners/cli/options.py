@@ -224,7 +224,7 @@ class RunOptions:
         if self.verbose and self.quiet:
             raise UsageError("-v says more and -q says less: give one of them")
         levels = (logging.WARNING, logging.INFO, logging.DEBUG)
-        _log_to_stderr(logging.ERROR if self.quiet else levels[min(self.verbose, 2)])
+        log_to_stderr(logging.ERROR if self.quiet else levels[min(self.verbose, 2)])
         return make_reporter("none" if self.quiet else self.progress, as_json=self.as_json)
 
     def study(self, name: str, datasets: str | None) -> Study:
@@ -253,7 +253,8 @@ class RunOptions:
         )
 
 
-def _log_to_stderr(level: int) -> None:
+def log_to_stderr(level: int) -> None:
+    """Print messages of the logger ``nbeval``, from this level on, to stderr until the command ends."""
     logger, handler = logging.getLogger("nbeval"), _Stderr()
     before = logger.level
     handler.setFormatter(logging.Formatter("nbeval: %(message)s"))

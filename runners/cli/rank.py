@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 
 from nasbench_eval.errors import InUseError
 from runners.cli.analysis import PICTURES
-from runners.cli.options import TABLE_DEFAULT, data_option, device_option, names, split_option
+from runners.cli.options import TABLE_DEFAULT, data_option, device_option, log_to_stderr, names, split_option
 from runners.cli.path_type import PathType
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def rank(
     from runners.rank_correlation import choose, measure_all
 
     wanted = picture_formats(formats)
+    log_to_stderr(logging.WARNING)
     runs, bare = choose(results, names(ids), names(methods), names(datasets))
     if bare:
         ids_of = ", ".join(run.record.run_id for run in bare)

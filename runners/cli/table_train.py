@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 
 from nasbench_eval.errors import InUseError, UsageError
 from nasbench_eval.utils.checks import parse_whole_number
+from nasbench_eval.utils.processes import usable_cores
 from runners.cli.path_type import PathType
 
 if TYPE_CHECKING:
@@ -71,13 +71,16 @@ def train(
             raise UsageError("--merge needs --out, the table to write")
         _merge([records_path(path) for path in tables], out, force)
         return
+    from nasbench_eval.images.custom import data_set_name
     from nasbench_eval.settings import build_settings
     from nasbench_eval.training.recipes import Schedule
     from runners.spec import parse_overrides, parse_seeds
     from runners.train_table import train_cells
 
     load = functools.partial(_load, dataset, images)
-    out = out or Path(f"{dataset if images is None else images.stem}-table.parquet")
+    out = out or Path(f"{dataset if images is None else data_set_name(images)}-table.parquet")
+    if images is not None and images.resolve() in out.resolve().parents:
+        raise UsageError(f"{out} would be among the images in {images}: give --out with a place outside of that folder")
     path = records_path(out)
     if not force and not path.exists():  # hours before the table is written
         require_no_loss(out, cells=0)
@@ -88,7 +91,7 @@ def train(
             path,
             trials=parse_seeds(trials),
             cells=None if cells is None else _indices(cells),
-            workers=workers or os.cpu_count() or 1,
+            workers=workers or usable_cores(),
             share=_share(share),
         )
     except KeyboardInterrupt:

@@ -234,7 +234,7 @@ def test_a_class_is_named_as_if_its_script_were_imported_and_needs_a_source(
     ("name", "words"),
     [
         ("nothing:Mine", "there is no module nothing in"),
-        ("bad:Mine", "bad has no Mine; its methods: NoSettings, Half, Thawed, Undeclared, BareField, "),
+        ("bad:Mine", "bad has no Mine; its methods: NoSettings, Half, Unreadable, Thawed, Undeclared, BareField, "),
         ("bad:Plain", "bad:Plain is not a SearchMethod"),
         ("bad:", "is named module:Class"),
         ("bad:NoSettings", "`Settings` to a frozen dataclass"),
@@ -246,6 +246,7 @@ def test_a_class_is_named_as_if_its_script_were_imported_and_needs_a_source(
         ("bad:BaseNotDecorated", "a frozen dataclass: Undecorated declares greedy without @dataclass"),
         ("bad:Undeclared", "the setting cooling as `cooling: float = setting('what it is', default=0.95)`"),
         ("bad:BareField", "declare the setting size as `size: int | None = setting('what it is')`"),
+        ("bad:Unreadable", "bad:Unreadable: the type of a setting cannot be read: name 'flaot' is not defined"),
         ("bad:Listed", "the setting size must be an int, float, bool or str"),
         ("bad:NoValue", 'needs a value for budget_seconds: end its file with register(NoValue, extends="rs"), the'),
         (

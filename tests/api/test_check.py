@@ -19,6 +19,7 @@ from broken_methods import (
     NoSuper,
     OnlyCell,
     Operations,
+    Overwriting,
     Peeping,
     Stubborn,
     TooHigh,
@@ -71,6 +72,7 @@ RULES: dict[type[Greedy], str] = {
     Named: QUERY + "(Cell(ops=",
     TooHigh: INDEX + "3, and this search has 1 (12)",
     BelowAll: INDEX + "-1, and this search has 1 (12)",
+    Overwriting: "the metric test_acc.cifar10 has the name of a column that the runner fills",
     NoSuper: "its __init__ must begin with super().__init__(settings, context)",
 }
 """Methods that answer what they must not, and the rule that each breaks."""

@@ -46,6 +46,13 @@ class Undecorated(TabularSettings):
 class Below(Undecorated):
     more: int = setting("another one", default=1)
 
+@dataclass(frozen=True)
+class Misspelt:
+    rate: "flaot" = setting("how fast", default=0.1)
+
+class Unreadable(NoSettings):
+    Settings = Misspelt
+
 class Thawed(NoSettings):
     Settings = Loose
 
@@ -175,6 +182,12 @@ class Endless(Greedy):
     def step(self) -> api.StepInfo:
         info = super().step()
         return api.StepInfo(-1.0, {**info.metrics, "total_seconds": 1.0, "name": "me"})  # type: ignore[dict-item]
+
+
+class Overwriting(Greedy):
+    def step(self) -> api.StepInfo:
+        info = super().step()
+        return api.StepInfo(info.seconds, {**info.metrics, "test_acc.cifar10": 100.0})
 
 
 class Bare(Greedy):

@@ -11,6 +11,7 @@ import pytest
 from command import TINY, call, search
 from tables import synthetic_table
 
+from nasbench_eval import images
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.images.splits import SPLIT_FILES
 from nasbench_eval.table import Table
@@ -36,6 +37,15 @@ def test_all_is_every_method_that_can_run_and_the_others_are_named(home: Path, t
     assert sorted({*names, *without}) == preset_names()
     assert not set(names) & set(without)
     assert not [text for text in left_out if "\n" in text]
+
+
+def test_all_loads_each_data_set_once(home: Path, table_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    original = images.load_images
+    monkeypatch.setattr(images, "load_images", lambda name, **given: loaded.append(name) or original(name, **given))
+    specs, _ = make_specs("all", "digits", [0], {}, Inputs(home / "results", "cpu", table=table_file, scale="small"))
+    assert sum(not spec.is_tabular for spec in specs) > 20
+    assert loaded == ["digits"]
 
 
 def test_all_with_a_setting_of_some_methods_leaves_out_the_others(home: Path, table_file: Path) -> None:

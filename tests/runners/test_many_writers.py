@@ -11,6 +11,7 @@ import pytest
 import torch
 from command import TINY, call, runs, search
 
+from nasbench_eval.errors import Diverged
 from runners import search as search_module
 from runners.locks import Lock
 from runners.spec import RunSpec, parse_overrides
@@ -128,6 +129,23 @@ def test_a_search_that_lost_its_lock_leaves_the_run_to_the_new_owner(
     [checkpoint] = Path("results/checkpoints").glob("*.pt")
     assert len(torch.load(checkpoint)["rows"]) == 1
     assert lock.exists()
+
+
+def test_a_search_that_lost_its_lock_records_no_failure(
+    home: Path, table_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = Path("results/locks") / f"{spec_of('rs_ws', epochs=3).run_id}.1.lock"
+
+    def diverge(method: Any, **options: Any) -> Iterator[Any]:
+        yield next(take_steps(method, **options))
+        lock.write_text(json.dumps(json.loads(lock.read_text()) | {"token": "another", "what": "rs_ws"}))
+        raise Diverged(1, "train_loss is nan")
+
+    monkeypatch.setattr("runners.search.take_steps", diverge)
+    assert search("--method", "rs_ws", "--table", str(table_file), epochs=3) == 75
+    assert "is at work on rs_ws digits seed 0" in capsys.readouterr().err
+    assert len(list(Path("results/checkpoints").glob("*.pt"))) == 1, "it is the other one's now"
+    assert not Path("results/failed").exists()
 
 
 def test_cells_that_somebody_else_trains_or_scores_are_left_to_them(

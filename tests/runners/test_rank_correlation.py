@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import command
 import numpy as np
 import pandas as pd
 import pytest
@@ -381,6 +382,14 @@ def test_bad_calls_get_one_clear_line(home: Path, table_file: Path, nbeval: Comm
     ):
         code, err = refused(*arguments)
         assert (code, words in err) == (expected, True), (arguments, err)
+
+
+def test_all_leaves_out_methods_that_cannot_be_loaded_here(home: Path, table_file: Path, nbeval: Command) -> None:
+    write_run(Path("results/runs"), make_run({}, method="not_here:Mine", title="Mine", search="digits"))
+    assert command.search("--method", "rs_ws", "--table", str(table_file), epochs=1) == 0
+    code, out, err = nbeval("rank", "--method", "all", "--table", str(table_file), "--cells", "10")
+    assert (code, "RS-WS" in out) == (0, True), err
+    assert "nbeval: left out not_here:Mine, which cannot be loaded here: not_here:Mine: there is no module" in err
 
 
 def test_an_ambiguous_id_names_its_runs(home: Path, table_file: Path, nbeval: Command) -> None:

@@ -20,7 +20,7 @@ from nasbench_eval.runs.failures import write_failure
 from nasbench_eval.runs.store import Run, write_bundle, write_run
 from runners import locks
 from runners.checkpoints import Position, checkpoint_file, position_file, write_position
-from runners.clean import leftovers, remove
+from runners.clean import Folder, leftovers, remove
 from runners.cli import status as command
 from runners.locks import Lock
 from runners.record import make_failure
@@ -164,6 +164,15 @@ def test_variants_of_a_method_are_told_apart(home: Path, capsys: pytest.CaptureF
     ]  # fmt: skip
 
 
+def test_failed_variants_of_a_method_are_told_apart(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for rate in (1.0, 2.0):
+        spec = RunSpec("darts", "digits", 0, overrides={"lr": rate})
+        write_failure(RESULTS, make_failure(spec, Diverged(2, "train_loss is nan")))
+    assert call("status", str(RESULTS)) == 0
+    names = {line.partition("]")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("failed")}
+    assert {" ".join(name.split()) for name in names} == {"failed darts digits [lr=1", "failed darts digits [lr=2"}
+
+
 def test_a_folder_shows_what_has_begun(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tabular = RunSpec("rs", "digits", 0)
     runs = [make_run({}, seed=seed, method="rs", search="digits") for seed in range(40)]
@@ -226,6 +235,21 @@ def test_clean_looks_again_before_it_removes(home: Path) -> None:
     write_run(RESULTS / "runs", done_run(spec_of("gdas").run_id))
     assert remove(RESULTS, [found]) == [found]
     assert weights.is_file()
+
+
+def test_clean_reads_the_folder_once_for_many_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(7):
+        begin(spec := spec_of("rs_ws", seed), 3)
+        write_failure(RESULTS, make_failure(spec, Diverged(2, "train_loss is nan")))
+    found = leftovers(RESULTS, failed=True)
+    assert len(found) == 21  # checkpoint, its position, and the record of each
+    looks = []
+    monkeypatch.setattr("runners.clean.AT_ONCE", 4)
+    monkeypatch.setattr("runners.clean.Folder", lambda path: looks.append(path) or Folder(path))
+    assert remove(RESULTS, found) == []
+    assert len(looks) == 2
+    assert not [each.path for each in found if each.path.exists()]
+    assert not (RESULTS / "locks").exists()
 
 
 def test_clean_removes_what_nobody_needs_and_nothing_else(

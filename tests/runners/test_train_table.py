@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from command import call
+from PIL import Image
 from tiny_cells import TINY, write_images
 
 from nasbench_eval.cell import Cell
@@ -122,6 +124,27 @@ def test_bad_calls_of_the_command(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NbevalError, match=message):
         CliRunner().invoke(cli, ["table", "train", *arguments], catch_exceptions=False)
+
+
+def test_a_folder_that_is_the_current_one_has_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(["ant", "cat"] * 5):
+        (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    monkeypatch.chdir(tmp_path / "photos")
+    command = [*TRAIN, "--cells", "11", "--images"]
+    assert call(*command, ".") == 2
+    assert "nbeval: photos-table.parquet would be among the images in .: give --out" in capsys.readouterr().err
+    assert call(*command, ".", "--out", "../t.parquet") == 0
+    assert Table.open(Path("../t.parquet")).datasets == ("photos",)
+    here, there = load_custom_images(Path()), load_custom_images(Path("../photos"))
+    assert (here.name, here.split) == (there.name, there.split)
+    assert torch.equal(here.valid.pixels, there.valid.pixels)
+    assert call(*command, "/") == 1
+    assert "/ has no name: give a folder of images that has one" in capsys.readouterr().err
 
 
 def diverge(monkeypatch: pytest.MonkeyPatch, cells: set[int]) -> None:

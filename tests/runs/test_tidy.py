@@ -51,13 +51,13 @@ def test_there_is_one_row_for_each_run_and_data_set() -> None:
 def test_the_command_writes_a_file_that_reads_back(
     suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_run(tmp_path / "runs", with_cell(make_run({"cifar10": 93.0, "cifar100": 70.0})))
+    write_run(tmp_path / "runs", with_cell(make_run({"cifar10": 93.0 + 1 / 3, "cifar100": 70.0})))
     out = tmp_path / f"all.{suffix}"
     assert call("export", "--tidy", str(out), "--results", str(tmp_path)) == 0
     assert capsys.readouterr().out == f"{out}: 2 rows of 1 runs\n"
     read = {"csv": pd.read_csv, "parquet": pd.read_parquet, "json": pd.read_json}[suffix]
     found = read(out)
-    assert found["test_acc"].tolist() == [93.0, 70.0]
+    assert found["test_acc"].tolist() == [93.0 + 1 / 3, 70.0]
     assert found["cell"].tolist() == [str(Cell.from_index(9930))] * 2
 
 

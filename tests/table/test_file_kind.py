@@ -16,8 +16,7 @@ from click.testing import CliRunner
 
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table import Key, Table
-from nasbench_eval.table.curves import HASH_KEY
-from nasbench_eval.table.file_kind import Kind, kind_of
+from nasbench_eval.table.file_kind import CURVES_KEY, Kind, kind_of
 from runners.cli.table import table as command
 
 PAGE = "\n<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head></html>"
@@ -50,7 +49,7 @@ def tarred(buffer):
 
 FILES = {
     "table": (Kind.TABLE, parquet({"nbeval": "{}"})),
-    "curves": (Kind.CURVES, parquet({HASH_KEY: "0"})),
+    "curves": (Kind.CURVES, parquet({CURVES_KEY: "0"})),
     "parquet": (Kind.PARQUET, parquet()),
     "cut parquet": (Kind.CUT_PARQUET, parquet()[:-9]),
     "damaged parquet": (Kind.CUT_PARQUET, b"PAR1" + bytes(50) + b"PAR1"),

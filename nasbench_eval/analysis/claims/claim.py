@@ -14,8 +14,9 @@ from nasbench_eval.utils.toml_tables import TomlTable
 TESTS: Mapping[str, str] = {
     "better": "the mean test accuracy of each method is higher than that of each of `against`, and not only by less "
     "than the table's noise (the deviation between trainings of one cell), or than `margin`",
-    "higher": "the mean of the quantity is higher than that of each of `against`",
-    "lower": "the mean of the quantity is lower than that of each of `against`",
+    "higher": "the mean of the quantity is higher than that of each of `against`; for test accuracies this is `better`",
+    "lower": "the mean of the quantity is lower than that of each of `against`, of test accuracies also by more than "
+    "the table's noise, or than `margin`",
     "equivalent": "the mean differs from that of each of `against` by less than the table's noise, or than `margin`",
     "above": "the mean of the quantity is above `value`",
     "below": "the mean of the quantity is below `value`",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._layout import MARGIN, caption, legend, lines_height, place, text_width, wrap
 from nasbench_eval.analysis.figures._view import EVERYTHING, View
+from nasbench_eval.analysis.final_cells import final_cells
 from nasbench_eval.analysis.labels import caption_notes, is_reduced, labels, panel_titles
 from nasbench_eval.analysis.order import dataset_order, run_order
 from nasbench_eval.analysis.truths import caption_cautions, truths_of
@@ -66,15 +66,9 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
         known = dataset_order(name for run in group for name in run.test_acc)
         wanted = [name for name in view.datasets or (record.search_dataset, *known) if name in known]
         dataset = wanted[0] if wanted else ""
-        counts: Counter[str] = Counter()
-        accuracies: dict[str, list[float]] = {}
         truths = truths_of(run for run in group if dataset in run.test_acc)
-        for run in group:
-            cell = str(run.steps["cell"].iloc[-1])
-            counts[cell] += 1
-            accuracies.setdefault(cell, []).append(run.test_acc.get(dataset, np.nan))
-        for cell, count in sorted(counts.items(), key=lambda item: (-item[1], Cell.parse(item[0]).index)):
-            found = [value for value in accuracies[cell] if value == value]
+        found = final_cells(group)
+        for each in found:
             rows.append(
                 {
                     "label": names[variant],
@@ -83,13 +77,13 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
                     "reduced": is_reduced(record),
                     "reductions": "; ".join(record.reductions),
                     "search_dataset": record.search_dataset,
-                    "index": Cell.parse(cell).index,
-                    "cell": cell,
-                    "count": count,
+                    "index": each.cell.index,
+                    "cell": str(each.cell),
+                    "count": len(each.runs),
                     "n": len(group),
-                    "cells": len(counts),
+                    "cells": len(found),
                     "dataset": dataset,
-                    "test_acc": float(np.mean(found)) if found else np.nan,
+                    "test_acc": each.test_acc(dataset),
                     "truths": truths,
                 }
             )

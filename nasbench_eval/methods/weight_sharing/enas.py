@@ -7,7 +7,7 @@ The two phases of an epoch (section 2.2), and the code below:
    part, and moves towards those above a moving average of the reward: :meth:`Controller.learn`.
 
 After the epoch the controller proposes ``select_cells`` cells (:meth:`Controller.candidates`); the one with the best
-shared-weight accuracy is kept (``Selection.best``). The size of the controller and its training follow
+shared-weight accuracy is kept (``Selection.choose``). The size of the controller and its training follow
 NAS-Bench-201's ``ENAS.py`` and ``search_model_enas_utils.py``.
 """
 

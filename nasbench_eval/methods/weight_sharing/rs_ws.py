@@ -4,7 +4,7 @@ No distribution over cells is learned. The algorithm (section 4), and the code b
 
 1. Every batch trains one cell drawn uniformly: :meth:`Uniform.sample`.
 2. After the epoch, draw ``select_cells`` cells uniformly: :meth:`Uniform.candidates`.
-3. Score them with the shared weights on the valid part and keep the best: ``Selection.best``, ``scoring.py``.
+3. Score them with the shared weights on the valid part and keep the best: ``Selection.choose``, ``scoring.py``.
 """
 
 from __future__ import annotations

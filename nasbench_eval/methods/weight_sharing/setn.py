@@ -5,7 +5,7 @@ The algorithm, as NAS-Bench-201's ``SETN.py`` runs it, and the code below:
 1. Each weights step trains one cell drawn uniformly: :meth:`Setn.sample`.
 2. Each architecture step descends the valid loss of the mixture of all operations: :meth:`Setn.architecture_sample`.
 3. After the epoch take the ``select_cells`` most probable cells: :meth:`Setn.candidates`.
-4. Score them with the shared weights on the valid part and keep the best: ``Selection.best``.
+4. Score them with the shared weights on the valid part and keep the best: ``Selection.choose``.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from nasbench_eval.cell import N_EDGES, N_OPS
 from nasbench_eval.methods.weight_sharing.contradictions import check
 from nasbench_eval.methods.weight_sharing.darts_pt import tuning_epochs
-from nasbench_eval.methods.weight_sharing.parts import EVOLVING
+from nasbench_eval.methods.weight_sharing.parts import CHOOSING, EVOLVING
 from nasbench_eval.methods.weight_sharing.step_settings import NOTHING_DRAWN, StepSettings
 from nasbench_eval.settings import setting
 
-CANDIDATES = {"parametrisation": ("uniform", "fair", "setn", "controller")}
+CANDIDATES = {"parametrisation": CHOOSING}
 ONE_SHOT = {"parametrisation": EVOLVING}
 EVOLUTION = {**ONE_SHOT, "select_by": ("evolution",)}
 
@@ -68,8 +68,8 @@ class WeightSharingSettings(StepSettings):
         only_with=NOTHING_DRAWN,
     )
     stop_factor: float | None = setting(
-        "growth of that eigenvalue, averaged over five epochs, within four epochs that ends the search (RobustDARTS's "
-        "early stopping); none: the search does not end early",
+        "growth of that eigenvalue that ends the search (RobustDARTS's early stopping): it is measured in every second "
+        "epoch, and averages over five measurements are compared, four measurements apart; none: no early stop",
         at_least=1,
         default=None,
         before=None,
@@ -83,7 +83,7 @@ class WeightSharingSettings(StepSettings):
         only_with=NOTHING_DRAWN,
     )
     select_cells: int = setting(
-        "candidate cells scored with the shared weights after each epoch (uniform, setn, controller)",
+        "candidate cells scored with the shared weights after each epoch",
         at_least=1,
         default=100,
         reduces=True,

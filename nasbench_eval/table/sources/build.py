@@ -7,7 +7,6 @@ makes only the missing parts. The parts are then joined, the curves one part at 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -21,7 +20,8 @@ from nasbench_eval import __version__
 from nasbench_eval.cell import N_CELLS, Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.arrow import as_numpy
-from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
+from nasbench_eval.table.curves import ROWS, curves_path
+from nasbench_eval.table.file_kind import CURVES_KEY
 from nasbench_eval.table.replace import require_no_loss
 from nasbench_eval.table.schema import NAS_BENCH_201, Key, trials_by_mean
 from nasbench_eval.table.sources.official import Source, find_source
@@ -29,7 +29,7 @@ from nasbench_eval.table.table import Table
 from nasbench_eval.table.verify import check_ranges, describe
 from nasbench_eval.utils import parquet
 from nasbench_eval.utils.files import atomic_write, require_file_name
-from nasbench_eval.utils.processes import mp_context, run_jobs
+from nasbench_eval.utils.processes import mp_context, run_jobs, usable_cores
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -142,7 +142,7 @@ def _convert(
     reader: Source, todo: dict[int, list[int]], parts: _Parts, curves: bool, workers: int | None
 ) -> Iterator[int]:
     """Make the parts in any order, and yield the number of each when it is written."""
-    count = min(workers or min(os.cpu_count() or 1, MAX_WORKERS), len(todo))
+    count = min(workers or min(usable_cores(), MAX_WORKERS), len(todo))
     if count <= 1 or not reader.parallel:
         for number, cells in todo.items():
             yield _make_part(reader, number, cells, parts, curves)
@@ -240,7 +240,7 @@ def _new_curves(parts: _Parts, numbers: Sequence[int], path: Path, content_hash:
         {name for number in numbers for name in pq.read_schema(parts.source(number)).names if name.startswith(_CURVE)}
     )
     schema = pa.schema(
-        [(name.removeprefix(_CURVE), _curve_type()) for name in names], metadata={HASH_KEY: content_hash.encode()}
+        [(name.removeprefix(_CURVE), _curve_type()) for name in names], metadata={CURVES_KEY: content_hash.encode()}
     )
     nothing = pa.nulls(ROWS, _curve_type())
     with atomic_write(path) as temporary:

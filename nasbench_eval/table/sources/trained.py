@@ -11,7 +11,8 @@ import numpy as np
 from nasbench_eval.cell import AVG_POOL_3X3, N_CELLS, NOR_CONV_1X1, NOR_CONV_3X3, all_cells
 from nasbench_eval.equivalence import normal_form, representatives
 from nasbench_eval.errors import NbevalError
-from nasbench_eval.table.curves import HASH_KEY, ROWS, curves_path
+from nasbench_eval.table.curves import ROWS, curves_path
+from nasbench_eval.table.file_kind import CURVES_KEY
 from nasbench_eval.table.schema import TRAINED_HERE, Key
 from nasbench_eval.table.sizes import all_sizes
 from nasbench_eval.table.table import Table
@@ -152,7 +153,7 @@ def write_curves(records: Records, table: Table) -> None:
         for at, metric in enumerate(("accuracy", "loss"))
     }
     schema = pa.schema([(name, kind) for name in columns])
-    schema = schema.with_metadata({HASH_KEY: table.metadata.content_hash.encode()})
+    schema = schema.with_metadata({CURVES_KEY: table.metadata.content_hash.encode()})
     with atomic_write(curves_path(table.path)) as temporary:
         whole = pa.table(list(columns.values()), schema=schema)
         parquet.write(whole, temporary, row_group_size=ROWS, compression="zstd", use_dictionary=False)

@@ -60,8 +60,13 @@ def test_the_attack_leaves_no_trace_in_the_supernet() -> None:
     method = make("sdarts_adv")
     images = next(method._batches(method.train, "weights batches"))
     before = {name: value.clone() for name, value in method.supernet.state_dict().items()}
-    weights = method.architecture.sample()
-    method.iteration()._loss_in_evaluation(images, weights._replace(values=weights.values.detach()))
+    iteration = method.iteration()
+    method.architecture.begin_epoch(1, 1, torch.Generator().manual_seed(0), CPU)
+    [moved] = method.architecture.weights_samples(lambda weights: iteration._loss_in_evaluation(images, weights))
+    assert not torch.equal(moved.values, method.architecture.probabilities())
     assert all(torch.equal(value, before[name]) for name, value in method.supernet.state_dict().items())
     assert method.supernet.training
     assert all(parameter.requires_grad and not parameter.grad.any() for parameter in method.supernet.parameters())
+    assert not any(
+        parameter.grad is not None and parameter.grad.any() for parameter in method.architecture.parameters()
+    )
