@@ -18,7 +18,7 @@ from typing import Any
 from nasbench_eval.errors import UsageError, unknown
 from nasbench_eval.methods import OPTUNA, SearchMethod, load_method
 from nasbench_eval.methods.plugins import path_of, remember
-from nasbench_eval.runs import BLOCKS
+from nasbench_eval.runs import BLOCKS, IMPORTED_NAME
 from nasbench_eval.settings import build_settings, without_value
 from nasbench_eval.utils.checks import mapping, shown
 
@@ -195,6 +195,10 @@ def load_preset(name: str) -> Preset:
         raise UsageError(f"the name of a method is a text; got {shown(name)}")
     if name in _files():
         return _read(name)
+    if name.startswith(IMPORTED_NAME):
+        raise UsageError(
+            f"{name} is no method to run: other code found its cells (`nbeval compare` and `plot` show them)"
+        )
     path = _names.get(name) or _entry_points().get(name) or name
     if ":" not in path:
         error = unknown("method", name, method_names())

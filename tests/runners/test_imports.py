@@ -112,6 +112,8 @@ def test_a_page_shows_how_the_cells_came_here_and_names_their_source(capsys: pyt
     assert call("report") == 0
     assert WHAT[-1] in Path("results/report.html").read_text()
     capsys.readouterr()
+    assert call("run", "--method", "imported:my_nas", "--dataset", "digits") == 2
+    assert "imported:my_nas is no method to run: other code found its cells" in capsys.readouterr().err
     assert call("rank", "--method", "imported:my_nas") == 2
     assert "has no shared weights" in capsys.readouterr().err
 
