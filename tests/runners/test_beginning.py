@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from command import runs, search, untimed
 
+from nasbench_eval.methods import SearchMethod
 from nasbench_eval.runs.store import Run, load_runs, write_run
 from runners.checkpoints import artifact_file, load_checkpoint, save_checkpoint
 from runners.spec import RunSpec
@@ -73,7 +74,7 @@ def test_what_follows_names_each_code_once(home: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("other", [{"split": "others"}, {"threads": 7}, {"device": "abacus"}, {}])
 def test_a_run_that_left_too_little_or_was_made_otherwise_is_not_continued(
-    home: Path, other: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    home: Path, other: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert search("--method", "darts", *UNTRUE) == 0
     run = runs()["darts 0"]
@@ -85,9 +86,16 @@ def test_a_run_that_left_too_little_or_was_made_otherwise_is_not_continued(
         assert state is not None
         del state["architecture"]
         save_checkpoint(kept, state)
-    assert search("-v", "--method", "darts", *UNTRUE, *PROJECTION) == 0
+    begun: list[int] = []
+
+    def begin(method: SearchMethod, *, done: int, **_: Any) -> None:
+        begun.append(done)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runners.search.take_steps", begin)
+    assert search("-v", "--method", "darts", *UNTRUE, *PROJECTION) == 130
     assert "is searched from the start" in capsys.readouterr().err
-    assert longest(Path("results")).record.continues == ""
+    assert begun == [0]
 
 
 def test_a_damaged_file_of_shared_weights_gets_one_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
