@@ -22,6 +22,7 @@ from nasbench_eval.utils.checks import parse_whole_number
 from nasbench_eval.utils.paths import unreadable
 from runners.device import now
 from runners.lookup import TableLookup
+from runners.presets import require_free_title
 from runners.spec import hash_of
 
 COLUMNS = ("cell", "seed", "search_seconds")
@@ -74,6 +75,7 @@ class Origin:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.-]*", self.name, re.ASCII):
             raise UsageError(f"--name is one word of letters, digits, '.', '-' and '_'; got {self.name[:40]!r}")
+        require_free_title(self.title.strip() or self.name, f"the cells of {self.name}")
         if not self.source.strip():
             raise UsageError("--source says where the cells come from, such as a paper, or a repository and its commit")
         for value in self.settings.values():

@@ -104,8 +104,7 @@ def register(
         if name in preset_names() or _names.get(name, path) != path:
             raise UsageError(f"there is already a method {name!r}: register {path} under another name")
     included = _titles()
-    if title is not None and title in included:
-        raise UsageError(f"{included[title]} has the title {title!r}: give {path} another one")
+    require_free_title(title, path)
     base = None if extends is None else load_preset(extends)
     if block is None:
         block = base.block if base is not None else BLOCKS[1] if cls.needs == "images" else BLOCKS[0]
@@ -133,6 +132,16 @@ def register(
     if name is not None:
         _names[name] = path
     return preset
+
+
+def require_free_title(title: str | None, what: str) -> None:
+    """Check that a title is that of no included method, with which tables and figures would name two alike.
+
+    Raises:
+        UsageError: If it is; the message says that ``what`` needs another one.
+    """
+    if title is not None and (owner := _titles().get(title)) is not None:
+        raise UsageError(f"{owner} has the title {title!r}: give {what} another one")
 
 
 def _how_to_register(cls: type[SearchMethod], missing: list[str]) -> str:

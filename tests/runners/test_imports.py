@@ -150,6 +150,8 @@ def test_a_file_that_does_not_fit_is_refused_with_the_line(
     [
         (("--name", "my nas"), "--name is one word"),
         (("--name", ""), "--name is one word"),
+        (("--title", "GDAS"), "gdas has the title 'GDAS': give the cells of my_nas another one"),
+        (("--name", "GDAS"), "gdas has the title 'GDAS': give the cells of GDAS another one"),
         (("--source", " "), "--source says where the cells come from"),
         (("--table", "digits", "--dataset", "cifar11"), "unknown data set in the table 'cifar11'"),
         (("--set", "lr=[1]"), "--set: a value is a number"),
