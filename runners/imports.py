@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,12 +76,31 @@ class Origin:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.-]*", self.name, re.ASCII):
             raise UsageError(f"--name is one word of letters, digits, '.', '-' and '_'; got {self.name[:40]!r}")
-        require_free_title(self.title.strip() or self.name, f"the cells of {self.name}")
         if not self.source.strip():
             raise UsageError("--source says where the cells come from, such as a paper, or a repository and its commit")
-        for value in self.settings.values():
+        if not all(text.strip() for text in self.reductions):
+            raise UsageError("--reduced says what is smaller than published, such as 'channels 16 -> 4'")
+        for name in ("title", "source", "split", "batch_norm", "device"):
+            text = _one_line(f"--{name.replace('_', '-')}", getattr(self, name))
+            object.__setattr__(self, name, text or (self.name if name == "title" else NOT_STATED))
+        object.__setattr__(self, "reductions", tuple(_one_line("--reduced", text) for text in self.reductions))
+        require_free_title(self.title, f"the cells of {self.name}")
+        for key, value in self.settings.items():
+            _one_line("--set", f"{key}={value}")
             if not isinstance(value, str | bool | int | float) or value != value or value in (math.inf, -math.inf):
                 raise UsageError(f"--set: a value is a number, true, false or a word; got {value!r}")
+
+
+def _one_line(option: str, text: str) -> str:
+    """Return a text without space around it.
+
+    Raises:
+        UsageError: If it has a character that is not seen, such as a line break: it could hide the mark of the row.
+    """
+    for character in (text := text.strip()):
+        if unicodedata.category(character)[0] == "C" or character in "\u2028\u2029":
+            raise UsageError(f"{option} has the character {character!a}, which is not seen: leave it out")
+    return text
 
 
 def read_cells(path: Path) -> list[Found]:
@@ -100,11 +120,12 @@ def read_cells(path: Path) -> list[Found]:
         raise UsageError(f"{path} is not a text file: give the cells as csv, or one a line") from None
     except OSError as error:
         raise unreadable(path, error) from None
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and line.strip()[0] != "#"]
+    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip(" \t,")]
+    lines = [(n, line) for n, line in lines if line.strip()[0] != "#"]
     header = ["cell"]
-    if lines and "|" not in lines[0][1] and parse_whole_number(lines[0][1]) is None:
-        header = [name.strip() for name in next(csv.reader([lines.pop(0)[1]]))]
-        _check_header(path, header)
+    is_list = bool(lines) and ("|" in lines[0][1] or parse_whole_number(lines[0][1]) is not None)
+    if lines and not is_list:
+        header = _header(path, lines.pop(0)[1])
     found: list[Found] = []
     for number, line in lines:
         try:
@@ -113,24 +134,36 @@ def read_cells(path: Path) -> list[Found]:
             raise UsageError(f"{path}, line {number}: {error}") from None
     if not found:
         raise UsageError(f"{path} has no cells: it needs a column {COLUMNS[0]!r}, or one cell a line")
+    if is_list and all("|" not in line for _, line in lines) and all(each.cell.index <= 100 for each in found):
+        raise UsageError(
+            f"{path} may have accuracies, not cells: if they are indices, write `cell` into its first line"
+        )
     if twice := [seed for seed, count in Counter(each.seed for each in found).items() if count > 1]:
         raise UsageError(f"{path} has seed {twice[0]} more than once: give the final cell of each search only")
     return found
 
 
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    for name in header:
+def _header(path: Path, line: str) -> list[str]:
+    """Return the columns that the first line names."""
+    names = [name.strip() for name in next(csv.reader([line.rstrip(" ,")]))]
+    if len(names) == 1 and (";" in line or "\t" in line):
+        raise UsageError(f"{path}: separate the columns by commas")
+    for name in names:
         if name not in COLUMNS:
-            raise UsageError(f"{path}: unknown column {name!r}: {nearest(name, COLUMNS)}known are {', '.join(COLUMNS)}")
-    if len(set(header)) < len(header) or COLUMNS[0] not in header:
-        raise UsageError(f"{path} needs a column {COLUMNS[0]!r}, and each column once; it has {', '.join(header)}")
+            raise UsageError(
+                f"{path}: unknown column {name[:40]!r}: {nearest(name, COLUMNS)}the first line names the columns; "
+                f"known are {', '.join(COLUMNS)}, and accuracies are looked up in the table"
+            )
+    if len(set(names)) < len(names) or COLUMNS[0] not in names:
+        raise UsageError(f"{path} needs a column {COLUMNS[0]!r}, and each column once; it has {', '.join(names)}")
+    return names
 
 
 def _fields(line: str, n: int) -> list[str]:
     fields = [each.strip() for each in next(csv.reader([line]))]
-    if len(fields) != n:
+    if len(fields) < n or any(fields[n:]):
         raise UsageError(f"{len(fields)} values for {n} column{'s' if n > 1 else ''}")
-    return fields
+    return fields[:n]
 
 
 def _found(row: Mapping[str, str], position: int) -> Found:
@@ -144,7 +177,19 @@ def _found(row: Mapping[str, str], position: int) -> Found:
         seconds = -1.0
     if seconds < 0 or math.isinf(seconds) or (text and math.isnan(seconds)):
         raise UsageError(f"search_seconds is a number of seconds, or empty; got {text[:40]!r}")
-    return Found(parse_cell(row["cell"]), seed, seconds)
+    return Found(_cell(row["cell"]), seed, seconds)
+
+
+def _cell(text: str) -> Cell:
+    """Read a cell, also as AutoDL-Projects prints it: ``Structure(4 nodes with |...|)``."""
+    if (printed := re.fullmatch(r"Structure\(4 nodes with (\|.*\|)\)", text)) is not None:
+        text = printed[1]
+    if re.fullmatch(r"0\d+", text) or (text.startswith(("(", "[")) and "|" not in text):
+        raise UsageError(
+            f"{text[:40]!r} is no architecture string and no index: Cell.from_naslib and as_cell read other notations "
+            "(docs/coming_from.md)"
+        )
+    return parse_cell(text)
 
 
 def import_cells(
@@ -183,9 +228,15 @@ def import_cells(
             )
         known = there is not None and there.record.table == run.record.table  # else it is looked up again
         results.append((there, False) if there is not None and known else (run, True))
-    for run, new in results:
-        if new:
-            write_run(results_dir / "runs", run)
+    written: list[Path] = []
+    try:
+        for run, new in results:
+            if new:
+                written.append(write_run(results_dir / "runs", run))
+    except BaseException:  # such as a full disk: all seeds or none, as a part of them would be another result
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
     return results
 
 
@@ -201,7 +252,7 @@ def _run(found: Found, origin: Origin, truth: TableLookup, moment: str) -> Run:
         run_id=hash_of([variant, found.seed]),
         variant_id=variant,
         method=IMPORTED_NAME + origin.name,
-        title=origin.title.strip() or origin.name,
+        title=origin.title,
         block=IMPORTED,
         search_dataset=origin.dataset,
         seed=found.seed,
@@ -220,7 +271,7 @@ def _run(found: Found, origin: Origin, truth: TableLookup, moment: str) -> Run:
         versions={"nbeval": __version__},
         started=moment,
         finished=moment,
-        imported=origin.source.strip(),
+        imported=origin.source,
     )
     seconds = found.search_seconds
     row = {"step": 0, "cell": str(found.cell), "seconds": seconds, "total_seconds": seconds}

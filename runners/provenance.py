@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from nasbench_eval.runs import IMPORTED_NAME
 from nasbench_eval.runs.store import Run, RunRecord, by_variant
 from nasbench_eval.settings import complete, has_effect
 from runners.presets import load_preset
-from runners.spec import RunSpec
+from runners.spec import RunSpec, parse_overrides
 
 
 def provenance(runs: Iterable[Run]) -> dict[str, Provenance]:
@@ -69,7 +70,7 @@ def _imported(record: RunRecord) -> Provenance:
     words += ["--dataset", record.search_dataset, "--source", record.imported, "--title", record.title]
     words += ["--split", record.split, "--batch-norm", record.batch_norm, "--device", record.device]
     words += [word for reduction in record.reductions for word in ("--reduced", reduction)]
-    words += [word for name, value in record.settings.items() for word in ("--set", f"{name}={_words(value)}")]
+    words += [word for name, value in record.settings.items() for word in ("--set", f"{name}={_toml(value)}")]
     note = (
         "Other code searched for these cells. nbeval only looked them up: settings, split, BatchNorm and cost are as "
         f"the user of that code stated them. Source: {record.imported}."
@@ -116,6 +117,11 @@ def _seeds(seeds: Sequence[int]) -> str:
     if ordered == list(range(len(ordered))):
         return str(len(ordered))
     return ",".join(map(str, ordered)) + ("," if len(ordered) == 1 else "")
+
+
+def _toml(value: Any) -> str:
+    """Return a value as ``--set`` reads it back: a word that TOML takes for something else in quotes."""
+    return _words(value) if parse_overrides([f"v={_words(value)}"]) == {"v": value} else json.dumps(value)
 
 
 def _words(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from nasbench_eval.analysis.against import against
+from nasbench_eval.analysis.comparison_notes import imported_notes
 from nasbench_eval.analysis.decision import CERTAIN, LEVEL, seeds_text
 from nasbench_eval.analysis.labels import distinct_runs, divergence_notes, labels, reductions_text
 from nasbench_eval.analysis.layout import Format, Layout, Section, plus_minus, to_csv, to_json
@@ -67,7 +68,10 @@ def against_table(
             f"nothing to compare with {method!r}: no other variant was searched and evaluated on the same data set"
             + (", in the same group" if group_by else "")
         )
-    said = (*notes(frame), *left_out(frame, kept, datasets, group_by), *divergence_notes(failures, kept), *dropped)
+    shown = {*frame["variant_id"], *frame["variant_id_against"]}
+    imported = imported_notes([run.record for run in kept if run.record.variant_id in shown], labels(kept))
+    others = left_out(frame, kept, datasets, group_by)
+    said = (*notes(frame), *imported, *others, *divergence_notes(failures, kept), *dropped)
     return AgainstTable(frame, said)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,7 +15,7 @@ from nasbench_eval.analysis.truths import cautions
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import Failure
-from nasbench_eval.runs.store import Run, by_variant
+from nasbench_eval.runs.store import Run, RunRecord, by_variant
 from nasbench_eval.table import Table
 
 
@@ -126,9 +126,10 @@ def _percentiles(frame: pd.DataFrame) -> list[str]:
 def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
     """Return one note for each fact of the runs, such as cost, BatchNorm and split, with the rows that differ."""
     names = dict(zip(frame["variant_id"], frame["label"], strict=True))
+    unknown_costs = {run.record.variant_id for run in runs if run.steps["total_seconds"].isna().any()}
     order, code = list(dict.fromkeys(frame["label"])), _code(runs, names)
     facts: dict[str, Callable[[Run], str]] = {
-        "search cost": _cost,
+        "search cost": lambda run: _cost(run, unknown_costs),
         "choosing among candidates": _selection,
         "BatchNorm of the supernet": lambda run: run.record.batch_norm,
         "split": lambda run: run.record.split if run.record.cost_kind == "measured" else "",
@@ -143,13 +144,7 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         reduced.sort(key=lambda record: order.index(names[record.variant_id]))
         pairs = [(names[record.variant_id], "; ".join(record.reductions) or scale) for record in reduced]
         notes.append(f"reduced{'' if scale == 'full' else f': {scale}'} means {reductions_text(pairs, order)}")
-    imported = {names[run.record.variant_id]: run.record.imported for run in runs if run.record.imported}
-    if imported:
-        whose = ", ".join(f"{label} ({imported[label]})" for label in sorted(imported, key=order.index))
-        notes.append(
-            "imported: other code searched for these cells, and nbeval only looked them up; split, BatchNorm and cost "
-            f"are as its user stated them: {whose}"
-        )
+    notes += imported_notes((run.record for run in runs), names)
     if same := _one_cell(runs, names):
         notes.append(f"one cell in all seeds, so that a deviation of 0.00 is no estimate of the variance: {same}")
     continued = {names[run.record.variant_id] for run in runs if run.record.continues}
@@ -168,6 +163,16 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         if words := _values(runs, fact, names, order):
             notes.append(f"{title}: {words}")
     return notes
+
+
+def imported_notes(records: Iterable[RunRecord], names: Mapping[str, str]) -> list[str]:
+    """Return a note on the rows that nbeval did not search for, with their sources; empty if there are none."""
+    sources = dict.fromkeys((names[each.variant_id], each.imported) for each in records if each.imported)
+    whose = ", ".join(f"{label} ({source})" for label, source in sorted(sources))
+    return [
+        "imported: other code searched for these cells, and nbeval only looked them up; split, BatchNorm and cost "
+        f"are as its user stated them: {whose}"
+    ] * bool(sources)
 
 
 def _versions(runs: list[Run], names: dict[str, str]) -> str:
@@ -213,10 +218,11 @@ def _values(runs: list[Run], fact: Callable[[Run], str], names: dict[str, str], 
     return " | ".join(texts)
 
 
-def _cost(run: Run) -> str:
+def _cost(run: Run, unknown: Set[str]) -> str:
     record = run.record
     if record.imported:
-        return f"of other code, device {record.device}" if run.steps["total_seconds"].notna().any() else "not stated"
+        known = record.variant_id not in unknown
+        return f"of other code, device {record.device}" if known else "not stated, or not for all seeds"
     if record.cost_kind == "simulated":
         return "simulated seconds from the table (sim)"
     return f"measured on {record.device}, {record.threads} thread{'s' if record.threads != 1 else ''}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -36,9 +37,10 @@ def distinct_runs(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
     for several in repeated.values():
         record, numbers = several[0][-1].record, sorted(group[-1].record.seed for group in several)
         listed = ", ".join(map(str, numbers[:FEW_SEEDS])) + (" and others" if len(numbers) > FEW_SEEDS else "")
+        title = f"{record.title} [imported]" if record.imported else record.title
         same = all(run.test_acc == group[-1].test_acc for group in several for run in group)
         notes.append(
-            f"{record.title} on {record.search_dataset}, seed{'s' if len(numbers) > 1 else ''} {listed}: found more "
+            f"{title} on {record.search_dataset}, seed{'s' if len(numbers) > 1 else ''} {listed}: found more "
             f"than once{'' if same else ' with different accuracies'}; only the last one to finish counts"
         )
     return [group[-1] for group in groups.values()], notes
@@ -62,6 +64,7 @@ def labels(runs: Iterable[Run], shown: Sequence[str] = ()) -> dict[str, str]:
     """
     records = {run.record.variant_id: run.record for run in runs}
     parts = {key: _parts(record, shown) for key, record in records.items()}
+    parts |= _of_other_code(records, parts)
     for group in _alike(records, parts):
         if len({records[key].method for key in group}) > 1:
             parts |= {key: [*parts[key], records[key].method] for key in group}
@@ -83,6 +86,28 @@ def labels(runs: Iterable[Run], shown: Sequence[str] = ()) -> dict[str, str]:
         if len(group) > 1:
             named |= {key: f"{named[key]} #{key[:6]}" for key in group}
     return named
+
+
+def _of_other_code(records: Mapping[str, RunRecord], parts: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return what tells imported variants apart whose labels would be the same, also on several search data sets.
+
+    A label that several data sets share stands for one method, with one source and the same facts.
+    """
+    found: dict[str, list[str]] = {}
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for key, record in records.items():
+        if record.imported:
+            groups.setdefault((record.title, tuple(parts[key])), []).append(key)
+    for group in groups.values():
+        stated = {key: _stated(records[key]) for key in group}
+        if len(set(stated.values())) > 1:
+            found |= {key: [*parts[key], f"#{hashlib.sha256(stated[key].encode()).hexdigest()[:6]}"] for key in group}
+    return found
+
+
+def _stated(record: RunRecord) -> str:
+    facts = (record.method, record.imported, record.split, record.batch_norm, record.device, dict(record.settings))
+    return _canonical(facts)
 
 
 def _alike(records: Mapping[str, RunRecord], parts: Mapping[str, list[str]]) -> list[list[str]]:
@@ -187,6 +212,8 @@ def caption_notes(frame: pd.DataFrame) -> list[str]:
     rest = ", ".join(dict.fromkeys(reduction.partition(" ")[0] for reduction in others))
     words = "; ".join([*shared, *([f"by method: {rest}"] if rest else [])])
     said = [f"REDUCED runs: {words}."] if words else []
+    if frame["label"].astype(str).str.contains("[imported", regex=False).any():
+        said.append("[imported]: searched by other code, with facts and cost as stated by its user.")
     return [*said, *(f"{note}." for note in frame.attrs.get("notes", ()))]
 
 

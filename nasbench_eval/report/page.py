@@ -285,6 +285,9 @@ def _variants(
     return tuple(made)
 
 
+_KINDS_OF_COST = {"simulated": "simulated from the table", "measured": "measured"}
+
+
 def _variant_facts(group: Sequence[Run]) -> tuple[tuple[str, str], ...]:
     record = group[0].record
 
@@ -297,9 +300,10 @@ def _variant_facts(group: Sequence[Run]) -> tuple[tuple[str, str], ...]:
         ("reduced", "; ".join(record.reductions).replace(" -> ", " → ")),
         ("truth", each([run.record.truth_note or run.record.truth for run in group])),
         ("benchmark table", each([f"{t.name} {t.content_hash[:8]}" for run in group if (t := run.record.table)])),
-        ("cost", "simulated from the table" if record.cost_kind == "simulated" else "measured"),
+        ("imported", record.imported and f"other code searched for these cells: {record.imported}"),
+        ("cost", "as stated" if record.imported else _KINDS_OF_COST[record.cost_kind]),
         ("device", each([run.record.device for run in group])),
-        ("threads", each([str(run.record.threads) for run in group])),
+        ("threads", "" if record.imported else each([str(run.record.threads) for run in group])),
     )
     return tuple((name, value) for name, value in facts if value)
 
@@ -313,6 +317,7 @@ def _environment(runs: Sequence[Run]) -> Table:
             ", ".join(f"{name} {version}" for name, version in sorted(run.record.versions.items())),
         )
         for run in runs
+        if not run.record.imported
     )
     columns = [Column("device"), Column("threads", number=True), Column("versions"), Column("runs", number=True)]
     rows = entries([[Entry(device), threads, versions, n] for (device, threads, versions), n in found.items()])

@@ -17,6 +17,7 @@ from nasbench_eval.analysis.order import dataset_order, run_order
 from nasbench_eval.analysis.tables import seconds_text, section_title
 from nasbench_eval.cell import Cell
 from nasbench_eval.report.table import Column, Entry, Table, csv_uri, entries, folded, number
+from nasbench_eval.runs import IMPORTED
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run, by_variant
 
@@ -71,8 +72,14 @@ def _line(kind: str, label: str, found: Mapping[str, dict[Any, Any]], datasets: 
         Entry(kind),
         Entry("/".join(counts), first["n"]),
         *(_accuracy(found[name]) if name in found else Entry("–") for name in datasets),
-        Entry(cost, seconds[0], note="simulated" if first["cost_kind"] == "simulated" else "measured"),
+        Entry(cost, seconds[0], note=_kind_of_cost(first)),
     ]
+
+
+def _kind_of_cost(row: Mapping[Any, Any]) -> str:
+    if row["block"] == IMPORTED:
+        return "" if math.isnan(row["search_seconds"]) else "as stated"
+    return "simulated" if row["cost_kind"] == "simulated" else "measured"
 
 
 def _accuracy(row: Mapping[Any, Any]) -> Entry:

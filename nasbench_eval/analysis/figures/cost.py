@@ -25,6 +25,7 @@ from nasbench_eval.analysis.figures._view import EVERYTHING, View
 from nasbench_eval.analysis.labels import brief, caption_notes
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.analysis.truths import caption_cautions
+from nasbench_eval.runs import IMPORTED
 from nasbench_eval.runs.store import Run
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _legend_handles(frame: pd.DataFrame) -> list[Any]:
 
 
 def _caption(frame: pd.DataFrame) -> str:
-    measured = frame[frame["cost_kind"] == "measured"]
+    measured = frame[(frame["cost_kind"] == "measured") & (frame["block"] != IMPORTED)]
     devices = dict.fromkeys(measured["device"])
     n = seed_counts(frame["n"])
     parts = [f"Mean test accuracy over seeds (n = {n}) with its 95 % t interval against the mean cost of one search."]
