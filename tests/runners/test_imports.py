@@ -17,6 +17,7 @@ from nasbench_eval.analysis.figures import cost
 from nasbench_eval.analysis.labels import labels
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.report.results import comparison_table
 from nasbench_eval.runs import IMPORTED
 from nasbench_eval.runs.store import Run, load_runs, write_run
 from nasbench_eval.table import Table
@@ -168,6 +169,7 @@ def test_costs_that_are_not_known_are_not_drawn() -> None:
     assert cost.data([*imported("1000\n2\n"), known])["label"].tolist() == ["GDAS"]
     stated = imported("cell,search_seconds\n1,60\n2,80\n", "--device", "one A100")
     text = words(cost.draw(cost.data([*stated, known])))
+    assert comparison_table(noted_comparison(stated)).rows[0][-1].note == "as stated"
     assert "Measured on one CPU. [imported]: searched by other code, with facts and cost as stated by its user." in text
 
 
