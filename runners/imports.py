@@ -231,8 +231,10 @@ def import_cells(
     written: list[Path] = []
     try:
         for run, new in results:
+            was_there = (results_dir / "runs" / run.record.file_name).is_file()
             if new:
-                written.append(write_run(results_dir / "runs", run))
+                path = write_run(results_dir / "runs", run)
+                written += [] if was_there else [path]
     except BaseException:  # such as a full disk: all seeds or none, as a part of them would be another result
         for path in written:
             path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from nasbench_eval.analysis.published import method_order
 from nasbench_eval.runs.store import Run
 
 BLOCKS = (*runs.BLOCKS, runs.IMPORTED, "reference")
-"""The blocks of a table or figure; ``reference`` optima and published results that are not searches."""
+"""The blocks of a table or figure; ``reference`` holds optima and published results that are not searches."""
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 """The data sets of NAS-Bench-201 in the papers' order."""

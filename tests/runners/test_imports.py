@@ -142,18 +142,31 @@ def test_the_command_shown_makes_the_same_runs() -> None:
     assert {run.record.run_id for run in all_runs()} == {run.record.run_id for run in found}
 
 
+def until_the_disk_is_full(folder: Path, run: Run) -> Path:
+    """Write the first of the two runs of ``CELLS``."""
+    if run.record.seed == 5:
+        raise NbevalError("the disk is full")
+    return write_run(folder, run)
+
+
 def test_a_disk_that_gets_full_leaves_no_seed_of_several(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def write(folder: Path, run: Run) -> Path:
-        if run.record.seed == 5:
-            raise NbevalError("the disk is full")
-        return write_run(folder, run)
-
-    monkeypatch.setattr("runners.imports.write_run", write)
+    monkeypatch.setattr("runners.imports.write_run", until_the_disk_is_full)
     Path("cells.csv").write_text(CELLS)
     assert "the disk is full" in refused(capsys, "cells.csv", *WHAT, code=1)
     assert not all_runs()
+
+
+def test_runs_that_could_not_be_looked_up_again_are_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], table_file: Path
+) -> None:
+    before = {run.record.run_id: run.test_acc for run in imported()}
+
+    monkeypatch.setattr("runners.imports.write_run", until_the_disk_is_full)
+    assert "the disk is full" in refused(capsys, "cells.csv", *WHAT, "--table", str(table_file), code=1)
+    after = {run.record.run_id: run.test_acc for run in all_runs()}
+    assert after.keys() == before.keys()
 
 
 def test_what_spreadsheets_and_other_code_write_is_read() -> None:
