@@ -15,6 +15,7 @@ from nasbench_eval.methods.weight_sharing.darts import unrolled_gradient
 from nasbench_eval.methods.weight_sharing.idarts import implicit_gradient
 from nasbench_eval.methods.weight_sharing.lambda_darts import alignment_gradient
 from nasbench_eval.methods.weight_sharing.parts import PENALTIES
+from nasbench_eval.methods.weight_sharing.passes import Passes
 from nasbench_eval.methods.weight_sharing.robust_darts import largest_eigenvalue
 from nasbench_eval.networks.supernet import Supernet
 
@@ -27,6 +28,7 @@ def backward(
     supernet: Supernet,
     optimizer: torch.optim.Optimizer,
     settings: WeightSharingSettings,
+    passes: Passes,
     batch: Batch,
     train_batch: Batch,
 ) -> None:
@@ -37,6 +39,7 @@ def backward(
         supernet: The network.
         optimizer: The optimiser of the weights.
         settings: The settings of the search.
+        passes: The forward and backward passes of the network.
         batch: The batch of the architecture step.
         train_batch: The batch of the weights step, which second orders also need.
     """
@@ -61,9 +64,7 @@ def backward(
             optimizer,
         )
     else:
-        supernet.requires_grad_(False)
-        _loss(supernet, batch, architecture.architecture_sample()).backward()  # type: ignore[no-untyped-call]
-        supernet.requires_grad_(True)
+        passes(batch, architecture.architecture_sample(), train=False)
         return
     for parameter, gradient in zip(architecture.parameters(), gradients, strict=True):
         parameter.grad = gradient.to(parameter.dtype)

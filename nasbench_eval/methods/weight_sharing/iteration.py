@@ -12,6 +12,7 @@ from torch import Tensor
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, EdgeWeights
 from nasbench_eval.methods.weight_sharing.batches import Batch
 from nasbench_eval.methods.weight_sharing.gradients import add_alignment, add_penalties, backward, of_each_cell
+from nasbench_eval.methods.weight_sharing.passes import Passes
 from nasbench_eval.networks.supernet import Supernet
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Iteration:
         optimizer: The optimiser of the weights.
         arch_optimizer: The optimiser of the architecture parameters; None if no gradient moves them.
         progress: The part of the search that is over, from 0 to 1.
+        passes: The forward and backward passes of the network.
     """
 
     settings: WeightSharingSettings
@@ -37,28 +39,26 @@ class Iteration:
     optimizer: torch.optim.Optimizer
     arch_optimizer: torch.optim.Optimizer | None
     progress: float
+    passes: Passes
 
     def weights_step(self, batch: Batch, *, joint: bool = False) -> Tensor:
         """Do one step of SGD on the weights; return the sums of the loss and of the correct predictions (2,).
 
         With ``joint`` the same backward pass also serves the architecture step, which follows.
         """
-        settings, (images, labels) = self.settings, batch
+        settings = self.settings
         self.optimizer.zero_grad(set_to_none=False)
         self.architecture.zero_grad()
         # The architecture's gradient is needed only if it counts in the clipping norm, or moves the architecture.
         with torch.set_grad_enabled(settings.clip_architecture or joint):
             samples = self.architecture.weights_samples(lambda weights: self._loss_in_evaluation(batch, weights))
-        totals = torch.zeros(2, device=images.device)
+        totals = torch.zeros(2, device=batch[0].device)
         for weights in samples:
             if settings.alignment:
                 weights = of_each_cell(weights, self.supernet.cells)
-            logits = self.supernet(images, *weights)
-            loss = F.cross_entropy(logits, labels)
-            loss.backward()  # type: ignore[no-untyped-call]
+            totals += self.passes(batch, weights, train=True)
             if settings.alignment:
                 add_alignment(self.supernet, weights, batch, settings.alignment * self.progress)
-            totals += torch.stack([loss.detach() * len(labels), (logits.detach().argmax(1) == labels).sum()])
         if settings.clip is not None:
             clipped = list(self.supernet.parameters())
             if settings.clip_architecture:
@@ -72,7 +72,7 @@ class Iteration:
     def architecture_step(self, batch: Batch, train_batch: Batch) -> None:
         """Do one step of the architecture optimiser on ``batch``; second orders also need the weights' batch."""
         self.architecture.zero_grad()
-        backward(self.architecture, self.supernet, self.optimizer, self.settings, batch, train_batch)
+        backward(self.architecture, self.supernet, self.optimizer, self.settings, self.passes, batch, train_batch)
         self._move_architecture()
 
     def _move_architecture(self) -> None:

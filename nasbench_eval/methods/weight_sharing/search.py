@@ -35,6 +35,7 @@ from nasbench_eval.methods.weight_sharing.few_shot import Split
 from nasbench_eval.methods.weight_sharing.gradients import eigenvalue
 from nasbench_eval.methods.weight_sharing.iteration import Iteration
 from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, ON_SIMPLEX, OPTIMIZERS, PARAMETRISATIONS
+from nasbench_eval.methods.weight_sharing.passes import Passes
 from nasbench_eval.methods.weight_sharing.robust_darts import measured_after
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
 from nasbench_eval.methods.weight_sharing.selection import Selection, accuracy_of_epoch
@@ -272,7 +273,16 @@ class WeightSharing(SearchMethod):
     def iteration(self) -> Iteration:
         """Return the two steps of an iteration in this epoch."""
         progress = min(self.epoch / self.settings.epochs, 1.0)
-        return Iteration(self.settings, self.supernet, self.architecture, self.optimizer, self.arch_optimizer, progress)
+        return Iteration(
+            self.settings,
+            self.supernet,
+            self.architecture,
+            self.optimizer,
+            self.arch_optimizer,
+            progress,
+            # Anew in each epoch: between epochs, a search can replace its parameters.
+            Passes.on_device(self.supernet, self.device),
+        )
 
     @property
     def _batches_per_epoch(self) -> int:
