@@ -109,7 +109,7 @@ class FusedCell(nn.Module):
             kernels.append(self._rows(self.kernels, source, NOR_CONV_3X3, leaving.conv3))
         statistics: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         out: Tensor = CellFunction.apply(x, weights, offsets, plan, statistics, *kernels)  # type: ignore[no-untyped-call]
-        if self.track_running_stats:
+        if self.track_running_stats and statistics:
             self._track(statistics, plan, x.numel() // x.shape[1])
         return out
 
@@ -153,15 +153,27 @@ class FusedCell(nn.Module):
         self, statistics: dict[tuple[int, int], tuple[Tensor, Tensor]], plan: tuple[Source, ...], n: int
     ) -> None:
         """Update the running statistics as BatchNorm does: unbiased variance, mean including the bias."""
-        for (source, op), (mean, var) in statistics.items():
-            edges, name = plan[source].convs(op), _name(source, op)
-            bias = self._rows(self.biases, source, op, edges)
-            assert bias is not None
-            unbiased = var * (n / max(n - 1, 1))
-            for kind, values in (("mean", mean + bias), ("var", unbiased)):
-                running = self.get_buffer(f"{kind}_{name}").chunk(len(OUTGOING[source]))
-                for edge, value in zip(edges, values.chunk(len(edges)), strict=True):
-                    running[OUTGOING[source].index(edge)].lerp_(value, BN_MOMENTUM)
+        running: list[Tensor] = []
+        observed: list[Tensor] = []
+        names, means, variances = zip(*((key, *values) for key, values in statistics.items()), strict=True)
+        rows = (self._rows(self.biases, source, op, plan[source].convs(op)) for source, op in names)
+        biases = [bias for bias in rows if bias is not None]
+        # All at once: a GPU takes longer to launch each of these kernels than to compute it.
+        for kind, found in (
+            ("mean", torch._foreach_add(means, biases)),
+            ("var", torch._foreach_mul(variances, n / max(n - 1, 1))),
+        ):
+            for (source, op), values in zip(names, found, strict=True):
+                edges, wide = plan[source].convs(op), self.get_buffer(f"{kind}_{_name(source, op)}")
+                leaving = OUTGOING[source]
+                if edges == leaving:
+                    running.append(wide)
+                    observed.append(values)
+                else:
+                    kept = wide.chunk(len(leaving))
+                    running += [kept[leaving.index(edge)] for edge in edges]
+                    observed += values.chunk(len(edges))
+        torch._foreach_lerp_(running, observed, BN_MOMENTUM)
 
     def _on_running_statistics(self, x: Tensor, weights: Tensor, plan: tuple[Source, ...]) -> Tensor:
         """Evaluate with running statistics: BatchNorm is a fixed scale and shift, and folds into the kernels."""

@@ -96,12 +96,8 @@ def _on_cpu(x: Tensor) -> bool:
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and the biased variance per channel of a feature map."""
-    if _on_cpu(x):
-        # var_mean over three axes is ten times slower on a CPU.
-        mean, var = torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0)
-        return mean, var
-    var, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+    """Return the mean and the biased variance per channel of a feature map; var_mean over three axes is slower."""
+    mean, var = torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0)
     return mean, var
 
 
