@@ -1,11 +1,12 @@
 """What a GPU does with this project: the rules of all methods, seconds an iteration, several searches at once.
 
     benchmarks/gpu.sh                                                    # one GPU, C=16, N=5, under eight minutes
-    python benchmarks/gpu.py --device cpu --channels 4 --cells 1 --seconds 60    # try the script itself
+    python benchmarks/gpu.py --device cpu --channels 4 --cells 1 --batches 2 --seconds 60    # try the script itself
 
 An iteration is one weights step and, for methods that learn the architecture, one architecture step, at batch 64 on
-random images of 32x32. The plain reference is float32 without ``torch.compile``; the other forms are measured in turn
-with it, in the same process. What does not run, or was not reached in time, is in the table with the reason.
+random images of 32x32. The plain reference launches every kernel; a search replays CUDA graphs, which are recorded anew
+in each epoch. All forms are measured in the same process. What does not run, or was not reached in
+time, is in the table with the reason.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-FORMS = ("float32", "bfloat16 autocast", "torch.compile")
+FORMS = ("single passes", "CUDA graphs", "bfloat16 autocast", "torch.compile")
 COMPARED = ("gaea_darts", "darts", "gdas")
-"""Methods of which all forms are measured."""
+"""Methods of which all forms are measured; of the others, the first two."""
 SEARCHES = (1, 2, 4)
 """Numbers of searches that share the device."""
 
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--cells", type=int, default=5)
+    parser.add_argument("--batches", type=int, default=60, help="batches of an epoch")
     parser.add_argument("--seconds", type=float, default=440.0, help="no part starts after this time")
     parser.add_argument("--output", type=Path, default=Path("gpu.md"))
     parser.add_argument("--share", type=float, help=argparse.SUPPRESS)  # a search of that many seconds
@@ -49,7 +51,7 @@ def main() -> None:
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         sys.exit("gpu.py: torch sees no GPU here; --device cpu tries the script itself")
     start, rows = time.perf_counter(), []
-    for part in (rules, iterations, side_by_side):
+    for part in (rules, graphs, iterations, side_by_side):
         for row in part(options, lambda: options.seconds - (time.perf_counter() - start)):
             rows.append(row)
             print(f"{row[0]:<44}{row[1]:<28}{row[2]}", flush=True)
@@ -95,44 +97,75 @@ def rules(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[Ro
         yield "rules of the conformance tests", name, found
 
 
+def graphs(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[Row]:
+    """Check that an epoch with CUDA graphs gives what one without gives."""
+    import torch
+    from search import on_random_images
+
+    def learned(name: str, *, recorded: bool) -> list[torch.Tensor]:
+        search = on_random_images(name, options, 64 * options.batches)
+        search.capture = search.capture if recorded else None
+        search.architecture.begin_epoch(0, 2 * options.batches, search.streams.torch("benchmark"), search.device)
+        search.train_epoch()
+        return [*search.supernet.state_dict().values(), *search.architecture.state_dict().values()]
+
+    def compared(name: str) -> str:
+        pairs = zip(learned(name, recorded=True), learned(name, recorded=False), strict=True)
+        return "equal to the last bit" if all(torch.equal(a, b) for a, b in pairs) else "NOT EQUAL"
+
+    for name in COMPARED:
+        if left() < 0.5 * options.seconds:
+            yield "CUDA graphs against single passes", name, "not reached in time"
+            continue
+        yield "CUDA graphs against single passes", name, attempt(lambda: compared(name))  # noqa: B023 - called at once
+
+
 def iterations(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[Row]:
     """Measure seconds an iteration of every method, of some in every form, and what a full GAEA search would take."""
     names = weight_sharing()
     for name in sorted(names, key=lambda name: name not in COMPARED):
-        seconds = math.nan
-        for form in FORMS if name in COMPARED else FORMS[:1]:
+        plain = math.nan
+        for form in FORMS if name in COMPARED else FORMS[:2]:
             if left() < 0.25 * options.seconds:
                 yield name, form, "not reached in time"
                 continue
             found: list[float] = []
             words = attempt(lambda: timed(name, form, options, found))  # noqa: B023 - called at once
-            seconds = found[0] if found and form == FORMS[0] else seconds
-            ratio = f", {seconds / found[0]:.2f} times as fast as float32" if found and form != FORMS[0] else ""
+            plain = found[0] if found and form == FORMS[0] else plain
+            ratio = f", {plain / found[0]:.2f} times as fast as single passes" if found and form != FORMS[0] else ""
             yield name, form, f"{words}{ratio}"
-        if name == "gaea_darts" and seconds == seconds:
-            from runners.spec import RunSpec
+            if name == "gaea_darts" and form == FORMS[1] and found:
+                from runners.spec import RunSpec
 
-            epochs = RunSpec(name, "cifar10", 0).settings.epochs
-            hours = epochs * math.ceil(50_000 / 64) * seconds / 3600
-            yield "a full GAEA DARTS (ERM) search on CIFAR-10", f"{epochs} epochs, calculated", f"{hours:.2f} hours"
+                epochs = RunSpec(name, "cifar10", 0).settings.epochs
+                hours = epochs * math.ceil(50_000 / 64) * found[0] / 3600
+                yield "a full GAEA DARTS (ERM) search on CIFAR-10", f"{epochs} epochs, calculated", f"{hours:.2f} hours"
 
 
 def timed(name: str, form: str, options: argparse.Namespace, found: list[float]) -> str:
     """Measure the seconds of an iteration, append them to ``found``, and return them in words."""
     import torch
-    from search import nbeval
+    from search import on_random_images
 
-    iterate = nbeval(name, options, compiled=form == FORMS[2])
-    cast = torch.autocast(options.device.split(":")[0], torch.bfloat16) if form == FORMS[1] else nullcontext()
+    from nasbench_eval.utils.rng import Streams
+
+    search = on_random_images(name, options, 64 * options.batches)
+    if form != FORMS[1]:
+        search.capture = None
+    if form == FORMS[3]:
+        search.supernet = torch.compile(search.supernet)  # type: ignore[assignment]
+    cast = torch.autocast(options.device.split(":")[0], torch.bfloat16) if form == FORMS[2] else nullcontext()
+    times: list[float] = []
     with cast:
-        iterate(3)
-        times: list[float] = []
-        until = time.perf_counter() + 3
-        while len(times) < 5 or (time.perf_counter() < until and len(times) < 50):
+        until = time.perf_counter() + 6
+        while len(times) < 2 or (time.perf_counter() < until and len(times) < 6):
             start = time.perf_counter()
-            iterate(1)
-            times.append(time.perf_counter() - start)
-    found.append(statistics.median(times))
+            search.architecture.begin_epoch(0, 2 * options.batches, Streams(0).torch("benchmark"), search.device)
+            search.train_epoch()
+            if search.device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append((time.perf_counter() - start) / options.batches)
+    found.append(statistics.median(times[1:]))  # the first loads kernels
     return f"{1e3 * found[0]:.1f} ms an iteration"
 
 

@@ -50,11 +50,6 @@ class Passes:
         self._seen: Counter[object] = Counter()
         self._recorded: dict[object, _Recorded] = {}
 
-    @classmethod
-    def on_device(cls, supernet: Supernet, device: torch.device) -> Passes:
-        """Return passes that are recorded if the device is a GPU."""
-        return cls(supernet, capture_on_gpu if device.type == "cuda" else None)
-
     def __call__(self, batch: Batch, weights: EdgeWeights, *, train: bool) -> Tensor:
         """Add the gradients of the mean loss of a batch to those that are there.
 

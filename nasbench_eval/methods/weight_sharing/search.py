@@ -35,7 +35,7 @@ from nasbench_eval.methods.weight_sharing.few_shot import Split
 from nasbench_eval.methods.weight_sharing.gradients import eigenvalue
 from nasbench_eval.methods.weight_sharing.iteration import Iteration
 from nasbench_eval.methods.weight_sharing.parts import OBJECTIVES, ON_SIMPLEX, OPTIMIZERS, PARAMETRISATIONS
-from nasbench_eval.methods.weight_sharing.passes import Passes
+from nasbench_eval.methods.weight_sharing.passes import Passes, capture_on_gpu
 from nasbench_eval.methods.weight_sharing.robust_darts import measured_after
 from nasbench_eval.methods.weight_sharing.scoring import SharedWeights
 from nasbench_eval.methods.weight_sharing.selection import Selection, accuracy_of_epoch
@@ -71,6 +71,7 @@ class WeightSharing(SearchMethod):
         self.settings = settings
         self.streams = context.streams
         self.device = torch.device(context.device)
+        self.capture = capture_on_gpu if self.device.type == "cuda" else None
         assert context.images is not None
         data = context.images
         self.augment = Augment.for_data(data)
@@ -281,7 +282,7 @@ class WeightSharing(SearchMethod):
             self.arch_optimizer,
             progress,
             # Anew in each epoch: between epochs, a search can replace its parameters.
-            Passes.on_device(self.supernet, self.device),
+            Passes(self.supernet, self.capture),
         )
 
     @property

@@ -13,7 +13,6 @@ import torch
 from weight_sharing import make
 
 from nasbench_eval.methods.weight_sharing import passes
-from nasbench_eval.methods.weight_sharing.passes import Passes
 
 
 class Recorder:
@@ -34,8 +33,8 @@ class Recorder:
 
 def _searched(name: str, monkeypatch: pytest.MonkeyPatch, recorder: Recorder | None, **changes: Any) -> Any:
     monkeypatch.setattr(passes, "BEFORE", 1)
-    monkeypatch.setattr(Passes, "on_device", lambda supernet, device: Passes(supernet, recorder))
     search = make(name, batch_size=4, **changes)
+    search.capture = recorder
     metrics = [search.step().metrics for _ in range(2)]
     state = search.state_dict()
     return metrics, state["supernet"], state["architecture"], state["optimizer"]["state"]
