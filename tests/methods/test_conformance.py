@@ -31,7 +31,7 @@ from nasbench_eval.methods.weight_sharing.fair_nas import Fair
 from nasbench_eval.methods.weight_sharing.gdas import Gumbel
 from nasbench_eval.methods.weight_sharing.parts import EVOLVING
 from nasbench_eval.methods.weight_sharing.rs_ws import UniformCells
-from nasbench_eval.networks import skeleton, supernet
+from nasbench_eval.networks import fused_cell_function, skeleton, supernet
 from nasbench_eval.utils.rng import Streams
 from runners.spec import RunSpec
 
@@ -177,7 +177,9 @@ def test_an_epoch_on_an_accelerator_never_waits_nor_mixes_devices(name: str, mon
     known = Cell((1, 2, 3, 4, 3, 1))
     monkeypatch.setattr(Gumbel, "_on_host", lambda self, choice: known)
     monkeypatch.setattr(Dirichlet, "_draw", lambda self, concentration: concentration / concentration.sum(-1, True))
-    monkeypatch.setattr(torch, "_dirichlet_grad", lambda drawn, concentration, total: drawn)  # has no fake form
+    # These have no fake form.
+    monkeypatch.setattr(torch, "_dirichlet_grad", lambda drawn, concentration, total: drawn)
+    monkeypatch.setattr(fused_cell_function, "_statistics", lambda x: (x.mean((0, 2, 3)), x.var((0, 2, 3))))
     monkeypatch.setattr(Controller, "_propose", lambda self, generator: known)
     monkeypatch.setattr(UniformCells, "cells", lambda self, n, generator: [known] * n)
     monkeypatch.setattr(Fair, "_draw", lambda self, steps, generator: [[known] * 5] * steps)

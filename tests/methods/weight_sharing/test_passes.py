@@ -33,7 +33,7 @@ class Recorder:
 
 def _searched(name: str, monkeypatch: pytest.MonkeyPatch, recorder: Recorder | None, **changes: Any) -> Any:
     monkeypatch.setattr(passes, "BEFORE", 1)
-    search = make(name, batch_size=3, **changes)
+    search = make(name, batch_size=5, **changes)
     search.capture = recorder
     metrics = [search.step().metrics for _ in range(2)]
     state = search.state_dict()
