@@ -51,7 +51,7 @@ def main() -> None:
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         sys.exit("gpu.py: torch sees no GPU here; --device cpu tries the script itself")
     start, rows = time.perf_counter(), []
-    for part in (rules, graphs, iterations, side_by_side):
+    for part in (numbers, rules, graphs, iterations, side_by_side):
         for row in part(options, lambda: options.seconds - (time.perf_counter() - start)):
             rows.append(row)
             print(f"{row[0]:<44}{row[1]:<28}{row[2]}", flush=True)
@@ -73,6 +73,32 @@ def weight_sharing() -> list[str]:
     from runners.presets import load_preset, preset_names
 
     return [name for name in preset_names() if load_preset(name).implementation == "weight_sharing"]
+
+
+def numbers(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[Row]:
+    """Compare the loss and the gradients of one pass with those of a CPU, convolutions in full float32."""
+    import torch
+    from search import on_random_images
+
+    from nasbench_eval.methods.weight_sharing.passes import Passes
+
+    def of_one_pass(name: str, device: str) -> list[torch.Tensor]:
+        search = on_random_images(name, argparse.Namespace(**{**vars(options), "device": device}))
+        search.architecture.begin_epoch(0, 1, search.streams.torch("benchmark"), search.device)
+        batch = next(search._batches(search.train, "weights batches"))
+        totals = Passes(search.supernet)(batch, search.architecture.sample(), train=True)
+        learned = (*search.supernet.parameters(), *search.architecture.parameters())
+        return [totals[:1].cpu(), *(p.grad.cpu() for p in learned if p.grad is not None)]
+
+    def compared(name: str) -> str:
+        torch.backends.cudnn.allow_tf32 = False
+        pairs = list(zip(of_one_pass(name, options.device), of_one_pass(name, "cpu"), strict=True))
+        torch.backends.cudnn.allow_tf32 = True
+        errors = [float((a - b).norm() / b.norm()) for a, b in pairs if b.norm() > 0]
+        return f"relative differences: loss {errors[0]:.1e}, largest of a gradient {max(errors[1:]):.1e}"
+
+    for name in COMPARED:
+        yield "one pass against a CPU", name, attempt(lambda: compared(name))  # noqa: B023 - called at once
 
 
 def rules(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[Row]:
