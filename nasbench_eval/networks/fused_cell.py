@@ -21,9 +21,9 @@ from nasbench_eval.networks.fused_cell_function import (
     as_matrix,
     per_channel,
     plan_of,
-    pool,
     scalars,
 )
+from nasbench_eval.networks.pooling import pool
 
 KERNEL_SIZE = {NOR_CONV_1X1: 1, NOR_CONV_3X3: 3}
 BN_MOMENTUM = 0.1

@@ -34,6 +34,7 @@ from nasbench_eval.cell import (
     OUTGOING,
     SKIP_CONNECT,
 )
+from nasbench_eval.networks.pooling import pool, pool_backward
 
 BN_EPS = 1e-5
 SOURCES = NODES - 1
@@ -91,35 +92,10 @@ def per_channel(values: Sequence[tuple[Tensor, ...]], edges: tuple[int, ...], op
     return torch.stack([values[e][op] for e in edges]).unsqueeze(1).expand(-1, channels).contiguous().view(-1)
 
 
-def _on_cpu(x: Tensor) -> bool:
-    return x.device.type == "cpu"
-
-
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and the biased variance per channel of a feature map; var_mean over three axes is slower."""
     mean, var = torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0)
     return mean, var
-
-
-@cache
-def _neighbours(channels: int, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return the depthwise kernel of 3x3 sums, and one over the number of pixels in each sum."""
-    counts = F.avg_pool2d(torch.ones(1, channels, height, width), 3, stride=1, padding=1) * 9
-    # One number per channel too, channels-last: a factor with one channel costs several times the time on narrow maps.
-    return torch.ones(channels, 1, 3, 3), (1 / counts).contiguous(memory_format=torch.channels_last)
-
-
-def _pool_as_convolution(x: Tensor) -> bool:
-    """Tell whether to pool by a convolution: on a CPU, torch pools channels-last maps several times slower."""
-    return _on_cpu(x) and x.dtype == torch.float32
-
-
-def pool(x: Tensor) -> Tensor:
-    """Average over the 3x3 neighbours inside the map."""
-    if _pool_as_convolution(x):
-        kernel, share = _neighbours(*x.shape[1:])
-        return F.conv2d(x, kernel, padding=1, groups=x.shape[1]).mul_(share)
-    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
 def add_pooling_and_skip(
@@ -144,15 +120,6 @@ def add_pooling_and_skip(
     for edge in edges.skip:
         sums[EDGES[edge][0] - 1].addcmul_(as_matrix(node), values[edge][SKIP_CONNECT])
     return pooled
-
-
-def _pool_backward(grad: Tensor, x: Tensor) -> Tensor:
-    if _pool_as_convolution(x):
-        # The map of 3x3 sums is symmetric, so that its transpose is the same convolution.
-        kernel, share = _neighbours(*x.shape[1:])
-        return F.conv2d(grad * share, kernel, padding=1, groups=x.shape[1])
-    out: Tensor = torch.ops.aten.avg_pool2d_backward(grad, x, [3, 3], [1, 1], [1, 1], False, False, None)
-    return out
 
 
 def _blocks(edges: tuple[int, ...], *wide: Tensor) -> Iterator[tuple[Any, ...]]:
@@ -339,7 +306,7 @@ class CellFunction(torch.autograd.Function):
             if edges.pool:
                 for edge in edges.pool:
                     d_node.addcmul_(grads[EDGES[edge][0]], values[edge][AVG_POOL_3X3])
-                d_node = as_matrix(_pool_backward(as_map(d_node, node), node))
+                d_node = as_matrix(pool_backward(as_map(d_node, node)))
             for edge in edges.skip:
                 d_node.addcmul_(grads[EDGES[edge][0]], values[edge][SKIP_CONNECT])
             if d_relu is not None:

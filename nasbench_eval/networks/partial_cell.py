@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from nasbench_eval.cell import AVG_POOL_3X3, EDGES, N_EDGES, NONE, OUTGOING, SKIP_CONNECT
 from nasbench_eval.networks.fused_cell import BN_MOMENTUM, KERNEL_SIZE
-from nasbench_eval.networks.fused_cell_function import BN_EPS, SOURCES, Active, pool, scalars
+from nasbench_eval.networks.fused_cell_function import BN_EPS, SOURCES, Active, scalars
+from nasbench_eval.networks.pooling import pool
 
 Grow = Callable[[Tensor], Tensor]
 """Appends copies of some channels to a tensor."""

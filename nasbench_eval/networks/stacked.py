@@ -19,6 +19,7 @@ from nasbench_eval.equivalence import convolutions
 from nasbench_eval.images import Reduction
 from nasbench_eval.networks.fused_cell import BN_MOMENTUM, KERNEL_SIZE, draw_default
 from nasbench_eval.networks.fused_cell_function import BN_EPS
+from nasbench_eval.networks.pooling import inverse_counts
 from nasbench_eval.networks.skeleton import STAGES
 
 
@@ -201,7 +202,7 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.inverse = _inverse_counts(x.shape[2], x.shape[3])
+        ctx.inverse = inverse_counts(1, x.shape[2], x.shape[3], x.device, x.dtype).permute(0, 2, 3, 1)
         return _shifted_sums(x.permute(0, 2, 3, 1)).mul_(ctx.inverse).permute(0, 3, 1, 2)
 
     @staticmethod
@@ -218,13 +219,6 @@ def _shifted_sums(x: Tensor) -> Tensor:
     out[:, :, 1:] += rows[:, :, :-1]
     out[:, :, :-1] += rows[:, :, 1:]
     return out
-
-
-def _inverse_counts(height: int, width: int) -> Tensor:
-    def line(n: int) -> Tensor:
-        return torch.tensor([1.0 + (i > 0) + (i < n - 1) for i in range(n)])
-
-    return torch.outer(line(height), line(width)).reciprocal().unsqueeze(2)
 
 
 def pool(x: Tensor) -> Tensor:

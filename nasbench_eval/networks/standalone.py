@@ -6,12 +6,12 @@ Source: NAS-Bench-201 (ICLR 2020), section 2; ``InferCell`` and ``TinyNetwork`` 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasbench_eval.cell import AVG_POOL_3X3, EDGES, INCOMING, NODES, NONE, Cell
 from nasbench_eval.images.datasets import Reduction
 from nasbench_eval.networks.fused_cell import KERNEL_SIZE
+from nasbench_eval.networks.pooling import pool
 from nasbench_eval.networks.skeleton import STAGES, Skeleton
 
 
@@ -38,7 +38,7 @@ class _StandaloneCell(nn.Module):
         if op in KERNEL_SIZE:
             return self.convs[str(edge)](source)  # type: ignore[no-any-return]
         if op == AVG_POOL_3X3:
-            return F.avg_pool2d(source, 3, stride=1, padding=1, count_include_pad=False)
+            return pool(source)
         return source
 
     def forward(self, x: Tensor) -> Tensor:

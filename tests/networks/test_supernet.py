@@ -10,7 +10,7 @@ from plain_copy import both, pairs
 
 from nasbench_eval.cell import NONE, Cell
 from nasbench_eval.images import Reduction
-from nasbench_eval.networks import fused_cell_function
+from nasbench_eval.networks import pooling
 from nasbench_eval.networks.fused_cell import FusedCell
 from nasbench_eval.networks.skeleton import REDUCTIONS
 from nasbench_eval.networks.supernet import ALL_OPS, Supernet, active_of, one_hot
@@ -94,7 +94,7 @@ def test_the_form_for_gpus_is_the_same_function(monkeypatch: pytest.MonkeyPatch)
     images, labels = batch()
     results = []
     for on_cpu in (True, False):
-        monkeypatch.setattr(fused_cell_function, "_on_cpu", lambda x, on_cpu=on_cpu: on_cpu)
+        monkeypatch.setattr(pooling, "_as_convolution", lambda x, on_cpu=on_cpu: on_cpu)
         net, weights = both()[0].float(), mixed().float().requires_grad_()
         logits = net(images.float(), weights)
         F.cross_entropy(logits, labels).backward()
