@@ -7,6 +7,7 @@ import io
 from functools import cache
 from typing import Any
 
+import pytest
 import torch
 
 from nasbench_eval.images import ImageData, load_images
@@ -22,6 +23,8 @@ ONE_OF_EACH = list({load_preset(name).settings["parametrisation"]: name for name
 """One preset per parametrisation."""
 SOME = ["darts", "gaea_gdas", "gaea_pc_darts"]
 """Presets that between them use the fused cell, one sampled operation per edge, and partial channels."""
+
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 
 PARTS = (
     ("parametrisation", "edge_normalisation"), ("arch_optimizer",), ("unrolled",), ("objective",),

@@ -1,6 +1,6 @@
 """Forward and backward passes that are recorded once and repeated, as on a GPU, give what single ones give.
 
-Here a record is run again as Python; that CUDA records and repeats kernels is checked by ``benchmarks/gpu.sh``.
+Without a GPU a record is run again as Python.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from weight_sharing import make
+from weight_sharing import NEEDS_GPU, make
 
 from nasbench_eval.methods.weight_sharing import passes
+from nasbench_eval.methods.weight_sharing.passes import Passes
 
 
 class Recorder:
@@ -61,3 +62,41 @@ def test_a_recorded_pass_gives_what_a_single_one_gives(
     found = _searched(name, monkeypatch, recorder, **changes)
     assert recorder.repeated > recorder.recorded > 0
     torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@NEEDS_GPU
+@pytest.mark.parametrize("name", ["gaea_darts", "darts", "pc_darts"])
+def test_graphs_of_a_gpu_give_what_single_passes_give(name: str) -> None:
+    found = []
+    for recorded in (True, False):
+        search = make(name, batch_size=4, device="cuda")
+        search.capture = search.capture if recorded else None
+        search.step()
+        state = search.state_dict()
+        found.append((state["supernet"], state["architecture"], state["optimizer"]["state"]))
+    torch.testing.assert_close(*found, rtol=0, atol=0)
+
+
+@NEEDS_GPU
+@pytest.mark.parametrize("name", ["gaea_darts", "darts", "gdas", "pc_darts"])
+def test_gradients_on_a_gpu_are_those_on_a_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    found = [gradients(name, device) for device in ("cuda", "cpu")]
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-5)
+
+
+def gradients(name: str, device: str) -> dict[str, torch.Tensor]:
+    """The gradients of one pass through a network with several cells a stage."""
+    search = make(name, cells=3, device=device)
+    search._begin_epoch()
+    search.supernet.train()
+    batch = next(search._batches(search.train, "weights batches"))
+    Passes(search.supernet)(batch, search.architecture.sample(), train=True)
+    learned = [*search.supernet.named_parameters(), *search.architecture.named_parameters()]
+    return {key: parameter.grad.cpu() for key, parameter in learned if parameter.grad is not None}
+
+
+def test_gradients_of_one_pass_are_there() -> None:
+    found = gradients("gaea_darts", "cpu")
+    assert found["distribution.theta"].abs().min() > 0
+    assert found["stem.0.weight"].abs().max() > 0
