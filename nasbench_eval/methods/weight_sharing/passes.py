@@ -62,8 +62,8 @@ class Passes:
             The sums of the loss and of the correct predictions (2,).
         """
         if self._capture is not None:
-            needed = tuple(value is not None and value.requires_grad for value in _tensors(weights))
-            key = (batch[0].shape, weights.values.shape, weights.active, needed, train)
+            given = tuple(None if value is None else (value.shape, value.requires_grad) for value in _tensors(weights))
+            key = (batch[0].shape, weights.active, given, train)
             if key not in self._recorded and self._seen[key] == BEFORE and len(self._recorded) < MOST:
                 self._recorded[key] = _Recorded(self._supernet, batch, weights, train, self._capture)
             if key in self._recorded:

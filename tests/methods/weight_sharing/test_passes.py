@@ -64,6 +64,17 @@ def test_a_recorded_pass_gives_what_a_single_one_gives(
     torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
+def test_a_record_without_edge_weights_is_not_taken_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "BEFORE", 0)
+    search = make("gaea_darts")
+    batch = next(search._batches(search.train, "weights batches"))
+    without = search.architecture.sample()
+    without = without._replace(values=without.values.detach())
+    recorded, single = Passes(search.supernet, Recorder()), Passes(search.supernet)
+    for weights in (without, without._replace(edges=torch.linspace(0.1, 0.9, 6))):
+        assert torch.equal(recorded(batch, weights, train=True), single(batch, weights, train=True))
+
+
 @NEEDS_GPU
 @pytest.mark.parametrize("name", ["gaea_darts", "darts", "pc_darts"])
 def test_graphs_of_a_gpu_give_what_single_passes_give(name: str) -> None:
