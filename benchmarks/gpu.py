@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--cells", type=int, default=5)
-    parser.add_argument("--batches", type=int, default=60, help="batches of an epoch")
+    parser.add_argument("--batches", type=int, default=20, help="batches of an epoch")
     parser.add_argument("--seconds", type=float, default=440.0, help="no part starts after this time")
     parser.add_argument("--output", type=Path, default=Path("gpu.md"))
     parser.add_argument("--share", type=float, help=argparse.SUPPRESS)  # a search of that many seconds
@@ -80,6 +80,7 @@ def numbers(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[
     import torch
     from search import on_random_images
 
+    from nasbench_eval.methods.weight_sharing.darts import float32_convolutions
     from nasbench_eval.methods.weight_sharing.passes import Passes
 
     def of_one_pass(name: str, device: str) -> list[torch.Tensor]:
@@ -91,10 +92,11 @@ def numbers(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[
         return [totals[:1].cpu(), *(p.grad.cpu() for p in learned if p.grad is not None)]
 
     def compared(name: str) -> str:
-        torch.backends.cudnn.allow_tf32 = False
-        pairs = list(zip(of_one_pass(name, options.device), of_one_pass(name, "cpu"), strict=True))
-        torch.backends.cudnn.allow_tf32 = True
-        errors = [float((a - b).norm() / b.norm()) for a, b in pairs if b.norm() > 0]
+        with float32_convolutions():
+            pairs = list(zip(of_one_pass(name, options.device), of_one_pass(name, "cpu"), strict=True))
+        errors = [float((a - b).norm() / b.norm().clamp_min(1e-12)) for a, b in pairs]
+        if not all(map(math.isfinite, errors)):
+            return "NOT FINITE"
         return f"relative differences: loss {errors[0]:.1e}, largest of a gradient {max(errors[1:]):.1e}"
 
     for name in COMPARED:
@@ -173,23 +175,19 @@ def timed(name: str, form: str, options: argparse.Namespace, found: list[float])
     import torch
     from search import on_random_images
 
-    from nasbench_eval.utils.rng import Streams
-
     search = on_random_images(name, options, 64 * options.batches)
     if form != FORMS[1]:
         search.capture = None
     if form == FORMS[3]:
         search.supernet = torch.compile(search.supernet)  # type: ignore[assignment]
     cast = torch.autocast(options.device.split(":")[0], torch.bfloat16) if form == FORMS[2] else nullcontext()
+    train_epoch = epochs(search, options)
     times: list[float] = []
     with cast:
         until = time.perf_counter() + 6
         while len(times) < 2 or (time.perf_counter() < until and len(times) < 6):
             start = time.perf_counter()
-            search.architecture.begin_epoch(0, 2 * options.batches, Streams(0).torch("benchmark"), search.device)
-            search.train_epoch()
-            if search.device.type == "cuda":
-                torch.cuda.synchronize()
+            train_epoch()
             times.append((time.perf_counter() - start) / options.batches)
     found.append(statistics.median(times[1:]))  # the first loads kernels
     return f"{1e3 * found[0]:.1f} ms an iteration"
@@ -216,16 +214,31 @@ def side_by_side(options: argparse.Namespace, left: Callable[[], float]) -> Iter
 
 def share(options: argparse.Namespace) -> float:
     """Return the iterations a second of one search among several, after a time in which all have started."""
-    from search import nbeval
+    from search import on_random_images
 
-    iterate = nbeval("gaea_darts", options)
-    iterate(2)
+    train_epoch = epochs(on_random_images("gaea_darts", options, 64 * options.batches), options)
+    train_epoch()
     time.sleep(max(0.0, 4 - time.process_time()))
     done, start = 0, time.perf_counter()
     while time.perf_counter() - start < options.share:
-        iterate(1)
-        done += 1
+        train_epoch()
+        done += options.batches
     return done / (time.perf_counter() - start)
+
+
+def epochs(search: Any, options: argparse.Namespace) -> Callable[[], None]:
+    """Return a function that trains for an epoch and waits for the device."""
+    import torch
+
+    from nasbench_eval.utils.rng import Streams
+
+    def train_epoch() -> None:
+        search.architecture.begin_epoch(0, 2 * options.batches, Streams(0).torch("benchmark"), search.device)
+        search.train_epoch()
+        if search.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return train_epoch
 
 
 def attempt(work: Callable[[], str]) -> str:

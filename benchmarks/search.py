@@ -118,15 +118,13 @@ def on_random_images(method: str, options: argparse.Namespace, n: int = 64) -> W
     return WeightSharing(settings(method, options), SearchContext("random", Streams(0), data, device=options.device))
 
 
-def nbeval(method: str, options: argparse.Namespace, *, compiled: bool = False) -> Callable[[int], None]:
-    """Return a function that does iterations of a search."""
+def nbeval(method: str, options: argparse.Namespace) -> Callable[[int], None]:
+    """Return a function that does iterations of a search, each a pass on its own, on a GPU too."""
     import torch
 
     from nasbench_eval.utils.rng import Streams
 
     search = on_random_images(method, options)
-    if compiled:
-        search.supernet = torch.compile(search.supernet)  # type: ignore[assignment]
 
     def iterate(n: int) -> None:
         for _ in range(n):

@@ -1,7 +1,7 @@
 """Average pooling over the 3x3 neighbours inside the map, stride 1, with the right gradient on every device.
 
-On GPUs, ``avg_pool2d`` of torch silently returns wrong gradients for channels-last maps with padding: those of the
-pixel one row above and one column to the left (pytorch issue 188344 of 2026; its forward pass is right). So the
+On GPUs, ``avg_pool2d`` of torch silently returned wrong gradients until mid-2026, for channels-last maps with padding:
+those of the pixel one row above and one column to the left (pytorch issue 188344; its forward pass is right). So the
 gradient is computed here. With the sum over neighbours S and the number of pixels in each sum n, pooling is
 ``S(x) / n``, and as S is symmetric, its gradient is ``S(g / n)``.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -26,10 +27,16 @@ MOST = 4
 """Graphs in an epoch: each keeps the memory of a pass. A search that samples cells seldom repeats a pass."""
 
 
-def capture_on_gpu(work: Callable[[], None]) -> Callable[[], None]:
-    """Record a function as a CUDA graph."""
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def capture_on_gpu(device: torch.device, work: Callable[[], None]) -> Callable[[], None]:
+    """Record a function as a CUDA graph of a device, which need not be the current one."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # By default torch records on the current device: nothing of a search on another one.
+    with torch.cuda.device(device), torch.cuda.graph(graph, stream=_stream(device)):
         work()
     return graph.replay
 

@@ -17,6 +17,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -71,7 +72,7 @@ class WeightSharing(SearchMethod):
         self.settings = settings
         self.streams = context.streams
         self.device = torch.device(context.device)
-        self.capture = capture_on_gpu if self.device.type == "cuda" else None
+        self.capture = partial(capture_on_gpu, self.device) if self.device.type == "cuda" else None
         assert context.images is not None
         data = context.images
         self.augment = Augment.for_data(data)
