@@ -5,8 +5,8 @@
 
 An iteration is one weights step and, for methods that learn the architecture, one architecture step, at batch 64 on
 random images of 32x32. The plain reference launches every kernel; a search replays CUDA graphs, which are recorded anew
-in each epoch. All forms are measured in the same process. What does not run, or was not reached in
-time, is in the table with the reason.
+in each epoch. All forms are measured in the same process. What does not run, or was not reached in time, is in the
+table with the reason.
 """
 
 from __future__ import annotations
@@ -133,8 +133,7 @@ def graphs(options: argparse.Namespace, left: Callable[[], float]) -> Iterator[R
     def learned(name: str, *, recorded: bool) -> list[torch.Tensor]:
         search = on_random_images(name, options, 64 * options.batches)
         search.capture = search.capture if recorded else None
-        search.architecture.begin_epoch(0, 2 * options.batches, search.streams.torch("benchmark"), search.device)
-        search.train_epoch()
+        epochs(search, options)()
         return [*search.supernet.state_dict().values(), *search.architecture.state_dict().values()]
 
     def compared(name: str) -> str:

@@ -164,15 +164,10 @@ class FusedCell(nn.Module):
             ("var", torch._foreach_mul(variances, n / max(n - 1, 1))),
         ):
             for (source, op), values in zip(names, found, strict=True):
-                edges, wide = plan[source].convs(op), self.get_buffer(f"{kind}_{_name(source, op)}")
-                leaving = OUTGOING[source]
-                if edges == leaving:
-                    running.append(wide)
-                    observed.append(values)
-                else:
-                    kept = wide.chunk(len(leaving))
-                    running += [kept[leaving.index(edge)] for edge in edges]
-                    observed += values.chunk(len(edges))
+                edges, leaving = plan[source].convs(op), OUTGOING[source]
+                kept = self.get_buffer(f"{kind}_{_name(source, op)}").chunk(len(leaving))
+                running += [kept[leaving.index(edge)] for edge in edges]
+                observed += values.chunk(len(edges))
         torch._foreach_lerp_(running, observed, BN_MOMENTUM)
 
     def _on_running_statistics(self, x: Tensor, weights: Tensor, plan: tuple[Source, ...]) -> Tensor:

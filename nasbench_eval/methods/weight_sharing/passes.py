@@ -7,7 +7,8 @@ launches all of them at once. The kernels and their results are the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -76,10 +77,9 @@ class Passes:
             if key in self._recorded:
                 return self._recorded[key](batch, weights)
             self._seen[key] += 1
-        self._supernet.requires_grad_(train)
-        loss, totals = _forward(self._supernet, batch, weights)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._supernet.requires_grad_(True)
+        with _learning(self._supernet, train):
+            loss, totals = _forward(self._supernet, batch, weights)
+            loss.backward()  # type: ignore[no-untyped-call]
         return totals
 
 
@@ -96,9 +96,9 @@ class _Recorded:
         self._gradients: Sequence[Tensor | None] = ()
 
         def work() -> None:
-            supernet.requires_grad_(train)
-            loss, self._totals = _forward(supernet, self._batch, self._weights)
-            found = torch.autograd.grad(loss, [*leaves, *parameters], allow_unused=True)
+            with _learning(supernet, train):
+                loss, self._totals = _forward(supernet, self._batch, self._weights)
+                found = torch.autograd.grad(loss, [*leaves, *parameters], allow_unused=True)
             self._gradients = found[: len(leaves)]
             pairs = [
                 (parameter.grad, gradient)
@@ -107,7 +107,6 @@ class _Recorded:
             ]
             if pairs:
                 torch._foreach_add_(*map(list, zip(*pairs, strict=True)))
-            supernet.requires_grad_(True)
 
         self._replay = capture(work)
 
@@ -126,6 +125,19 @@ class _Recorded:
         if reached:
             torch.autograd.backward([value for value, _ in reached], [gradient for _, gradient in reached])
         return self._totals.clone()
+
+
+@contextmanager
+def _learning(supernet: Supernet, train: bool) -> Iterator[None]:
+    """Compute no gradients of the network's own parameters, unless it trains."""
+    if train:
+        yield
+        return
+    supernet.requires_grad_(False)
+    try:
+        yield
+    finally:
+        supernet.requires_grad_(True)
 
 
 def _tensors(weights: EdgeWeights) -> tuple[Tensor, Tensor | None, Tensor | None]:
