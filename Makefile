@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Python compiles a module when it is first imported; pip would compile all of them, most for nothing, in a minute.
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --editable
 # Where this is set, every test process would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 .PHONY: install test test-browser test-cluster fuzz faults demo docs lint format clean
@@ -10,7 +12,7 @@ install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP_INSTALL) '.[dev]'
 	touch $@
 
 test: install
@@ -25,7 +27,7 @@ test-cluster: install
 	$(BIN)/pytest -m cluster tests/runners/executors -rs
 
 $(VENV)/browser-installed: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	$(PIP_INSTALL) '.[browser]'
 	touch $@
 
 # Minutes of random command lines and damaged files; the normal tests try a few hundred, always the same.
@@ -46,7 +48,7 @@ docs: $(VENV)/docs-installed
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 $(VENV)/docs-installed: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(PIP_INSTALL) '.[docs]'
 	touch $@
 
 lint: install

@@ -7,7 +7,7 @@ import hashlib
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,18 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed", whole_number(self.seed, "a seed"))
+
+    def with_seeds(self, seeds: Iterable[int]) -> Iterator[RunSpec]:
+        """Return this search with each of some seeds; what they have in common is worked out once.
+
+        Raises:
+            UsageError: If an override is unknown or does not fit.
+        """
+        common = {"variant_id": self.variant_id, **vars(self)}  # among it what cached properties keep
+        for seed in seeds:
+            spec = dataclasses.replace(self, seed=seed)
+            vars(spec).update({name: value for name, value in common.items() if name not in ("seed", "run_id")})
+            yield spec
 
     @cached_property
     def preset(self) -> Preset:

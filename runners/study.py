@@ -101,13 +101,13 @@ class Study:
         for method, dataset, scale, settings in itertools.product(
             group.methods, group.datasets, group.scales, group.settings
         ):
-            yield from (self._spec(method, dataset, seed, scale, settings) for seed in group.seeds)
+            yield from self._spec(method, dataset, scale, settings).with_seeds(group.seeds)
 
-    def _spec(self, method: str, dataset: str, seed: int, scale: str, settings: Mapping[str, Any]) -> RunSpec:
+    def _spec(self, method: str, dataset: str, scale: str, settings: Mapping[str, Any]) -> RunSpec:
         if self.changes:
             known = _setting_names(method)
             settings = {**settings, **{key: value for key, value in self.changes.items() if key in known}}
-        return RunSpec(method, dataset, seed, scale, settings, self._splits[dataset])
+        return RunSpec(method, dataset, 0, scale, settings, self._splits[dataset])
 
     @cached_property
     def _splits(self) -> dict[str, str]:
@@ -160,7 +160,7 @@ class Study:
         settings = self._settings_of(side)
         if settings is None:
             return ""
-        return self._spec(side.method, side.search_dataset, 0, side.scale, settings).variant_id
+        return self._spec(side.method, side.search_dataset, side.scale, settings).variant_id
 
     def _settings_of(self, side: Side) -> Mapping[str, Any] | None:
         """Return the changed settings of the variant that a claim means: the fewest that contain those it names.

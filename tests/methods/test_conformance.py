@@ -13,12 +13,9 @@ from typing import Any
 
 import pytest
 import torch
-import torch._functorch.config as functorch_config
 from paths import HELPERS
 from tabular_problems import LONG, TABULAR, small
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from weight_sharing import EVERY_PART, ONE_OF_EACH, SOME, digits, make, shown, tiny, trajectory
 
 from nasbench_eval.cell import NONE, Cell
@@ -31,7 +28,7 @@ from nasbench_eval.methods.weight_sharing.fair_nas import Fair
 from nasbench_eval.methods.weight_sharing.gdas import Gumbel
 from nasbench_eval.methods.weight_sharing.parts import EVOLVING
 from nasbench_eval.methods.weight_sharing.rs_ws import UniformCells
-from nasbench_eval.networks import fused_cell_function, pooling, skeleton, supernet
+from nasbench_eval.networks import fused_cell_function, skeleton, supernet
 from nasbench_eval.utils.rng import Streams
 from runners.spec import RunSpec
 
@@ -146,23 +143,13 @@ def test_zero_op_in_or_out(name: str, zero_op: bool) -> None:
         assert NONE not in method.incumbent().ops
 
 
-def replace_tensors(module: torch.nn.Module, device: Any = None, **_: Any) -> torch.nn.Module:
-    """Replace the tensors of a module: ``Module.to`` changes them in place, which fake tensors do not allow."""
-    for part in module.modules() if device is not None else ():
-        for name, parameter in part._parameters.items():
-            if parameter is not None:
-                part._parameters[name] = torch.nn.Parameter(parameter.detach().to(device))
-        for name, buffer in part._buffers.items():
-            part._buffers[name] = None if buffer is None else buffer.to(device)
-    return module
-
-
 class OneDevice(TorchDispatchMode):
-    """Refuses operations across two devices that fake tensors let pass, such as adding in place; copies are allowed."""
+    """Refuses operations across two devices, also those that torch lets pass; copies are allowed."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor) and x.dim()]
-        devices = {tensor.device.type for tensor in tensors}
+        given = (*args, *(kwargs or {}).values())
+        leaves = itertools.chain.from_iterable(x if isinstance(x, (list, tuple)) else (x,) for x in given)
+        devices = {x.device.type for x in leaves if isinstance(x, torch.Tensor) and x.dim()}
         if len(devices) > 1 and func not in (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default):
             raise RuntimeError(f"{func} has tensors on another device: {sorted(devices)}")
         return func(*args, **(kwargs or {}))
@@ -170,36 +157,32 @@ class OneDevice(TorchDispatchMode):
 
 @pytest.mark.parametrize("name", EVERY_PART)
 def test_an_epoch_on_an_accelerator_never_waits_nor_mixes_devices(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fake tensors have a device but no values: an operation across two devices raises, and so does .item()."""
-    # A CPU build of torch aborts in the backward pass of fake CUDA tensors; there, meta stands in for the accelerator.
-    device = "cuda" if torch.backends.cuda.is_built() else "meta"
+    """Tensors on meta have a shape but no values: .item() raises. It stands in for the accelerator."""
     # The places where a method waits for a few numbers per batch, by design, answer here without reading the device.
     known = Cell((1, 2, 3, 4, 3, 1))
     monkeypatch.setattr(Gumbel, "_on_host", lambda self, choice: known)
     monkeypatch.setattr(Dirichlet, "_draw", lambda self, concentration: concentration / concentration.sum(-1, True))
-    # These have no fake form.
+    # These have no form without values.
     monkeypatch.setattr(torch, "_dirichlet_grad", lambda drawn, concentration, total: drawn)
     monkeypatch.setattr(fused_cell_function, "_statistics", lambda x: (x.mean((0, 2, 3)), x.var((0, 2, 3))))
     monkeypatch.setattr(Controller, "_propose", lambda self, generator: known)
     monkeypatch.setattr(UniformCells, "cells", lambda self, n, generator: [known] * n)
     monkeypatch.setattr(Fair, "_draw", lambda self, steps, generator: [[known] * 5] * steps)
-    monkeypatch.setattr(torch.nn.Module, "to", replace_tensors)
     for module in (skeleton, supernet):
         monkeypatch.setattr(module, "STAGES", 2)  # the third has the operations of the second once more
-    monkeypatch.setattr(pooling, "inverse_counts", pooling.inverse_counts.__wrapped__)  # keeps no fake tensors
-    with functorch_config.patch(fake_tensor_allow_meta=True), FakeTensorMode(), OneDevice():
-        fake = {
-            part: Images(torch.zeros(n, 3, 8, 8, dtype=torch.uint8), torch.zeros(n, dtype=torch.int64))
-            for part, n in (("train", 16), ("valid", 8), ("test", 8))
-        }
-        images = dataclasses.replace(digits(), **fake)
-        # One batch of each step. The weights come first, so that the second order finds their momentum.
-        order = {"order": "weights_first"}
-        method = make(name, images=images, device=device, train_images="none", valid_images="none", **order)
+    few = {
+        part: Images(torch.zeros(n, 3, 8, 8, dtype=torch.uint8), torch.zeros(n, dtype=torch.int64))
+        for part, n in (("train", 16), ("valid", 8), ("test", 8))
+    }
+    images = dataclasses.replace(digits(), **few)
+    # One batch of each step. The weights come first, so that the second order finds their momentum.
+    order = {"order": "weights_first"}
+    with OneDevice():
+        method = make(name, images=images, device="meta", train_images="none", valid_images="none", **order)
         method._begin_epoch()
-        assert method.train_epoch().device.type == device
-        assert method.scoring.totals(method.architecture.sample).device.type == device
+        assert method.train_epoch().device.type == "meta"
+        assert method.scoring.totals(method.architecture.sample).device.type == "meta"
         with pytest.raises(RuntimeError, match="another device"):
-            torch.zeros(2).add_(torch.zeros(2, device=device))
+            torch.zeros(2).add_(torch.zeros(2, device="meta"))
         with pytest.raises(RuntimeError, match="device"):
-            method.supernet(torch.zeros(4, 3, 8, 8), torch.zeros(6, 5, device=device))
+            method.supernet(torch.zeros(4, 3, 8, 8), torch.zeros(6, 5, device="meta"))

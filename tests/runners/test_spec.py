@@ -32,6 +32,19 @@ def test_a_run_is_what_its_settings_are() -> None:
     assert RunSpec("xnas", "cifar10", 0, overrides={"reward_bound": 2.0}).variant_id != xnas.variant_id
 
 
+def test_a_search_with_other_seeds_is_that_with_each_of_them() -> None:
+    base = RunSpec("darts", "cifar10", 0, "small", {"channels": 4}, "ab12")
+    assert base.run_id  # what was worked out for one seed must not be taken for another
+    several = list(base.with_seeds([0, 3]))
+    alone = [RunSpec("darts", "cifar10", seed, "small", {"channels": 4}, "ab12") for seed in (0, 3)]
+    assert several == alone
+    assert [(spec.seed, spec.variant_id, spec.run_id, spec.values) for spec in several] == [
+        (spec.seed, spec.variant_id, spec.run_id, spec.values) for spec in alone
+    ]
+    with pytest.raises(UsageError, match="channels"):
+        next(RunSpec("darts", "cifar10", 0, overrides={"channels": "wide"}).with_seeds([0]))
+
+
 def test_reductions_name_every_size_below_the_presets() -> None:
     available = {"train_images": 25_000, "valid_images": 25_000}
     assert RunSpec("darts", "cifar10", 0).reductions(available) == ()
