@@ -25,6 +25,7 @@ def distinct_runs(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
     Returns:
         The runs kept, in the given order, and one sentence for each variant of which seeds were found more than once.
     """
+    runs = list(runs)
     groups: dict[tuple[str, int], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.record.variant_id, run.record.seed), []).append(run)
@@ -34,13 +35,13 @@ def distinct_runs(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
         if len(group) > 1:
             repeated.setdefault(variant, []).append(group)
     notes = []
-    for several in repeated.values():
+    named = labels(runs) if repeated else {}
+    for variant, several in repeated.items():
         record, numbers = several[0][-1].record, sorted(group[-1].record.seed for group in several)
         listed = ", ".join(map(str, numbers[:FEW_SEEDS])) + (" and others" if len(numbers) > FEW_SEEDS else "")
-        title = f"{record.title} [imported]" if record.imported else record.title
         same = all(run.test_acc == group[-1].test_acc for group in several for run in group)
         notes.append(
-            f"{title} on {record.search_dataset}, seed{'s' if len(numbers) > 1 else ''} {listed}: found more "
+            f"{named[variant]} on {record.search_dataset}, seed{'s' if len(numbers) > 1 else ''} {listed}: found more "
             f"than once{'' if same else ' with different accuracies'}; only the last one to finish counts"
         )
     return [group[-1] for group in groups.values()], notes

@@ -36,6 +36,10 @@ def test_a_repeated_seed_counts_once_and_is_reported():
     assert notes == [
         "GDAS on cifar10, seed 0: found more than once with different accuracies; only the last one to finish counts"
     ]
+    changed = make_run({"cifar10": 90.0}, overrides={"tau": 2.0})
+    assert distinct_runs([early, changed, changed])[1] == [
+        "GDAS [tau=2] on cifar10, seed 0: found more than once; only the last one to finish counts"
+    ]
     many = [make_run({"cifar10": 90.0}, seed=seed) for seed in range(50)]
     assert distinct_runs([*many, *many, *many])[1] == [
         "GDAS on cifar10, seeds 0, 1, 2, 3, 4 and others: found more than once; only the last one to finish counts"
