@@ -70,7 +70,8 @@ def live_edges(cell: Cell) -> frozenset[int]:
 def function_of(cell: Cell) -> Form:
     """Return a canonical form, equal for two cells if they compute the same function with corresponding weights.
 
-    The rules: ``none`` is zero, and so is every operation on a node that is zero; ``skip_connect`` is the identity;
+    The rules: ``none`` is zero, and so is every operation on a node that is zero (the bias of a convolution's BatchNorm
+    is left out there: ``docs/training.md`` has the cells and the effect); ``skip_connect`` is the identity;
     average pooling is linear, so the pool of a sum is the sum of the pools; the order of summands does not matter;
     edges that do not reach the output are ignored. Every convolution has its own weights: two convolutions of the same
     input are two different summands, while one convolution that is used twice counts twice. The numbering of the

@@ -32,7 +32,7 @@ class Streams:
         """Return a torch generator for a purpose.
 
         The generator is always on the CPU: its numbers are the same for every device, and are drawn ahead of the steps
-        that use them.
+        that use them. Torch's generator takes 32 bits of the seed.
         """
         import torch
 

@@ -176,7 +176,7 @@ def test_an_epoch_on_an_accelerator_never_waits_nor_mixes_devices(name: str, mon
     }
     images = dataclasses.replace(digits(), **few)
     # One batch of each step. The weights come first, so that the second order finds their momentum.
-    order = {"order": "weights_first"}
+    order = {"order": "weights_first", "arch_interval": 1}
     with OneDevice():
         method = make(name, images=images, device="meta", train_images="none", valid_images="none", **order)
         method._begin_epoch()

@@ -44,6 +44,16 @@ def check(settings: WeightSharingSettings) -> None:
     _check_mixture(s)
 
 
+def check_interval(settings: WeightSharingSettings, batches: int) -> None:
+    """Raise UsageError if the architecture would take no step in an epoch of so many batches."""
+    every = settings.arch_interval
+    if OPTIMIZERS[settings.arch_optimizer] is not None and every > batches:
+        raise UsageError(
+            f"arch_interval ({every}) must be at most the number of batches of an epoch ({batches}): "
+            "otherwise the architecture never moves"
+        )
+
+
 def _check_joint(s: WeightSharingSettings) -> None:
     """Raise UsageError if one backward pass cannot serve both steps."""
     if s.objective != "erm":

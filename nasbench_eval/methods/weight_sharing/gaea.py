@@ -87,14 +87,14 @@ class ExponentiatedGradient(SimplexOptimizer):
             sum of a row then exceeds one by at most ``floor`` times its length.
 
     Raises:
-        ValueError: If the learning rate is not positive.
+        ValueError: If the learning rate is negative.
     """
 
     def __init__(
         self, params: Iterable[Tensor], lr: float, *, floor: float = FLOOR, normalise_first: bool = False
     ) -> None:
-        if lr <= 0:
-            raise ValueError(f"the learning rate must be positive; got {lr}")
+        if lr < 0:
+            raise ValueError(f"the learning rate must not be negative; got {lr}")
         super().__init__(params, {"lr": lr, "floor": floor, "normalise_first": normalise_first})
 
     def update(self, theta: Tensor, grad: Tensor, group: dict[str, Any]) -> None:

@@ -31,8 +31,9 @@ class Gumbel(ArchParameters):
 
     Args:
         distribution: The learned distribution.
-        epochs: Epochs over which tau falls, after the warm-up.
-        tau: Temperature in the first and in the last epoch; linear in between.
+        epochs: Epochs of the search, over which tau falls.
+        tau: Temperature in the first and in the last epoch; linear in between. After a warm-up the fall begins
+            later and ends above the last value, as in GAEA's ``architect_egdas.py``.
         other_weights: Whether to add the weights of the operations that were not sampled to the output of the edge.
             They are zero in value but not in gradient, as in the released code.
         warmup_epochs: Epochs at the first temperature.

@@ -30,6 +30,7 @@ from nasbench_eval.images import Augment, Images
 from nasbench_eval.methods.base import Budget, SearchContext, SearchMethod, StepInfo
 from nasbench_eval.methods.weight_sharing.base import ArchParameters, Continuation
 from nasbench_eval.methods.weight_sharing.batches import Batch, augmented_batches, subset
+from nasbench_eval.methods.weight_sharing.contradictions import check_interval
 from nasbench_eval.methods.weight_sharing.darts_pt import Projection
 from nasbench_eval.methods.weight_sharing.drnas import Dirichlet, begin_second_stage
 from nasbench_eval.methods.weight_sharing.few_shot import Split
@@ -126,6 +127,7 @@ class WeightSharing(SearchMethod):
             nesterov=settings.nesterov,
             foreach=True,
         )
+        check_interval(settings, self._batches_per_epoch)
         learning_epochs = max(settings.epochs - settings.arch_warmup_epochs, 1)
         self.arch_optimizer = self.new_arch_optimizer(
             list(self.architecture.parameters()),

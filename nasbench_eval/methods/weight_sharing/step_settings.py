@@ -238,7 +238,11 @@ class StepSettings:
 
     tau_max: float = setting("Gumbel temperature in the first epoch", above=0, default=10.0, only_with=TEMPERATURE)
     tau_min: float = setting(
-        "Gumbel temperature in the last epoch; linear in between", above=0, default=0.1, only_with=TEMPERATURE
+        "Gumbel temperature in the last epoch, linear in between; with a warm-up of the architecture the fall begins "
+        "after it and, as in the released code of GAEA, does not reach this value",
+        above=0,
+        default=0.1,
+        only_with=TEMPERATURE,
     )
     other_weights: bool = setting(
         "Gumbel: add the weights of the operations not sampled, which are zero in value but not in gradient",

@@ -83,12 +83,19 @@ def test_exponentiated_gradient_follows_the_closed_form_on_a_linear_loss() -> No
     assert theta.argmax(-1).tolist() == [1, 2]
 
 
+def test_exponentiated_gradient_without_a_rate_moves_nothing_and_refuses_a_negative_one() -> None:
+    theta = torch.nn.Parameter(torch.full((6, 4), 0.25))
+    theta.grad = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    ExponentiatedGradient([theta], lr=0.0).step()
+    assert torch.equal(theta, torch.full((6, 4), 0.25))
+    with pytest.raises(ValueError, match="must not be negative"):
+        ExponentiatedGradient([theta], lr=-0.1)
+
+
 def test_exponentiated_gradient_leaves_parameters_without_gradient_alone() -> None:
     theta = torch.full((1, 2), 0.5, requires_grad=True)
     ExponentiatedGradient([theta], lr=0.1).step()
     assert theta.tolist() == [[0.5, 0.5]]
-    with pytest.raises(ValueError, match="positive"):
-        ExponentiatedGradient([theta], lr=0.0)
 
 
 def test_exponentiated_gradient_is_what_gaea_uses() -> None:

@@ -20,6 +20,12 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         make("rs_ws", arch_optimizer="adam")
     with pytest.raises(UsageError, match="needs a held-out valid part"):
         make("gaea_darts", genotype="best", images=dataclasses.replace(digits(), name="cifar10"))
+    for name in ("darts", "xnas"):
+        with pytest.raises(
+            UsageError, match=r"arch_interval \(3\) must be at most the number of batches of an epoch \(2\)"
+        ):
+            make(name, arch_interval=3)
+    make("rs_ws", arch_interval=3)  # has no architecture step
 
 
 @pytest.mark.parametrize(
