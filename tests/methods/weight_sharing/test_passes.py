@@ -41,7 +41,7 @@ def _searched(name: str, monkeypatch: pytest.MonkeyPatch, recorder: Recorder | N
     return metrics, state["supernet"], state["architecture"], state["optimizer"]["state"]
 
 
-@pytest.mark.parametrize(
+SEARCHES = pytest.mark.parametrize(
     ("name", "changes"),
     [
         ("gaea_darts", {}),
@@ -54,6 +54,9 @@ def _searched(name: str, monkeypatch: pytest.MonkeyPatch, recorder: Recorder | N
     ],
     ids=str,
 )
+
+
+@SEARCHES
 def test_a_recorded_pass_gives_what_a_single_one_gives(
     name: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,11 +79,11 @@ def test_a_record_without_edge_weights_is_not_taken_where_there_are_some(monkeyp
 
 
 @NEEDS_GPU
-@pytest.mark.parametrize("name", ["gaea_darts", "darts", "pc_darts"])
-def test_graphs_of_a_gpu_give_what_single_passes_give(name: str) -> None:
+@SEARCHES
+def test_graphs_of_a_gpu_give_what_single_passes_give(name: str, changes: dict[str, Any]) -> None:
     found = []
     for recorded in (True, False):
-        search = make(name, batch_size=4, device="cuda")
+        search = make(name, batch_size=4, device="cuda", **changes)
         search.capture = search.capture if recorded else None
         search.step()
         state = search.state_dict()
