@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nasbench_eval.analysis.labels import distinct_runs
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
+from nasbench_eval.images.catalogue import DATASETS
 from nasbench_eval.methods import SearchContext, SearchMethod
 from nasbench_eval.runs.rank_scores import (
     BATCH_NORM,
@@ -140,11 +141,15 @@ def by_method(runs: Sequence[Run], methods: Sequence[str], datasets: Sequence[st
         datasets: Search data sets; empty for all.
 
     Raises:
-        UsageError: If there is no run of such a method or data set, or the method has no shared weights.
+        UsageError: If there is no run of such a method, the method has no shared weights, or the data set is unknown.
+        NbevalError: If no run searched on a data set.
     """
     there = {run.record.method: run for run in runs if not datasets or run.record.search_dataset in datasets}
+    known = sorted({run.record.search_dataset for run in runs})
     for dataset in datasets:
-        if dataset not in (known := sorted({run.record.search_dataset for run in runs})):
+        if dataset not in known and dataset in DATASETS:
+            raise NbevalError(f"no run searched on {dataset}: these runs have {', '.join(known)}")
+        if dataset not in known:
             raise unknown("search data set of a run", dataset, known)
     for method in methods:
         if method != "all" and method not in there:

@@ -199,8 +199,9 @@ def run_search(
             state = Unfinished(
                 dict(method.state_dict()), rows, started, spec.run_id, threads(), continues, code, devices
             )
-            save_checkpoint(checkpoint, vars(state))
+            # First: whoever finds a checkpoint also finds what it is of.
             write_position(context.results_dir, _position(spec, method, row))
+            save_checkpoint(checkpoint, vars(state))
             log(row)
             progress(len(rows), row)
             stop_if_asked()

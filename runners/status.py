@@ -93,7 +93,7 @@ class Folder:
         self.positions = {
             position.run_id: position
             for file in files_in(checkpoints, ".json")
-            if (position := read_position(file)) is not None
+            if file.stem in self.checkpoints and (position := read_position(file)) is not None
         }
 
     def is_live(self, name: str) -> bool:

@@ -48,7 +48,9 @@ def download(url: str, target: Path, known_hash: str, *, progress: bool, by_hand
             f"{url} is not the published file (its {algorithm} differs) and was discarded; {by_hand}"
         ) from error
     except OSError as error:
-        raise NbevalError(f"cannot write {target}: {error.strerror or error}") from error
+        # Pooch has words of its own for a folder that cannot be written.
+        reason = error.strerror or getattr(error.__cause__, "strerror", None) or error
+        raise NbevalError(f"cannot write {target}: {reason}") from error
 
 
 def _stream(url: str, output_file: str, _: object, *, progress: bool) -> None:

@@ -38,6 +38,10 @@ COMMANDS = {
 }
 
 
+RESUMABLE = ("run", "reproduce", "rank", "table", "data", "fetch")
+"""Commands that leave what they have done when they are stopped, and go on from there."""
+
+
 class _LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for."""
 
@@ -103,6 +107,22 @@ def _with_output_hint(error: click.NoSuchOption) -> click.NoSuchOption:
     return click.NoSuchOption(error.option_name, message, ctx=error.ctx)
 
 
+def _command() -> str:
+    return next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+
+
+def _say(error: click.ClickException) -> None:
+    """Say in one line what was wrong with the call, and where its help is."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()  # its message is the help
+        return
+    if isinstance(error, click.NoSuchOption):
+        error = _with_output_hint(error)
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    where = f" See `{context.command_path} --help`." if context is not None else ""
+    click.echo(f"nbeval: {' '.join(error.format_message().split())}{where}", err=True)
+
+
 def _say_waiting() -> None:
     with contextlib.suppress(OSError):
         os.write(2, b"\nnbeval: asked to stop; finishes the step at hand first, such as an epoch (again: at once)\n")
@@ -122,14 +142,13 @@ def main() -> None:
         with stoppable(_say_waiting):
             cli.main(prog_name="nbeval", standalone_mode=False)
     except click.ClickException as error:
-        if isinstance(error, click.NoSuchOption):
-            error = _with_output_hint(error)
-        error.show()
+        _say(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         # click turns the one into the other.
         number = signal.SIGTERM if isinstance(error.__cause__ or error, Stopped) else signal.SIGINT
-        click.echo("nbeval: stopped; the same command goes on from the last finished step", err=True)
+        what_next = "; the same command goes on from the last finished step" if _command() in RESUMABLE else ""
+        click.echo(f"nbeval: stopped{what_next}", err=True)
         sys.exit(128 + number)
     except NbevalError as error:
         click.echo(f"nbeval: {error}", err=True)

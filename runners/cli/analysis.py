@@ -51,12 +51,14 @@ def picture_formats(text: str) -> list[str]:
     return wanted
 
 
-def with_results(wanted: Sequence[str], runs: Sequence[Run]) -> None:
+def with_results(wanted: Sequence[str], runs: Sequence[Run], *, shows_more: bool = False) -> None:
     """Check that there is something to show on each data set; say so where a known one has no result yet.
 
     Args:
         wanted: The data sets that the user asked for.
         runs: All runs; a data set that one searched or was evaluated on has results.
+        shows_more: Whether the command shows something, such as published numbers, on data sets without results too.
+            Otherwise it says itself what it cannot do if none of them has results.
 
     Raises:
         UsageError: If a name is neither a data set with results nor one that nbeval knows.
@@ -70,7 +72,7 @@ def with_results(wanted: Sequence[str], runs: Sequence[Run]) -> None:
         if name not in there and name not in DATASETS:
             raise UsageError(f"no result on {name!r}: {nearest(name, (*there, *DATASETS))}{have}")
     lacking = [name for name in wanted if name not in there]
-    if 0 < len(lacking) < len(wanted):  # without any, the command itself says what it can do
+    if lacking and (shows_more or len(lacking) < len(wanted)):
         click.echo(f"nbeval: no result on {', '.join(lacking)}: {have}", err=True)
 
 

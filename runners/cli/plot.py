@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nasbench_eval.errors import NbevalError, unknown
+from nasbench_eval.errors import NbevalError, UsageError, unknown
 from runners.cli.analysis import (
     PICTURES,
     RESULTS,
@@ -103,6 +103,8 @@ def plot(
     for name in figures:
         if name not in FIGURES:
             raise unknown("figure", name, list(FIGURES))
+    if "against" in figures and not against:
+        raise UsageError("name the method to compare with: --against METHOD")
     # Without results the published numbers alone make a figure, but a folder given with --results must exist.
     places = folders or ((RESULTS,) if RESULTS.is_dir() else ())
     asked_for = [parse_condition(text) for text in conditions]
@@ -113,7 +115,7 @@ def plot(
     if not runs:
         notes.append(f"{nothing_in(folders or (RESULTS,))}: published numbers only")
     shown, asked = names(datasets), names(methods)
-    with_results(shown, runs)
+    with_results(shown, runs, shows_more=bool(runs))
     check_methods(asked, runs)
     runs, left_out = selected(runs, asked, methods_meant(against, runs))
     if left_out:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runners.context import Inputs
     from runners.estimate import Work
     from runners.outcome import Outcome
+    from runners.spec import RunSpec
     from runners.study import Study
 
 
@@ -108,7 +109,7 @@ def _plan(study: Study, inputs: Inputs, say: Callable[[str], None], *, measured:
     missing = sum(each.runs for each in work)
     say(f"{total - missing:,} of {total:,} runs are complete.")
     if work and measured:
-        say(_work_text(work, inputs.workers, context.device))
+        say(_work_text(work, study.specs, inputs.workers, context.device))
 
 
 def _measuring(title: str) -> None:
@@ -117,9 +118,10 @@ def _measuring(title: str) -> None:
         click.echo(f"\r\033[K{f'measuring {title} ...' if title else ''}", nl=False, err=True)
 
 
-def _work_text(work: Sequence[Work], workers: int, device: str) -> str:
-    """Return how long each search takes, and all of them."""
+def _work_text(work: Sequence[Work], specs: Sequence[RunSpec], workers: int, device: str) -> str:
+    """Return how long each search takes, and all of them; ``specs`` are all runs of the study."""
     import textwrap
+    from collections import Counter
 
     from tabulate import tabulate
 
@@ -128,10 +130,15 @@ def _work_text(work: Sequence[Work], workers: int, device: str) -> str:
     from nasbench_eval.analysis.tables import seconds_text
     from runners.device import describe
     from runners.estimate import total_seconds
+    from runners.spec import by_variant
 
     names = [(each.spec.method, each.spec.search_dataset, each.spec.scale) for each in work]
+    # A method of which the study has several variants, complete ones among them, is named with its changed settings.
+    variants = Counter(
+        (group[0].method, group[0].search_dataset, group[0].scale) for group in by_variant(specs).values()
+    )
     rows = [
-        (name + (changes(each.spec.changed) if names.count((name, dataset, scale)) > 1 else ""), dataset,
+        (name + (changes(each.spec.changed) if variants[name, dataset, scale] > 1 else ""), dataset,
          scale if each.epochs or each.cells else "", each.runs or "", each.epochs or "", each.cells or "",
          seconds_text(each.seconds))
         for (name, dataset, scale), each in zip(names, work, strict=True)

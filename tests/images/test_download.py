@@ -148,6 +148,16 @@ def test_a_folder_that_cannot_be_created(server, tmp_path):
         fetch_images("cifar10", tmp_path / "file")
 
 
+def test_a_folder_that_cannot_be_written(server, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    with pytest.raises(NbevalError) as caught:
+        fetch_images("cifar10", tmp_path)
+    assert str(caught.value) == f"cannot write {tmp_path / LAYOUT.archive}: Operation not permitted"
+
+
 def test_an_archive_put_in_the_folder_by_hand_is_unpacked(server, tmp_path):
     (tmp_path / LAYOUT.archive).write_bytes(ARCHIVE)
     assert fetch_images("cifar10", tmp_path).new

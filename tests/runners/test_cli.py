@@ -145,6 +145,7 @@ def test_an_option_for_the_output_that_another_command_has_is_answered_with_that
     line: str, hint: str, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(*shlex.split(line)) == 2
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert "such option" in error
-    assert error.partition(". ")[2] == hint
+    [error] = capsys.readouterr().err.splitlines()
+    assert error.startswith("nbeval: No such option")
+    assert error.partition(". ")[2].rpartition("See")[0].strip() == hint
+    assert error.endswith(f"See `nbeval {line.split()[0]} --help`.")

@@ -375,6 +375,7 @@ def test_bad_calls_get_one_clear_line(home: Path, table_file: Path, nbeval: Comm
         (["--method", "rs"], 2, "RS (rs) has no shared weights to score cells with"),
         (["--method", "rs_w"], 2, "unknown method of a run 'rs_w': did you mean 'rs_ws'?"),
         (["--method", "rs_ws", "--dataset", "digit"], 2, "did you mean 'digits'?"),
+        (["--method", "rs_ws", "--dataset", "cifar10"], 1, "no run searched on cifar10: these runs have digits"),
         (["--method", "rs_ws", "--cells", "3"], 2, "3 is not in the range 10<=x<=15625"),
         (["--method", "rs_ws", "--format", "jpg"], 2, "unknown picture format 'jpg'"),
         (["--run", ids["rs_ws"]], 1, "kept no shared weights, there is no"),

@@ -330,6 +330,10 @@ def test_reproduce_goes_from_nothing_to_verdicts(
     assert f"plots/tiny/entropy.png\n{page}\n" in printed
     assert call("reproduce", tiny, "--device", "cpu", "--dry-run") == 0
     assert capsys.readouterr().out.endswith("7 of 7 runs are complete.\n"), "they cost nothing"
+    changed = '[[run]]\nmethod = "rea"\nseeds = 1\nset = { budget_seconds = 50 }\n'
+    Path(tiny).write_text(TINY.partition("[[claim]]")[0] + changed)
+    assert call("reproduce", tiny, "--device", "cpu", "--dry-run") == 0
+    assert re.search(r"rea \[budget_seconds=50\] +digits +1 ", capsys.readouterr().out), "which variant is missing"
 
 
 def test_a_study_goes_on_with_another_table_where_shared_weights_are_gone(

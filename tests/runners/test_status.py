@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 from analysis_runs import make_run
-from command import call
+from command import call, search
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import Diverged
 from nasbench_eval.runs.failures import write_failure
 from nasbench_eval.runs.store import Run, write_bundle, write_run
 from runners import locks
-from runners.checkpoints import Position, checkpoint_file, position_file, write_position
+from runners.checkpoints import Position, checkpoint_file, position_file, save_checkpoint, write_position
 from runners.clean import Folder, leftovers, remove
 from runners.cli import status as command
 from runners.locks import Lock
@@ -110,6 +110,21 @@ def folder(home: Path) -> Path:
     write_failure(RESULTS, make_failure(spec_of("rs_ws", 0), Diverged(2, "train_loss is nan")))
     assert spec_of("rs_ws", 1).lock(RESULTS).take() is None
     return home
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_search_that_is_stopped_at_its_first_checkpoint_has_a_name(
+    saved: bool, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(path: Path, state: Any) -> None:
+        if saved:
+            save_checkpoint(path, state)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runners.search.save_checkpoint", stopped)
+    assert search("--method", "rs_ws", "--seeds", "3,") == 130
+    found = [(run["state"], run["method"], run["seed"], run["step"]) for run in states(capsys)]
+    assert found == ([("interrupted", "rs_ws", 3, 1)] if saved else [])
 
 
 def test_every_state_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from command import runs, search, untimed
+from command import call, runs, search, untimed
 
 from runners.steps import take_steps
 
@@ -53,6 +53,17 @@ def test_a_search_finishes_its_epoch_and_goes_on_later(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert search(*ARGUMENTS, epochs=4) == 0
     assert untimed(runs()["rs_ws 0"].steps).equals(untimed(runs(Path("whole/runs"))["rs_ws 0"].steps))
+
+
+def test_a_command_that_leaves_nothing_promises_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nasbench_eval.runs.store.load_runs", stopped)
+    assert call("compare") == 128 + signal.SIGINT
+    assert capsys.readouterr().err.strip() == "nbeval: stopped"
 
 
 def test_a_second_signal_stops_it_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from analysis_runs import make_run
+from matplotlib.text import Text
 from pictures import readable, words
 
 from nasbench_eval.analysis.figures import NothingToDraw, View, distribution
@@ -53,6 +54,7 @@ def test_nothing_overlaps_and_a_row_says_its_rank(table, runs):
     rows, histogram = figure.axes
     assert rows.get_xlim() == histogram.get_xlim()
     assert [text.get_text() for text in rows.texts] == ["top 10 %", "top 18 %"]
+    assert {"3", "40"} <= {text.get_text() for text in figure.findobj(Text)}, "the numbers of seeds"
     assert "CAUTION: the accuracies come from 2 different sources (table " in words(figure)
 
 

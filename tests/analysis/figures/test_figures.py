@@ -103,6 +103,11 @@ def test_the_command_draws_the_published_numbers_without_results(tmp_path, monke
     assert "published numbers only" in result.stderr
     assert result.stdout.splitlines() == ["plots/figure5.svg", "plots/figure5.csv"]
     assert isinstance(invoke("curves").exception, NbevalError)
+    assert isinstance(invoke("against").exception, UsageError)
+    write_run(tmp_path / "results" / "runs", make_run({"digits": 90.0}, search="digits"))
+    result = invoke("figure5", "--format", "svg", "--dataset", "cifar10")
+    assert result.exit_code == 0
+    assert result.stderr == "nbeval: no result on cifar10: these runs have digits\n"
     assert "no results folder nowhere" in str(invoke("--results", "nowhere").exception)
 
 
