@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -138,9 +138,20 @@ def plus_minus(mean: float, std: float, *, width: int = 0) -> str:
     return f"{mean:{width}.2f}" if pd.isna(std) else f"{mean:{width}.2f} ± {std:.2f}"
 
 
+def with_values(frame: pd.DataFrame, change: Callable[[Any], Any]) -> pd.DataFrame:
+    """Return a frame with each value changed that is no plain number.
+
+    Whole numbers beside missing ones stay whole, which ``DataFrame.map`` turns into decimals.
+    """
+    changed = frame.copy()
+    for name in frame.select_dtypes(["object", "string"]):
+        changed[name] = pd.Series([change(value) for value in frame[name]], frame.index, dtype=object)
+    return changed
+
+
 def to_csv(frame: pd.DataFrame) -> str:
     """Return a frame as csv; the elements of a tuple are separated by spaces."""
-    flat = frame.map(lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else value)
+    flat = with_values(frame, lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else value)
     return str(flat.to_csv(index=False, lineterminator="\n"))
 
 

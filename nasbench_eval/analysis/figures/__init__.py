@@ -31,7 +31,7 @@ from nasbench_eval.analysis.figures import (
 )
 from nasbench_eval.analysis.figures._save import save
 from nasbench_eval.analysis.figures._view import EVERYTHING, NothingToDraw, View
-from nasbench_eval.analysis.layout import to_csv, write_text
+from nasbench_eval.analysis.layout import to_csv, with_values, write_text
 from nasbench_eval.analysis.order import dataset_order
 from nasbench_eval.runs.store import Run
 
@@ -115,9 +115,7 @@ def _nothing_for(name: str, runs: Sequence[Run], view: View) -> str:
 
 def drawn(name: str, frame: pd.DataFrame) -> Figure:
     """Draw a data frame; labels stand as they are, as matplotlib takes what is between two ``$`` for a formula."""
-    shown = frame.copy()
-    for column in shown.select_dtypes(["object", "string"]):
-        shown[column] = shown[column].map(_literal)
+    shown = with_values(frame, _literal)
     shown.attrs["notes"] = tuple(map(_literal, frame.attrs["notes"]))
     return FIGURES[name].draw(shown)
 

@@ -84,8 +84,7 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
         content = view.table.metadata.content_hash
         part["truths"] = [(table_key(content),)] * len(part)
         bins.append(part.assign(row="bin", dataset=name, table_hash=content))
-    frame = pd.concat([variants.astype(object), *bins]).reindex(columns=list(COLUMNS)).reset_index(drop=True)
-    return frame.astype({"n": "Int64", "cells": "Int64"})  # each of them belongs to one kind of row only
+    return pd.concat([variants.astype(object), *bins]).reindex(columns=list(COLUMNS)).reset_index(drop=True)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
