@@ -96,6 +96,20 @@ def write_position(results_dir: Path, position: Position) -> None:
         temporary.write_text(json.dumps(dataclasses.asdict(position)), encoding="utf-8")
 
 
+@contextmanager
+def announced(results_dir: Path, position: Position) -> Iterator[None]:
+    """Write how far a run is before its checkpoint is written in the body; nothing stays of it without a checkpoint.
+
+    So whoever finds a checkpoint also finds what it is of.
+    """
+    write_position(results_dir, position)
+    try:
+        yield
+    finally:
+        if not checkpoint_file(results_dir, position.run_id).exists():
+            position_file(results_dir, position.run_id).unlink(missing_ok=True)
+
+
 def read_position(path: Path) -> Position | None:
     """Read how far a run is; None if the run has been finished meanwhile.
 

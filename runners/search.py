@@ -27,6 +27,7 @@ from runners.beginning import continue_finished, rows_of, without_truth
 from runners.checkpoints import (
     Position,
     Unfinished,
+    announced,
     artifact_file,
     checkpoint_file,
     read_position,
@@ -34,7 +35,6 @@ from runners.checkpoints import (
     remove_checkpoint,
     save_checkpoint,
     using,
-    write_position,
 )
 from runners.context import RunContext
 from runners.device import code_version, describe, make_deterministic, now
@@ -199,9 +199,8 @@ def run_search(
             state = Unfinished(
                 dict(method.state_dict()), rows, started, spec.run_id, threads(), continues, code, devices
             )
-            # First: whoever finds a checkpoint also finds what it is of.
-            write_position(context.results_dir, _position(spec, method, row))
-            save_checkpoint(checkpoint, vars(state))
+            with announced(context.results_dir, _position(spec, method, row)):
+                save_checkpoint(checkpoint, vars(state))
             log(row)
             progress(len(rows), row)
             stop_if_asked()

@@ -125,6 +125,7 @@ def test_a_search_that_is_stopped_at_its_first_checkpoint_has_a_name(
     assert search("--method", "rs_ws", "--seeds", "3,") == 130
     found = [(run["state"], run["method"], run["seed"], run["step"]) for run in states(capsys)]
     assert found == ([("interrupted", "rs_ws", 3, 1)] if saved else [])
+    assert len(list(Path("results/checkpoints").iterdir())) == (2 if saved else 0)
 
 
 def test_every_state_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
