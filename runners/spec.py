@@ -58,9 +58,11 @@ class RunSpec:
             UsageError: If an override is unknown or does not fit.
         """
         common = {"variant_id": self.variant_id, **vars(self)}  # among it what cached properties keep
+        for own in ("seed", "run_id"):
+            common.pop(own, None)
         for seed in seeds:
             spec = dataclasses.replace(self, seed=seed)
-            vars(spec).update({name: value for name, value in common.items() if name not in ("seed", "run_id")})
+            vars(spec).update(common)
             yield spec
 
     @cached_property

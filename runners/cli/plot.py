@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nasbench_eval.errors import NbevalError, UsageError, unknown
+from nasbench_eval.errors import NbevalError, unknown
 from runners.cli.analysis import (
     PICTURES,
     RESULTS,
@@ -103,8 +103,6 @@ def plot(
     for name in figures:
         if name not in FIGURES:
             raise unknown("figure", name, list(FIGURES))
-    if "against" in figures and not against:
-        raise UsageError("name the method to compare with: --against METHOD")
     # Without results the published numbers alone make a figure, but a folder given with --results must exist.
     places = folders or ((RESULTS,) if RESULTS.is_dir() else ())
     asked_for = [parse_condition(text) for text in conditions]

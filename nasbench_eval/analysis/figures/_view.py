@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nasbench_eval.errors import NbevalError
+from nasbench_eval.errors import NbevalError, UsageError
 
 if TYPE_CHECKING:
     from nasbench_eval.table import Table
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 class NothingToDraw(NbevalError):
     """The runs do not have what the figure shows."""
+
+
+class NeedsOption(NothingToDraw, UsageError):
+    """The call does not say what the figure is to show."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pandas as pd
 from nasbench_eval.analysis.against import against
 from nasbench_eval.analysis.figures import _style as style
 from nasbench_eval.analysis.figures._rows import draw_rows, mean_marker, with_sections
-from nasbench_eval.analysis.figures._view import EVERYTHING, NothingToDraw, View
+from nasbench_eval.analysis.figures._view import EVERYTHING, NeedsOption, View
 from nasbench_eval.analysis.labels import caption_notes
 from nasbench_eval.runs.store import Run
 
@@ -29,11 +29,11 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
         view: What to show of them.
 
     Raises:
-        NothingToDraw: If ``view.against`` names no method.
+        NeedsOption: If ``view.against`` names no method.
         NbevalError: If there is no run of the method, or several variants of it.
     """
     if not view.against:
-        raise NothingToDraw("name the method to compare with: --against METHOD")
+        raise NeedsOption("name the method to compare with: --against METHOD")
     return against(runs, view.against, datasets=view.datasets)
 
 
