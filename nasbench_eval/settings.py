@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from nasbench_eval.errors import UsageError, unknown
+from nasbench_eval.utils.checks import type_hints
 
 T = TypeVar("T")
 
@@ -107,7 +108,7 @@ def build_settings(cls: type[T], values: Mapping[str, Any], *, owner: str) -> T:
             missing, or a value has the wrong type or is out of range.
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
+    hints = type_hints(cls)
     checked: dict[str, Any] = {}
     for key, value in values.items():
         if key not in fields:

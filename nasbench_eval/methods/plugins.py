@@ -18,6 +18,7 @@ from typing import Any
 from nasbench_eval.errors import NbevalError, UsageError
 from nasbench_eval.methods.base import SearchMethod
 from nasbench_eval.settings import KINDS
+from nasbench_eval.utils.checks import type_hints
 from nasbench_eval.utils.files import in_one_line
 
 NBEVAL_PACKAGES = ("nasbench_eval", "runners", "nbeval")
@@ -103,7 +104,7 @@ def _check(cls: Any, path: str) -> None:
     if not (isinstance(settings, type) and frozen):
         raise UsageError(f"{path} must set its class attribute `Settings` to a frozen dataclass; it may be empty")
     try:
-        hints = typing.get_type_hints(settings)
+        hints = type_hints(settings)
     except Exception as error:  # noqa: BLE001 - whatever evaluating the text of an annotation raises
         raise UsageError(f"{path}: the type of a setting cannot be read: {in_one_line(error)}") from None
     known = {field.name for field in dataclasses.fields(settings)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_origin, get_type_hints
@@ -13,6 +14,9 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 from nasbench_eval.errors import UsageError
 
 T = TypeVar("T")
+
+type_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
+"""Returns the evaluated annotations of a class; evaluating them anew for each of many runs takes long."""
 
 _LONGEST = 18
 """Digits of the longest number that is read: every such number fits into 64 bits."""
@@ -92,7 +96,7 @@ def from_plain(kind: type[T], values: object) -> T:
     if unknown := [name for name in values if name not in known]:
         raise TypeError(f"it has {shown(unknown[0])}, which is unknown")
     made = kind(**values)
-    for name, hint in get_type_hints(kind).items():
+    for name, hint in type_hints(kind).items():
         if not _fits(value := getattr(made, name), hint):
             raise TypeError(f"its {name} is {shown(value)}")
     return made

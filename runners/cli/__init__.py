@@ -38,7 +38,7 @@ COMMANDS = {
 }
 
 
-RESUMABLE = ("run", "reproduce", "rank", "table", "data", "fetch")
+RESUMABLE = ("run", "reproduce", "rank", "fetch", "table fetch", "table build", "table train", "data fetch")
 """Commands that leave what they have done when they are stopped, and go on from there."""
 
 
@@ -107,8 +107,9 @@ def _with_output_hint(error: click.NoSuchOption) -> click.NoSuchOption:
     return click.NoSuchOption(error.option_name, message, ctx=error.ctx)
 
 
-def _command() -> str:
-    return next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+def _is_resumable() -> bool:
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    return any(" ".join(words[:count]) in RESUMABLE for count in (1, 2))
 
 
 def _say(error: click.ClickException) -> None:
@@ -147,7 +148,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt) as error:
         # click turns the one into the other.
         number = signal.SIGTERM if isinstance(error.__cause__ or error, Stopped) else signal.SIGINT
-        what_next = "; the same command goes on from the last finished step" if _command() in RESUMABLE else ""
+        what_next = "; the same command goes on from the last finished step" if _is_resumable() else ""
         click.echo(f"nbeval: stopped{what_next}", err=True)
         sys.exit(128 + number)
     except NbevalError as error:

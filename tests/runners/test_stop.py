@@ -55,14 +55,18 @@ def test_a_search_finishes_its_epoch_and_goes_on_later(
     assert untimed(runs()["rs_ws 0"].steps).equals(untimed(runs(Path("whole/runs"))["rs_ws 0"].steps))
 
 
+@pytest.mark.parametrize(
+    ("words", "within"),
+    [(["compare"], "nasbench_eval.runs.store.load_runs"), (["data", "info"], "runners.cli.data._describe")],
+)
 def test_a_command_that_leaves_nothing_promises_nothing(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], within: str
 ) -> None:
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nasbench_eval.runs.store.load_runs", stopped)
-    assert call("compare") == 128 + signal.SIGINT
+    monkeypatch.setattr(within, stopped)
+    assert call(*words) == 128 + signal.SIGINT
     assert capsys.readouterr().err.strip() == "nbeval: stopped"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from weight_sharing import WEIGHT_SHARING
+from weight_sharing import EVERY_PART, WEIGHT_SHARING
 
 from nasbench_eval.cell import N_EDGES, N_OPS, NONE, NOR_CONV_3X3, Cell
 from nasbench_eval.images import ImageData, Images
@@ -146,7 +146,7 @@ def test_the_planted_operations_are_found(name: str, seed: int, monkeypatch: pyt
     assert [found.ops[edge] for edge in edges] == [planted.ops[edge] for edge in edges]
 
 
-@pytest.mark.parametrize("name", WEIGHT_SHARING)
+@pytest.mark.parametrize("name", EVERY_PART)
 def test_planted_operations_that_only_harm_are_avoided(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same problem with the sign flipped: the operations above are found because they help."""
     found, planted, edges = searched(name, 2, monkeypatch, shun=True)
