@@ -44,6 +44,7 @@ class Unfinished:
         continues: The id of the finished run whose steps the search took over; empty if none.
         code: The versions of the code that ran it.
         devices: The devices that ran it.
+        images: The digest of the images; empty if it does not say.
     """
 
     method: dict[str, Any]
@@ -54,6 +55,7 @@ class Unfinished:
     continues: str = ""
     code: list[str] = field(default_factory=list)
     devices: list[str] = field(default_factory=list)
+    images: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import TEST_ACC, TableFacts
 from nasbench_eval.table import Table
 from nasbench_eval.table.noise import trial_noise
+from nasbench_eval.table.schema import content_hash
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,20 @@ class TableLookup:
     def column(self, dataset: str) -> np.ndarray:
         """Return the true accuracy of all cells in official order, in percent."""
         return self.table.column(dataset, "test", epochs=self.table.longest(dataset)).astype(np.float64)
+
+    def accuracies(self, dataset: str, indices: Sequence[int]) -> np.ndarray:
+        """Return the true accuracies of cells by their official indices, in percent.
+
+        Raises:
+            NbevalError: If the table lacks one.
+        """
+        found: np.ndarray = self.column(dataset)[list(indices)]
+        if (missing := np.flatnonzero(np.isnan(found))).size:
+            raise NbevalError(
+                f"the table has no true accuracy of cell {indices[missing[0]]} on {dataset}, which is to be scored: "
+                "complete it, or name another one with --table"
+            )
+        return found
 
     def look_up(self, cell: Cell) -> dict[str, float]:
         """Return a cell's true accuracy on every data set, by column name."""
@@ -58,6 +73,11 @@ class TableLookup:
 
 @cache
 def _facts(table: Table) -> TableFacts:
+    # Parquet files from before December 2026 have no checksums of their own.
+    if content_hash({key: table.values(key) for key in table.keys}) != table.metadata.content_hash:
+        raise NbevalError(
+            f"the table {table.path} is damaged, its numbers are not those that it was written with: make it again"
+        )
     truth = TableLookup(table)
     noises = {name: trial_noise(table, name) for name in truth.datasets}
     return TableFacts(

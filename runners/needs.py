@@ -9,7 +9,7 @@ from pathlib import Path
 from nasbench_eval.errors import NbevalError
 from nasbench_eval.images.catalogue import LAYOUTS, find_images, how_to_get
 from nasbench_eval.images.splits import OFFICIAL, chosen_split, find_split
-from nasbench_eval.table.locate import EMBEDDED, default_path
+from nasbench_eval.table.locate import EMBEDDED, default_path, output_path
 from nasbench_eval.utils.paths import exists
 from runners.context import Inputs
 from runners.spec import RunSpec
@@ -107,7 +107,7 @@ def fetch(found: Missing, *, data: Path | None, progress: bool, say: Callable[[s
     for name in found.by_hand:
         say(f"{name}: {how_to_get(name)}")
     if found.table:
-        table = fetch_table(default_path(), progress=progress)
+        table = fetch_table(output_path(None), progress=progress)
         say(f"the benchmark table: now {table.path}, from public files; `nbeval table info` says where they are from")
     if found.splits:
         folders = dict.fromkeys(str(file.path.parent) for file in fetch_splits(data, progress=progress) if file.new)

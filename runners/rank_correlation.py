@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from nasbench_eval.analysis.labels import distinct_runs
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError, UsageError, unknown
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
 
 logger = logging.getLogger("nbeval")
+
+KEPT_EVERY = 1000
+"""Cells after which scores are written while others are still to come: a killed command loses no more."""
 
 
 def choose(
@@ -253,8 +258,9 @@ def _known(run: Run, digest: str | None) -> RankScores | None:
 
 
 def _lacks_a_gap(known: RankScores, digest: str | None) -> bool:
-    """Return whether gaps were measured before ``batch_all`` was, and can be measured again."""
-    return bool(digest) and bool(known.losses) and BATCH_NORM[-1] not in known.losses
+    """Return whether gaps are not measured yet, or were before ``batch_all`` was, and can be measured."""
+    before = bool(known.losses) and BATCH_NORM[-1] not in known.losses
+    return bool(digest) and (known.interrupted or before)
 
 
 def _measure(
@@ -270,8 +276,29 @@ def _measure(
     rows: list[dict[str, Any]] = [] if known is None else known.cells.to_dict("records")  # type: ignore[assignment]
     scored_on, orders_by = ("", SHARED_WEIGHTS) if known is None else (known.scored_on, known.orders_by)
     losses = {} if known is None else known.losses
+    true_acc = truth.accuracies(record.search_dataset, sample(max(n, len(rows))))
+
+    def write(*, interrupted: bool = False) -> RankScores:
+        cells = pd.DataFrame(rows)
+        cells["test_acc"] = true_acc[: len(rows)]
+        supernet = digest or (known.supernet if known is not None else "")
+        scores = RankScores(
+            record.run_id,
+            supernet,
+            scored_on,
+            truth.note,
+            truth.table.metadata.content_hash,
+            cells[list(COLUMNS)],
+            orders_by,
+            losses,
+            interrupted and bool(digest) and (known is None or known.interrupted),
+        )
+        write_scores(rank_file(_home(run), record.run_id), scores)
+        return scores
+
     on_cell(len(rows))
-    if len(rows) < n or (known is not None and _lacks_a_gap(known, digest)):
+    lacks_a_gap = known is not None and _lacks_a_gap(known, digest)
+    if len(rows) < n or lacks_a_gap:
         if digest is None:
             raise NbevalError(
                 f"{_name(run)} kept no shared weights, there is no {_artifact(run)}: "
@@ -282,26 +309,20 @@ def _measure(
         scored_on, orders_by = method.facts["scored_on"], method.facts.get("orders_by", SHARED_WEIGHTS)
         new = [Cell.from_index(index) for index in sample(n)[len(rows) :]]
         with _kept(run) as artifact:  # a method loads the weights when its first score is asked for
-            for cell, (loss, accuracy) in zip(new, method.score_cells(artifact, new), strict=True):
-                rows.append({"index": cell.index, "cell": str(cell), "shared_loss": loss, "shared_acc": accuracy})
-                on_cell(len(rows))
+            try:
+                for cell, (loss, accuracy) in zip(new, method.score_cells(artifact, new), strict=True):
+                    rows.append({"index": cell.index, "cell": str(cell), "shared_loss": loss, "shared_acc": accuracy})
+                    on_cell(len(rows))
+                    if len(rows) % KEPT_EVERY == 0:
+                        write(interrupted=True)
+            except KeyboardInterrupt:
+                if rows:
+                    write(interrupted=True)
+                raise
             losses = method.discretisation(artifact, Cell.parse(run.steps["cell"].iloc[-1]))
-    table = truth.table.metadata.content_hash
-    if known is not None and len(rows) == len(known.cells) and known.table == table and losses == known.losses:
+    elif known is not None and known.table == truth.table.metadata.content_hash:
         return known
-    import pandas as pd
-
-    cells = pd.DataFrame(rows)
-    cells["test_acc"] = truth.column(record.search_dataset)[cells["index"].to_numpy()]
-    if (missing := cells[cells["test_acc"].isna()]).size:
-        raise NbevalError(
-            f"the table has no true accuracy of cell {missing['index'].iloc[0]} on {record.search_dataset}, which is "
-            "among those to be scored: complete it, or name another one with --table"
-        )
-    supernet = digest or (known.supernet if known is not None else "")
-    scores = RankScores(record.run_id, supernet, scored_on, truth.note, table, cells[list(COLUMNS)], orders_by, losses)
-    write_scores(rank_file(_home(run), record.run_id), scores)
-    return scores
+    return write()
 
 
 def _rebuild(run: Run, images: ImageData, device: str) -> SearchMethod:

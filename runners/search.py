@@ -169,6 +169,11 @@ def run_search(
     rows: list[dict[str, Any]] = []
     started, continues, code, devices = now(), "", [], []
     if (unfinished := read_unfinished(context.results_dir, spec.run_id)) is not None:
+        if unfinished.images not in ("", images.digest):
+            raise NbevalError(
+                f"{spec.words} began on other images than these: name those with --data and --split, or delete "
+                f"{checkpoint} to start that run again"
+            )
         if unfinished.threads is not None:
             resume_with(unfinished.threads, spec.words)
         with using(checkpoint):
@@ -197,7 +202,15 @@ def run_search(
             rows.append(row)
             require_held()
             state = Unfinished(
-                dict(method.state_dict()), rows, started, spec.run_id, threads(), continues, code, devices
+                dict(method.state_dict()),
+                rows,
+                started,
+                spec.run_id,
+                threads(),
+                continues,
+                code,
+                devices,
+                images.digest,
             )
             with announced(context.results_dir, _position(spec, method, row)):
                 save_checkpoint(checkpoint, vars(state))

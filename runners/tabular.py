@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -227,7 +228,8 @@ def _files(
         known: What was read before; the name of a bundle tells its content, so that it is not read again.
     """
     first = specs[0]
-    pattern = f"{in_file_names(first.method)}-{first.search_dataset}-{first.variant_id}-*.parquet"
+    # The name of a data set may have brackets.
+    pattern = f"{glob.escape(f'{in_file_names(first.method)}-{first.search_dataset}-{first.variant_id}')}-*.parquet"
     bundles = sorted(context.runs_dir.glob(pattern))
     alone = [path for spec in specs if (path := context.run_file(spec)).is_file()]
     return {path: known[path] if path in known else read_runs(path) for path in bundles} | {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.images.datasets import ImageData, Images
 from nasbench_eval.images.splits import stratified_parts
 from nasbench_eval.utils.files import DAMAGED, in_one_line
-from nasbench_eval.utils.paths import children, is_dir, unreadable
+from nasbench_eval.utils.paths import children, is_dir, named, unreadable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 
@@ -30,14 +29,9 @@ def data_set_name(path: Path) -> str:
     Raises:
         NbevalError: If the path is the root folder, which has none.
     """
-    if not (name := _named(path).stem):
+    if not (name := named(path).stem):
         raise NbevalError(f"{path} has no name: give a folder of images that has one, or an .npz file")
     return name
-
-
-def _named(path: Path) -> Path:
-    """Return a path that ends in a name, which `.` and `..` are not; a link keeps its own."""
-    return Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` follows links
 
 
 def load_custom_images(path: Path) -> ImageData:
@@ -100,7 +94,7 @@ def _from_folder(folder: Path) -> tuple[_Part, _Part, _Part, int, str]:
             )
     labels = np.array([label for _, label in files], dtype=np.int64)
     pixels = _checked(np.stack(arrays), labels, folder)
-    parts, split = stratified_parts(_named(folder).name, labels, (0.6, 0.2, 0.2))
+    parts, split = stratified_parts(named(folder).name, labels, (0.6, 0.2, 0.2))
     train, valid, test = ((pixels[which], labels[which]) for which in parts)
     return train, valid, test, len(classes), split
 

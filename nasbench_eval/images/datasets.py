@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -67,6 +69,15 @@ class ImageData:
     flip: bool
     split: str
     reduction: Reduction = "residual"
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of all pixels and labels, in hexadecimal."""
+        found = hashlib.sha256()
+        for part in (self.train, self.valid, self.test):
+            found.update(part.pixels.numpy().tobytes())
+            found.update(part.labels.numpy().tobytes())
+        return found.hexdigest()
 
     @property
     def valid_is_training_data(self) -> bool:

@@ -55,6 +55,7 @@ class RankScores:
         orders_by: What the column ``shared_acc`` holds.
         losses: The loss of the finished supernet before and after discretisation to the final cell, by the statistics
             of BatchNorm, one of ``BATCH_NORM``; empty if it is not known.
+        interrupted: Whether the command was stopped before it had scored all its cells, and so has no ``losses``.
     """
 
     run_id: str
@@ -65,6 +66,7 @@ class RankScores:
     cells: pd.DataFrame
     orders_by: str = SHARED_WEIGHTS
     losses: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    interrupted: bool = False
 
     def gap(self, statistics: str) -> float:
         """Return the discretisation gap with one of ``BATCH_NORM``; NaN if it is not known."""
@@ -91,6 +93,8 @@ def rank_file(results: Path, run_id: str) -> Path:
 def write_scores(path: Path, scores: RankScores) -> None:
     """Write a run's scores atomically."""
     facts = {f.name: getattr(scores, f.name) for f in dataclasses.fields(scores) if f.name != "cells"}
+    if not scores.interrupted:
+        del facts["interrupted"]  # files from before December 2026 have none
     head = {"schema": SCHEMA, **facts}
     text = scores.cells[list(COLUMNS)].to_csv(index=False, lineterminator="\n")
     head["sha256"] = checksum(json.dumps(head, sort_keys=True), text)

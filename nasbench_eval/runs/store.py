@@ -229,7 +229,7 @@ def _write(path: Path, steps: pd.DataFrame, metadata: dict[str, Any]) -> None:
     text = json.dumps({"schema": RUN_SCHEMA, **metadata}, sort_keys=True)
     stored = {_META_KEY: text, _SUM_KEY: checksum(text, *table.column_names)}
     with atomic_write(path) as temporary:
-        parquet.write(table.replace_schema_metadata(stored), temporary, compression="zstd", write_page_checksum=True)
+        parquet.write(table.replace_schema_metadata(stored), temporary, compression="zstd")
 
 
 def read_run(path: Path) -> Run:

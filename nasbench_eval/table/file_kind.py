@@ -143,7 +143,7 @@ def open_parquet(path: Path, expected: str) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(parquet.source(path), memory_map=True)
+        return pq.ParquetFile(parquet.source(path), memory_map=True, page_checksum_verification=True)
     except PermissionError as error:
         raise unreadable(path, error) from None
     except (pa.ArrowException, OSError):

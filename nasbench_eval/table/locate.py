@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from nasbench_eval.errors import NbevalError, UsageError
-from nasbench_eval.utils.paths import cache_folder, exists
+from nasbench_eval.utils.paths import cache_folder, exists, is_file
 
 TABLE_FILE = "nasbench201.parquet"
 
@@ -45,6 +45,8 @@ def find_table(path: str | Path | None = None, dataset: str | None = None) -> Pa
     if path is None and dataset in EMBEDDED:
         return EMBEDDED[dataset]
     found = Path(path) if path is not None else default_path()
+    if str(found) in EMBEDDED and not is_file(found):  # a folder of that name is none
+        return EMBEDDED[str(found)]
     hidden = ""
     try:
         there = exists(found)
@@ -53,8 +55,6 @@ def find_table(path: str | Path | None = None, dataset: str | None = None) -> Pa
             raise
         there, hidden = False, f" ({error})"
     if not there:
-        if str(found) in EMBEDDED:
-            return EMBEDDED[str(found)]
         raise NbevalError(
             f"no benchmark table at {found}{hidden}: `nbeval table fetch` makes one from public files "
             "(8 MB);\nor give one with --table (from Python: table=) or NBEVAL_TABLE, use --table digits, or make one "

@@ -18,6 +18,7 @@ from nasbench_eval.table.replace import require_no_loss
 from nasbench_eval.table.schema import MEAN, SPLITS, Key, Metadata, content_hash, trials_by_mean
 from nasbench_eval.table.table_file import ARCH, FileColumns, write_columns
 from nasbench_eval.utils.checks import whole_number
+from nasbench_eval.utils.paths import exists
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,7 +204,10 @@ class Table:
         if self._curves is None:
             if self.path is None:
                 raise NbevalError("the table is only in memory: save it to have learning curves beside it")
-            self._curves = CurveFile(curves_path(self.path), self.metadata.content_hash)
+            beside = curves_path(self.path)
+            if not exists(beside) and self.path.is_symlink():
+                beside = curves_path(self.path.resolve())
+            self._curves = CurveFile(beside, self.metadata.content_hash)
         return self._curves
 
     def column(

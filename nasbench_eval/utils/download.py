@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from nasbench_eval.errors import NbevalError
+from nasbench_eval.utils.files import make_public
 
 
 def download(url: str, target: Path, known_hash: str, *, progress: bool, by_hand: str) -> None:
@@ -25,6 +26,7 @@ def download(url: str, target: Path, known_hash: str, *, progress: bool, by_hand
     import requests
 
     pooch.get_logger().setLevel("WARNING")
+    new = not target.exists()
     algorithm = {"md5": "MD5 sum", "sha256": "SHA-256"}[known_hash.partition(":")[0]]
     try:
         pooch.retrieve(
@@ -34,6 +36,8 @@ def download(url: str, target: Path, known_hash: str, *, progress: bool, by_hand
             path=target.parent,
             downloader=partial(_stream, progress=progress),
         )
+        if new:
+            make_public(target)  # pooch's temporary file is private
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else "an error"
         raise NbevalError(f"cannot fetch {url}: the server answers {status}; {by_hand}") from error

@@ -22,10 +22,13 @@ from nasbench_eval.utils.paths import unreadable
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success flush it to disk and rename it, otherwise remove it.
 
+    Where ``path`` is a link to a file, that file is replaced, and the link stays.
+
     Raises:
         NbevalError: If the disk is full, the folder is not writable, or something else is in its place.
     """
     try:
+        path = path.resolve() if path.is_symlink() else path
         make_folder(path.parent)
         # The leading dot and the suffix hide an unfinished file from readers that list *.parquet.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -35,16 +38,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            # mkstemp makes files private; results get the user's usual permissions.
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)
+            make_public(temporary)
             temporary.replace(path)
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
     except OSError as error:
         raise NbevalError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
+
+
+def make_public(path: Path) -> None:
+    """Give a file the user's usual permissions; those of the ``tempfile`` module are private."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
 
 
 def make_folder(folder: Path) -> None:

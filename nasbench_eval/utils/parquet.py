@@ -25,8 +25,8 @@ def source(path: Path) -> Path | pa.BufferReader:
 
 
 def write(table: pa.Table, path: Path, **options: Any) -> None:
-    """Write a table to a file, with options of ``pyarrow.parquet.write_table``."""
+    """Write a table to a file with a checksum of each page; options are those of ``pyarrow.parquet.write_table``."""
     import pyarrow.parquet as pq
 
     with path.open("wb") as file:
-        pq.write_table(table, file, **options)
+        pq.write_table(table, file, write_page_checksum=True, **options)

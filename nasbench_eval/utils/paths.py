@@ -26,6 +26,11 @@ def cache_folder() -> Path:
         ) from None
 
 
+def named(path: Path) -> Path:
+    """Return a path that ends in a name, which `.` and `..` are not; a link keeps its own."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` follows links
+
+
 def unreadable(path: Path, error: OSError) -> NbevalError:
     """Return the error for a path that the system does not let us read."""
     # Some libraries repeat the path in the text of the error, and set no file name.

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from nasbench_eval.errors import InUseError
 from nasbench_eval.table import Table
 from nasbench_eval.table.locate import output_path
+from nasbench_eval.utils.files import require_file_name
 from runners.cli.path_type import PathType
 
 table_option = click.option(
@@ -73,9 +75,13 @@ def build(source: Path, curves: bool, workers: int | None, partial: bool, force:
     continues from the finished parts.
     """
     from nasbench_eval.table.sources.build import build_table
+    from runners.locks import Lock
 
-    out = output_path(table_path)
-    _report(build_table(source, out, curves=curves, workers=workers, partial=partial, force=force))
+    out = require_file_name(output_path(table_path))
+    with Lock(out.parent, out.name, f"the table {out}") as lock:
+        if (owner := lock.take()) is not None:
+            raise InUseError(f"{owner.words} is at work on {owner.what}: wait for it, or give another --table")
+        _report(build_table(source, out, curves=curves, workers=workers, partial=partial, force=force))
 
 
 def _report(saved: Table) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import hashlib
 import io
+import os
 import pickle
 import socket
 import sys
@@ -68,6 +69,16 @@ def test_a_data_set_is_fetched_once_and_can_be_loaded(server, tmp_path, capfd):
     assert len(load_images("cifar10").train) == 10
     assert fetch_images("cifar10") == (path, False)
     assert server.asked == [LAYOUT.archive]
+
+
+def test_what_is_downloaded_can_be_read_by_others(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_unpack", lambda layout, archive: modes.append(archive.stat().st_mode & 0o777))
+    modes, before = [], os.umask(0o027)
+    try:
+        fetch_images("cifar10", tmp_path)
+    finally:
+        os.umask(before)
+    assert modes == [0o640]
 
 
 def test_the_user_chooses_the_folder(server, tmp_path, monkeypatch):

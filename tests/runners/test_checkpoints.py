@@ -177,6 +177,22 @@ def test_an_interrupted_search_tells_how_far_it_is(home: Path, table_file: Path)
     assert (position.cell, position.seconds) == (row["cell"], row["total_seconds"])
 
 
+def test_a_search_does_not_go_on_with_other_images(
+    home: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _interrupted("rs_ws", table_file)
+    state = torch.load(path)
+    assert len(state["images"]) == 64
+    torch.save(state | {"images": "0" * 64}, path)
+    assert search("--method", "rs_ws", "--table", str(table_file)) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("nbeval: rs_ws digits seed 0 began on other images than these: name those with --data")
+    assert str(path) in line
+    del state["images"]  # as before December 2026
+    torch.save(state, path)
+    assert search("--method", "rs_ws", "--table", str(table_file)) == 0
+
+
 def test_a_search_whose_method_observes_numbers_of_numpy_goes_on(
     home: Path, table_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,3 +99,7 @@ def test_fetch_gets_the_table_and_the_images(
         assert "everything is there already" in capsys.readouterr().out
         assert not default_path().exists()
     assert call("fetch", "cifar1") == 2
+    monkeypatch.setenv("NBEVAL_TABLE", "digits")
+    assert call("fetch", "cifar10") == 2
+    assert "digits is the table in the package: name another file" in capsys.readouterr().err
+    assert not Path("digits").exists()

@@ -32,7 +32,7 @@ from nasbench_eval.runs.store import Run, load_runs, write_run
 from nasbench_eval.settings import build_settings
 from nasbench_eval.table import Table
 from nasbench_eval.utils.rng import Streams
-from runners import search
+from runners import rank_correlation, search
 from runners.checkpoints import artifact_file, checkpoint_file
 from runners.cli import main
 from runners.context import Inputs, RunContext
@@ -246,7 +246,7 @@ def test_what_was_scored_is_not_scored_again(home: Path, table: Table, monkeypat
         patch.setattr(TableLookup, "column", lambda self, dataset: column)
         with pytest.raises(NbevalError, match=f"no true accuracy of cell {sample(14)[3]} on digits"):
             measure(run, 15, TableLookup(table), images_of, "cpu")
-    asked.pop()
+    assert asked == ["digits"] * 2, "it is said before cells are scored"
     # Other weights: other scores.
     assert scored(run) == 14
     torch.save(ready(replace(spec, seed=5)).artifact(), artifact_file(home / "results", spec.run_id))
@@ -279,6 +279,36 @@ def test_a_gap_that_older_scores_lack_is_measured_without_scoring_again(
     drawn = r"`nbeval plot rank --results .*results` draws the 10 cells that were scored before; to score 12, delete "
     with pytest.raises(NbevalError, match=f"kept no shared weights, .*: {drawn}"):
         measure(run, 12, TableLookup(table), load_images, "cpu")
+
+
+@pytest.mark.parametrize(("end", "kept"), [(KeyboardInterrupt, 7), (MemoryError, 5)])
+def test_what_was_scored_before_a_stop_is_kept(
+    home: Path, table: Table, monkeypatch: pytest.MonkeyPatch, end: type[BaseException], kept: int
+) -> None:
+    spec, run = searched(home, table)
+    path = rank_file(home / "results", spec.run_id)
+    whole = measure(run, 10, TableLookup(table), load_images, "cpu")
+    text = path.read_bytes()
+    path.unlink()
+    monkeypatch.setattr(rank_correlation, "KEPT_EVERY", 5)
+
+    def stop(done: int) -> None:
+        if done == 7:
+            raise end
+
+    with pytest.raises(end):
+        measure(run, 10, TableLookup(table), load_images, "cpu", stop)
+    assert scored(run) == kept
+    done: list[int] = []
+    # Fewer are there, but the gap is not measured yet.
+    assert len(measure(run, kept, TableLookup(table), load_images, "cpu", done.append).cells) == kept
+    again = measure(run, 10, TableLookup(table), load_images, "cpu", done.append)
+    assert done == [kept, *range(kept, 11)]
+    assert again.losses == whole.losses
+    # What is scored together agrees up to rounding.
+    np.testing.assert_allclose(again.cells["shared_loss"], whole.cells["shared_loss"], rtol=1e-5)
+    assert path.read_bytes().partition(b"{")[0] == text.partition(b"{")[0]
+    assert b"interrupted" not in path.read_bytes()
 
 
 def test_what_does_not_fit_the_run_is_one_clear_line(home: Path, table: Table) -> None:

@@ -300,6 +300,15 @@ def test_a_variant_that_somebody_else_has_by_now_is_not_written(made, tmp_path, 
     assert not list(tmp_path.glob("runs/*"))
 
 
+def test_a_data_set_may_have_brackets_in_its_name(made, tmp_path):
+    dataset = "my[1]"
+    own = {key._replace(dataset=dataset): values for key, values in made.items() if key.dataset == "cifar10"}
+    context = RunContext(tmp_path, no_images, tables={dataset: TableLookup(table(own))})
+    asked = specs(3, dataset=dataset)
+    run_variant(asked, context)
+    assert tabular.missing(asked, context) == []
+
+
 def test_what_somebody_else_finishes_before_the_lock_is_taken_is_not_run_again(made, tmp_path, monkeypatch):
     context, take = context_of(tmp_path, made), Lock.take
 

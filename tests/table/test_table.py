@@ -19,6 +19,7 @@ from nasbench_eval.table.locate import default_path
 from nasbench_eval.table.noise import trial_noise
 from nasbench_eval.table.sources.flat import Mapping, import_flat
 from runners.cli.table import table as command
+from runners.lookup import TableLookup
 
 needs_shared = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="../shared/data is absent")
 
@@ -171,6 +172,42 @@ def test_the_content_hash_does_not_depend_on_order_or_storage(made, saved):
     assert Table.build(columns, name="u", source={}).metadata.content_hash == saved.metadata.content_hash
     columns[TEST] = columns[TEST] + np.float32(0.001)
     assert Table.build(columns, name="u", source={}).metadata.content_hash != saved.metadata.content_hash
+
+
+def test_changed_bits_in_a_table_are_found(saved, tmp_path):
+    """Not by what they make of the numbers, which may be plausible."""
+    content = bytearray(saved.path.read_bytes())
+    group = pq.read_metadata(saved.path).row_group(0)
+    [column] = [c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == str(SECONDS)]
+    content[column.data_page_offset + column.total_compressed_size // 2] ^= 4
+    (tmp_path / "flipped.parquet").write_bytes(content)
+    with pytest.raises(NbevalError, match=r"flipped\.parquet is not a readable Parquet file"):
+        Table.open(tmp_path / "flipped.parquet").values(SECONDS)
+    # A file from before there were checksums.
+    columns = pq.read_table(saved.path)
+    at = columns.schema.get_field_index(str(TEST))
+    changed = columns.column(at).to_numpy().copy()
+    changed[17] += 0.5
+    pq.write_table(columns.set_column(at, columns.field(at), pa.array(changed)), tmp_path / "changed.parquet")
+    with pytest.raises(NbevalError, match=r"changed\.parquet is damaged, its numbers are not those"):
+        TableLookup(Table.open(tmp_path / "changed.parquet")).facts()
+
+
+def test_a_link_to_a_table_stays_when_the_table_is_replaced(made, tmp_path):
+    (tmp_path / "shared").mkdir()
+    link, target = tmp_path / "link.parquet", tmp_path / "shared/t.parquet"
+    made.save(target)
+    link.symlink_to(target)
+    Table.build({TEST: ROW * 0 + 3}, name="t", source=SOURCE).save(link, force=True)
+    assert link.is_symlink()
+    assert Table.open(target).accuracy(Cell.from_index(5), "cifar10", "test", epochs=200) == 3
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["link.parquet", "shared", "t.parquet"]
+
+
+def test_a_folder_named_digits_does_not_hide_the_table_in_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert Table.open(find_table("digits")).datasets == ("digits",)
 
 
 def test_where_the_table_is_found(monkeypatch, tmp_path, saved):

@@ -244,7 +244,7 @@ def _new_curves(parts: _Parts, numbers: Sequence[int], path: Path, content_hash:
     )
     nothing = pa.nulls(ROWS, _curve_type())
     with atomic_write(path) as temporary:
-        options: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
+        options: dict[str, Any] = {"compression": "zstd", "use_dictionary": False, "write_page_checksum": True}
         with temporary.open("wb") as file, pq.ParquetWriter(file, schema, **options) as writer:
             for number in tqdm(range(N_CELLS // ROWS), desc="curves", unit="part", disable=None):
                 columns = dict.fromkeys(names, nothing)

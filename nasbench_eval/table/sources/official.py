@@ -25,6 +25,7 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.table.file_kind import Kind, kind_of, wrong_kind
 from nasbench_eval.table.sources.file_sets import Folder, Tar
 from nasbench_eval.table.sources.pickle_slices import NotSplittable, Slices, split
+from nasbench_eval.utils.paths import named
 from nasbench_eval.utils.safe_pickle import NUMPY_SCALARS, restricted_load
 
 ALLOWED = NUMPY_SCALARS | {("collections", "OrderedDict")}
@@ -113,7 +114,7 @@ class OneFile(Source):
 
     def fingerprint(self) -> str:  # noqa: D102 - as in Source
         status = self.path.stat()
-        return f"{self.path.name} {status.st_size} {status.st_mtime_ns}"
+        return f"{named(self.path).name} {status.st_size} {status.st_mtime_ns}"
 
     def open(self) -> list[int]:  # noqa: D102 - as in Source
         with _reading(self.path):
@@ -144,12 +145,12 @@ class OneFile(Source):
                 sha256.update(block)
                 md5.update(block)
         found = {
-            "file": self.path.name,
+            "file": named(self.path).name,
             "sha256": sha256.hexdigest(),
             "md5": md5.hexdigest(),
             **_release(self.path),
         }
-        digits = _DIGITS.search(self.path.name)
+        digits = _DIGITS.search(named(self.path).name)
         if digits and digits[1] not in (found["md5"][: len(digits[1])], found["md5"][-len(digits[1]) :]):
             found["warning"] = f"the name ends in {digits[1]}, but the md5 does not: not the published file"
         return found
@@ -180,7 +181,7 @@ class NatsFolder(Source):
     def fingerprint(self) -> str:  # noqa: D102 - as in Source
         with _reading(self.path):
             state = self._files.state([name for _, name in sorted(self._cells().items())])
-        return f"{self.path.name} {state}"
+        return f"{named(self.path).name} {state}"
 
     def open(self) -> list[int]:  # noqa: D102 - as in Source
         cells = self._cells()
@@ -221,11 +222,11 @@ class NatsFolder(Source):
     def provenance(self, digests: dict[int, str]) -> dict[str, str]:  # noqa: D102 - as in Source
         lines = "".join(f"{digests[index]}  {index:06d}.pickle.pbz2\n" for index in sorted(digests))
         sha256 = hashlib.sha256(lines.encode()).hexdigest()
-        return {"file": self.path.name, "sha256": sha256, **_release(self.path)}
+        return {"file": named(self.path).name, "sha256": sha256, **_release(self.path)}
 
 
 def _release(path: Path) -> dict[str, str]:
-    match = re.match(r"NAS-Bench-201-v\d_\d|NATS-tss-v\d_\d", path.name)
+    match = re.match(r"NAS-Bench-201-v\d_\d|NATS-tss-v\d_\d", named(path).name)
     return {"release": match[0]} if match else {}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import call
 from nas_201_api import NASBench201API
 from official_layout import content, record, write_nats, write_pth, write_small
 from paths import SHARED_DATA
@@ -21,6 +22,7 @@ from nasbench_eval.table.curves import curves_path
 from nasbench_eval.table.sources.build import build_table
 from nasbench_eval.table.sources.official import NatsFolder
 from nasbench_eval.table.sources.official_record import read_record
+from runners.locks import Lock
 
 needs_shared = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="../shared/data is absent")
 
@@ -356,6 +358,30 @@ def test_the_published_tar_is_read_where_it_is(files, tables, tmp_path):
     archive.write_bytes(archive.read_bytes()[:20000])
     with pytest.raises(NbevalError, match=r"simple\.tar is truncated or damaged"):
         build_table(archive, tmp_path / "t.parquet", partial=True, workers=1)
+
+
+def test_a_folder_is_named_where_it_is_the_current_one(files, tables, tmp_path, monkeypatch):
+    folder = next(path for path in files.iterdir() if path.is_dir())
+    (same,) = (t for t in tables if t.metadata.source["file"] == folder.name)
+    monkeypatch.chdir(folder)
+    found = build_table(".", tmp_path / "t.parquet", partial=True, workers=1).metadata.source
+    assert (found["file"], found["release"]) == (folder.name, same.metadata.source["release"])
+
+
+def test_curves_are_found_beside_the_table_that_a_link_names(tables, tmp_path):
+    link = tmp_path / "link.parquet"
+    link.symlink_to(tables[0].path)
+    every = Table.open(link).curves("cifar10", "valid", epochs=200)
+    np.testing.assert_array_equal(every, tables[0].curves("cifar10", "valid", epochs=200))
+
+
+def test_a_second_build_of_the_same_table_is_refused(files, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "t.parquet"
+    with Lock(tmp_path, out.name, f"the table {out}") as lock:
+        lock.take()
+        assert call("table", "build", str(next(iter(files.iterdir()))), "--partial", "--table", str(out)) == 75
+    assert f"is at work on the table {out}: wait for it" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_around_the_official_one_names_it(files, tmp_path):
