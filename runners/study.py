@@ -156,9 +156,12 @@ class Study:
         return [run for run in runs if run.record.run_id in own]
 
     def variant_of(self, side: Side) -> str:
-        """Return the id of the variant that a claim of this study means by a side; empty if the study has none."""
+        """Return the id of the variant that a claim of this study means by a side; empty if the study has none.
+
+        It has none either where a setting that the claim names has been changed to another value.
+        """
         settings = self._settings_of(side)
-        if settings is None:
+        if settings is None or any(self.changes.get(key, value) != value for key, value in side.settings.items()):
             return ""
         return self._spec(side.method, side.search_dataset, side.scale, settings).variant_id
 
@@ -351,6 +354,9 @@ def _check_runs(claim: Claim, study: Study, where: str) -> None:
     sides = [(name, claim.settings) for name in claim.method] + [
         (name, claim.against_settings) for name in claim.against
     ]
+    same = [name for name in claim.method if name in claim.against and claim.settings == claim.against_settings]
+    if same:
+        raise _at(f'{where}, claim "{claim.text}"', UsageError(f"it compares {same[0]} with itself"))
     for (method, settings), dataset in itertools.product(sides, claim.dataset):
         home = claim.searched_for(dataset)
         try:

@@ -194,7 +194,8 @@ def _one_cell(runs: list[Run], names: dict[str, str]) -> str:
     found = []
     for variant, label in names.items():  # in the order of the rows
         group = groups.get(variant, [])
-        cells = {str(run.steps["cell"].iloc[-1]) for run in group}
+        # Of a cell that each seed trains from scratch, the deviation is that between trainings.
+        cells = {str(run.steps["cell"].iloc[-1]) if run.record.truth != "train" else run.record.run_id for run in group}
         if len(cells) == 1 and len(group) > 1:
             where = f", search on {group[0].record.search_dataset}" if len(searched[label]) > 1 else ""
             found.append(f"{label} (cell {Cell.parse(cells.pop()).index}{where})")

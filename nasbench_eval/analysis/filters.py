@@ -115,8 +115,9 @@ def select(
             there = value_order((run.record for run in kept), condition.key)
             raise UsageError(f"no run with {str(condition)!r}: these have {', '.join(there)}")
         kept = matching
-        # A failure knows less about its run; where it does not know, it stays.
-        failed = [each for each in failed if not knows(each, condition.key) or condition.holds(each)]
+        # A failure knows fewer facts of its run, but all its settings; where it does not know, it stays.
+        is_fact = condition.key in FACTS
+        failed = [each for each in failed if (is_fact and not knows(each, condition.key)) or condition.holds(each)]
     return kept, failed
 
 

@@ -78,6 +78,13 @@ def published_beside(*, method: str, protocol: str, search_dataset: str, dataset
     }
 
 
+def _experiments(frame: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return what identifies each row; on the data set that was searched on, both protocols are the same experiment."""
+    protocol = frame["protocol"].where(frame["search_dataset"] != frame["dataset"], "")
+    rows = frame[["method", "search_dataset", "dataset"]].assign(protocol=protocol)
+    return list(rows.itertuples(index=False, name=None))
+
+
 def published_instead(measured: pd.DataFrame, datasets: Sequence[str]) -> pd.DataFrame:
     """Return the rows of GAEA's Table 2 for which no full run of the unchanged preset was measured.
 
@@ -100,9 +107,8 @@ def published_instead(measured: pd.DataFrame, datasets: Sequence[str]) -> pd.Dat
     rows = rows[rows["dataset"].isin([name for name in datasets if name not in others])]
     if protocols:
         rows = rows[rows["protocol"].isin(protocols) | (rows["block"] != "weight sharing")]
-    key = ["method", "protocol", "search_dataset", "dataset"]
     full = measured[~measured["reduced"].astype(bool) & (measured["overrides"] == "") & (measured["n"] > 0)]
-    known = set(full[key].itertuples(index=False, name=None))
+    known = set(_experiments(full))
     named = rows.assign(
         label=rows["title"].replace("optimal", "optimum"),
         method=rows["preset"].where(rows["preset"] != "", rows["method"]),
@@ -115,7 +121,7 @@ def published_instead(measured: pd.DataFrame, datasets: Sequence[str]) -> pd.Dat
         reductions="",
         overrides="",
     )
-    missing = [row not in known for row in named[key].itertuples(index=False, name=None)]
+    missing = [experiment not in known for experiment in _experiments(named)]
     added = named[np.array(missing, dtype=bool)].drop(columns=["table"]).reindex(columns=measured.columns)
     added["values"] = [()] * len(added)
     added["seeds"] = [()] * len(added)

@@ -178,7 +178,7 @@ def compare(
     """Compare methods: true test accuracy (mean ± std over seeds), search cost, published value, optimum.
 
     Rows are methods, columns the data sets on which the final cells are evaluated. csv and json have one row per
-    method and data set with all details, including the value of each seed and the 95 % t interval of the mean.
+    protocol, method and data set with all details, such as the value of each seed and the 95 % t interval of the mean.
 
     With --against, rows are differences to one method: better, worse, equivalent within the table's noise, or
     undecided, with the number of seeds that would decide.

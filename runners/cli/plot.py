@@ -108,14 +108,22 @@ def plot(
     asked_for = [parse_condition(text) for text in conditions]
     found, failures = select(load_runs(places), load_failures(places), asked_for)
     runs, notes = distinct_runs(found)
-    diverged = divergence_notes(failures, runs)
-    notes += diverged
     if not runs:
         notes.append(f"{nothing_in(folders or (RESULTS,))}: published numbers only")
     shown, asked = names(datasets), names(methods)
     with_results(shown, runs, shows_more=bool(runs))
     check_methods(asked, runs)
-    runs, left_out = selected(runs, asked, methods_meant(against, runs))
+    also = methods_meant(against, runs)
+    runs, left_out = selected(runs, asked, also)
+    diverged = divergence_notes(
+        [
+            each
+            for each in failures
+            if (each.title not in left_out if not asked else ALL in asked or each.method in (*asked, *also))
+        ],
+        runs,
+    )
+    notes += diverged
     if left_out:
         notes.append(f"not shown: {', '.join(left_out)}; --method all shows all")
     for note in notes:

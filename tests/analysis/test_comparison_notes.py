@@ -66,6 +66,8 @@ def test_a_note_names_the_cell_that_all_seeds_found() -> None:
     notes = noted_comparison([*search("A", [9930, 9930]), *search("B", [1, 2]), *search("C", [5])]).notes
     [note] = [note for note in notes if note.startswith("one cell in all seeds")]
     assert note.endswith(": A (cell 9930)")
+    trained = noted_comparison(search("A", [9930, 9930], truth="train")).notes
+    assert not [note for note in trained if note.startswith("one cell")], "each seed trained its own copy of it"
     both = [*search("A", [1, 1]), *search("A", [2, 2], search="cifar100"), *search("B", [1], search="cifar100")]
     [note] = [note for note in noted_comparison(both).notes if note.startswith("one cell in all seeds")]
     assert set(note.partition(": ")[2].split("), ")) == {

@@ -84,8 +84,14 @@ def test_without_runs_there_is_nothing_to_choose_from():
 
 def test_failures_are_selected_by_what_is_known_of_them(runs):
     failed = Failure("ab", "cd", "gdas", "GDAS", "cifar10", 7, {"arch_lr": 4}, "full", 3, "nan", {}, "2026")
-    for text, expected in (("arch_lr=4", [failed]), ("arch_lr=0.1", []), ("device=one CPU", [failed])):
-        assert select(runs, [failed], [parse_condition(text)])[1] == expected
+    other = Failure("ef", "gh", "darts", "DARTS", "cifar10", 7, {}, "full", 3, "nan", {}, "2026")
+    for text, expected in (
+        ("arch_lr=4", [failed]),
+        ("arch_lr=0.1", []),
+        ("arch_lr!=0.1", [failed, other]),
+        ("device=one CPU", [failed, other]),
+    ):
+        assert select(runs, [failed, other], [parse_condition(text)])[1] == expected
 
 
 @pytest.mark.parametrize(

@@ -41,3 +41,11 @@ def test_published_rows_replace_only_what_no_full_run_measured() -> None:
     assert "GAEA DARTS (ERM)" not in set(rows["label"])
     assert set(rows["dataset"]) == {"cifar10"}
     assert "direct" not in set(rows["protocol"])
+
+
+def test_on_the_data_set_searched_on_both_protocols_are_one_experiment() -> None:
+    rs = make_run({"cifar10": 93.7}, method="rs", title="RS", block="standard HPO", cost_kind="simulated")
+    measured = comparison([rs])
+    assert set(measured["protocol"]) == {"direct"}
+    published = published_instead(measured, ["cifar10", "cifar100"])
+    assert published[published["method"] == "rs"]["dataset"].tolist() == ["cifar100"]

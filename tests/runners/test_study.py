@@ -71,6 +71,9 @@ def test_the_command_line_changes_a_study(tmp_path: Path) -> None:
     assert dict(changed.specs[0].overrides) == {"epochs": 3}
     side = Side("rea", "digits", "shallow", {"population": 4})
     assert changed.variant_of(side) == changed.specs[-1].variant_id
+    # What a claim names cannot be changed into something else.
+    assert changed.changed(settings={"population": 5}).variant_of(side) == ""
+    assert changed.changed(settings={"population": 4}).variant_of(side) == changed.specs[-1].variant_id
     with pytest.raises(UsageError, match="unknown search data set of mine 'cifar10'"):
         changed.changed(datasets=["cifar10"])
     with pytest.raises(UsageError, match="unknown setting of the methods of mine 'epoch': did you mean 'epochs'"):
@@ -96,6 +99,11 @@ def test_the_command_line_changes_a_study(tmp_path: Path) -> None:
         ("{ population = 3 }", "3", "run 2: set is a mapping"),
         ('title = "Mine"', 'title = "Mine"\ntruth = "tabel"', "mine.toml: unknown truth 'tabel'"),
         ('against = "rs"', 'against = "darts"', "claim 1 (\"It is better\"): unknown method 'darts'"),
+        (
+            'set = { population = 4 }\nagainst = "rs"',
+            'against = ["rs", "rea"]',
+            'claim "It is better": it compares rea with itself',
+        ),
         ('method = "rea"\nset = { p', 'metho = "rea"\nset = { p', "claim 1 (\"It is better\"): unknown key 'metho'"),
         ("set = { population = 4 }", "set = { population = 9 }", "has no [[run]] of rea population=9 on digits"),
         ("set = { population = 4 }", "", "the study runs rea with population=3 and population=4: say with `set`"),

@@ -206,6 +206,9 @@ def _comparisons(
         row["lost"] = [*pool.diverged(runs), *_without_value(claim, sides, [group for group, _ in found], kept)]
         bare = [str(side) for side, (group, _), own in zip(sides, found, kept, strict=True) if group and not own]
         why = "; ".join([reason for _, reason in found if reason] + ([_lacking(claim, dataset, bare)] if bare else []))
+        variants = {run.record.variant_id for run in runs}
+        if len(sides) == 2 and all(group for group, _ in found) and len(variants) == 1:
+            why = f"both sides are the same searches, {pool.names[variants.pop()]}"
         if why or row["missing"]:
             yield row | {"word": "not run", "why": why}, runs
         else:

@@ -49,8 +49,11 @@ def draw_steps(frame: pd.DataFrame, ylabel: str, text: str, *, symlog: bool = Fa
     limits = {str(name): (part["value"].min(), part["value"].max()) for name, part in frame.groupby("dataset")}
     draw_panel = partial(_draw_panel, limits=limits, symlog=symlog)
     counts = frame.groupby("variant_id")["seed"].nunique()
-    thin = "thin: each seed" if counts.max() <= SEED_LIMIT else "band: lowest to highest seed"
-    words = f"{text} Thick: mean over seeds (n = {seed_counts(counts)}); {thin}."
+    each = ["thin: each seed"] * bool(counts.min() <= SEED_LIMIT)
+    if counts.max() > SEED_LIMIT:
+        few = f" of more than {SEED_LIMIT}" if each else ""
+        each.append(f"band: lowest to highest seed{few}")
+    words = f"{text} Thick: mean over seeds (n = {seed_counts(counts)}); {'; '.join(each)}."
     if (frame.groupby(["variant_id", "dataset", "seed"])["step"].max().groupby(level=[0, 1]).nunique() > 1).any():
         keeps = frame["mean"].notna().all()
         ended = "a seed that has ended keeps its cell" if keeps else "no mean where a seed has ended"

@@ -46,9 +46,15 @@ def draw(frame: pd.DataFrame) -> Figure:
     limits = {str(name): _limits(part) for name, part in frame.groupby("dataset")}
     names = " | ".join(dict.fromkeys(frame["label_against"]))
     counts = "/".join(dict.fromkeys(str(n) for n in frame["n_against"]))
+    ends = [limits[name] for name in frame["dataset"]]
+    beyond = any(
+        row["low"] < start or row["high"] > end or not start < row["difference"] < end
+        for row, (start, end) in zip(frame.to_dict("records"), ends, strict=True)
+    )
     text = [
         f"Test accuracy minus that of {names} (n = {counts}), with Welch's 95 % interval. Better or worse: p < 0.05 "
         "after Holm's correction; equivalent: within the table's noise; else undecided.",
+        *(["Arrows: beyond the axis; intervals are cut at its ends."] if beyond else []),
         *caption_notes(frame),
         *(f"CAUTION: {why}: nothing is decided." for why in dict.fromkeys(frame["why"]) if why),
     ]

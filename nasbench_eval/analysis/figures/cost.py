@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,6 +59,8 @@ def data(runs: Sequence[Run], view: View = EVERYTHING) -> pd.DataFrame:
     """
     frame = comparison(runs, datasets=view.datasets).drop_duplicates(["variant_id", "dataset"])
     frame = frame[(frame["n"] > 0) & frame["search_seconds"].notna()]  # of imported runs the cost may not be known
+    if (frame["search_seconds"] <= 0).all():
+        frame = frame.iloc[:0]  # the axis is logarithmic
     own = frame["dataset"] == frame["search_dataset"]
     # The cost does not depend on where the cell is evaluated: other data sets only if they are asked for.
     return (frame[own] if own.any() and not view.datasets else frame)[list(COLUMNS)].reset_index(drop=True)
@@ -68,6 +70,8 @@ def draw(frame: pd.DataFrame) -> Figure:
     """Draw the frame of :func:`data`: one row of panels per data set, one column per kind of cost."""
     from matplotlib.figure import Figure
 
+    text = _caption(frame)
+    frame = frame[frame["search_seconds"] > 0]
     datasets = dataset_order(frame["dataset"])
     kinds = [kind for kind in KINDS if kind in set(frame["cost_kind"])]
     names = brief(dict.fromkeys(frame["label"]))  # pale marks are reduced
@@ -75,7 +79,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     key = 2 * MARGIN + _KEY_NUMBER + max(text_width(names[label], style.SMALL_SIZE) for label in numbers)
     width = MARGIN + _LEFT + len(kinds) * _PANEL[0] + (len(kinds) - 1) * _GAP + key
     width = max(width, 5.2)
-    words = wrap(_caption(frame), width - 2 * MARGIN, style.SMALL_SIZE)
+    words = wrap(text, width - 2 * MARGIN, style.SMALL_SIZE)
     legend_bottom = MARGIN + lines_height(words, style.SMALL_SIZE) + 0.08
     below = legend_bottom + 0.22
     row_height = _HEAD + _PANEL[1] + _BELOW
@@ -110,6 +114,11 @@ def _limits(part: pd.DataFrame) -> tuple[float, float]:
     high = best if best == best else high
     pad = 0.07 * (high - low or 1.0)
     return low - pad, high + pad
+
+
+def _intervals(frame: pd.DataFrame) -> Iterator[tuple[str, float, float]]:
+    """Yield the data set and the interval of each row."""
+    return zip(frame["dataset"], frame["ci95_low"], frame["ci95_high"], strict=True)
 
 
 def _panel(axes: Axes, part: pd.DataFrame, numbers: dict[str, str], limits: tuple[float, float]) -> None:
@@ -185,4 +194,10 @@ def _caption(frame: pd.DataFrame) -> str:
     if devices:
         where = next(iter(devices)) if len(devices) == 1 else f"{len(devices)} devices, which the csv names"
         parts.append(f"Measured on {where}.")
+    if free := dict.fromkeys(frame["label"][frame["search_seconds"] <= 0]):
+        parts.append(f"Not drawn, as a search cost 0 s: {', '.join(brief(free)[label] for label in free)}.")
+    drawn = frame[frame["search_seconds"] > 0]
+    ends = {name: _limits(part) for name, part in drawn.groupby("dataset")}
+    if any(low < ends[name][0] or high > ends[name][1] for name, low, high in _intervals(drawn)):
+        parts.append("Intervals are cut at the ends of the axis.")
     return " ".join([*parts, *caption_notes(frame), *caption_cautions(frame)])

@@ -367,6 +367,16 @@ def test_a_study_says_which_variant_a_side_is() -> None:
     assert found.rows["mean"].iloc[0] == pytest.approx(50.5)
 
 
+def test_searches_are_not_compared_with_themselves() -> None:
+    own = HIGH[0].record.variant_id
+    for test in ("better", "equivalent"):
+        found = verdict(
+            replace(CLAIM, test=test, against=("darts",)), HIGH, scales=["full"], variant_of=lambda side: own
+        )
+        assert found.word == "not run"
+        assert found.sentence == "both sides are the same searches, DARTS"
+
+
 def test_a_claim_can_be_about_the_operations_of_the_final_cell() -> None:
     def with_skips(runs: list[Run], counts: list[int]) -> list[Run]:
         return [

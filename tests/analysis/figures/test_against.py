@@ -38,6 +38,8 @@ def test_a_row_has_the_difference_its_interval_and_the_word(runs):
     assert axes.get_xlim()[0] > -73
     assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "<"] == [axes.get_xlim()[0]]
     assert "minus that of GDAS (n = 4)" in words(figure)
+    assert "Arrows: beyond the axis; intervals are cut at its ends." in words(figure)
+    assert "Arrows" not in words(against.draw(frame[frame["label"] == "ALIKE"]))
 
 
 def test_it_needs_a_method_that_has_runs(runs):

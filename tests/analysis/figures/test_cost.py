@@ -45,3 +45,18 @@ def test_numbers_of_many_points_do_not_overlap() -> None:
     figure = readable(cost, cost.data(many))
     [axes] = figure.axes
     assert [text.get_text() for text in axes.texts] == [str(i) for i in range(1, 13)]
+
+
+def test_a_search_without_cost_is_named_not_drawn() -> None:
+    free = make_run({"cifar10": 91.0}, method="free", title="Free")
+    free.steps["total_seconds"] = 0.0
+    figure = readable(cost, cost.data([*runs(), free]))
+    assert "Not drawn, as a search cost 0 s: Free." in words(figure)
+    assert "Free" not in [text.get_text() for text in figure.texts]
+    assert cost.data([free]).empty
+
+
+def test_intervals_that_are_cut_are_said_to_be() -> None:
+    assert "Intervals are cut at the ends of the axis." in words(cost.draw(cost.data(runs())))
+    steady = [make_run({"cifar10": 93.0 + s / 1000}, seed=s) for s in (0, 1)]
+    assert "Intervals are cut" not in words(cost.draw(cost.data(steady)))

@@ -52,7 +52,10 @@ def test_many_seeds_are_a_band() -> None:
     assert len(axes.lines) == 1
     band = axes.collections[0].get_datalim(axes.transData)
     assert (band.y0, band.y1) == (10.0, 90.0 + n - 1)
-    assert f"(n = {n}); band: lowest to highest seed" in words(figure)
+    assert f"(n = {n}); band: lowest to highest seed." in words(figure)
+    few = [make_run({"cifar10": 80.0 + s}, seed=s, method="darts", title="DARTS") for s in (0, 1)]
+    both = curves.draw(curves.data([*few, *(make_run({"cifar10": 90.0 + s}, seed=s) for s in range(n))]))
+    assert f"(n = 2 to {n}); thin: each seed; band: lowest to highest seed of more than {n - 1}." in words(both)
 
 
 def test_a_single_value_has_a_marker_however_long_the_run() -> None:

@@ -13,6 +13,7 @@ from nasbench_eval.analysis.figures._layout import wrap
 from nasbench_eval.analysis.figures.inline import inline_figure
 from nasbench_eval.cell import N_CELLS
 from nasbench_eval.errors import NbevalError, UsageError
+from nasbench_eval.runs.failures import Failure, write_failure
 from nasbench_eval.runs.rank_scores import COLUMNS, RankScores, rank_file, sample, write_scores
 from nasbench_eval.runs.store import write_run
 from nasbench_eval.table import Key, Table
@@ -121,6 +122,19 @@ def test_the_command_shows_the_methods_asked_for(tmp_path, runs):
         shown = set(pd.read_csv(tmp_path / "plots" / "figure5.csv")["title"])
         assert titles == shown if method == "enas" else titles < shown
     assert "no results of 'ensa': did you mean 'enas'" in str(invoke(*arguments, "--method", "ensa").exception)
+
+
+def test_runs_that_diverged_are_named_where_their_method_is_shown(tmp_path, runs):
+    for run in runs:
+        write_run(tmp_path / "runs", run)
+    lost = Failure("ab", "cd", "rea", "REA", "cifar10", 7, {}, "full", 3, "nan", {}, "2026")
+    write_failure(tmp_path, lost)
+    arguments = ["figure5", "--results", str(tmp_path), "--plots", str(tmp_path / "plots"), "--format", "svg"]
+    for method, there in (("all", True), ("gdas", False), ("gdas,rea", True)):
+        result = invoke(*arguments, "--method", method)
+        assert result.exit_code == 0
+        assert ("1 of 1 runs of REA on" in result.stderr) == there
+        assert ("1 of 1 runs of REA on" in (tmp_path / "plots" / "figure5.svg").read_text()) == there
 
 
 def test_many_variants_are_left_out_only_with_a_word(tmp_path):
