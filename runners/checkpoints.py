@@ -131,8 +131,14 @@ def read_position(path: Path) -> Position | None:
         return position
 
 
+def training_file(results_dir: Path, run_id: str) -> Path:
+    """Return the path of the checkpoint of a final cell that is trained from scratch (``truth="train"``)."""
+    return results_dir / "trainings" / f"{run_id}.pt"
+
+
 def remove_checkpoint(results_dir: Path, run_id: str) -> None:
-    """Remove the checkpoint of a run that has ended."""
+    """Remove the checkpoints of a run that has ended."""
+    training_file(results_dir, run_id).unlink(missing_ok=True)
     position_file(results_dir, run_id).unlink(missing_ok=True)
     checkpoint_file(results_dir, run_id).unlink(missing_ok=True)
 

@@ -13,11 +13,11 @@ from nasbench_eval.runs.failures import FOLDER as FAILED
 from nasbench_eval.runs.rank_scores import rank_file
 from nasbench_eval.utils.paths import files_in, is_dir
 from runners import locks
-from runners.checkpoints import artifact_file, checkpoint_file
+from runners.checkpoints import artifact_file, checkpoint_file, training_file
 from runners.locks import Lock
 from runners.status import Folder
 
-OWN = ("runs", "checkpoints", FAILED, locks.FOLDER)
+OWN = ("runs", "checkpoints", "trainings", FAILED, locks.FOLDER)
 """What a results folder has; a folder without any is somebody's."""
 
 AT_ONCE = 50
@@ -108,7 +108,7 @@ def _can_go(folder: Path) -> set[Path]:
 
 
 def _not_needed(there: Folder) -> list[Leftover]:
-    return [*_checkpoints(there), *_temporary(there), *_artifacts(there)]
+    return [*_checkpoints(there), *_trainings(there), *_temporary(there), *_artifacts(there)]
 
 
 def _checkpoints(there: Folder) -> Iterator[Leftover]:
@@ -122,6 +122,17 @@ def _checkpoints(there: Folder) -> Iterator[Leftover]:
             yield Leftover(path, "checkpoint of a failed run", path.stem)
         elif path.suffix == ".json" and path.stem not in there.checkpoints:
             yield Leftover(path, "belongs to a checkpoint that is gone", path.stem)
+
+
+def _trainings(there: Folder) -> Iterator[Leftover]:
+    if not is_dir(there.path / "runs"):
+        return
+    for path in files_in(training_file(there.path, "").parent, ".pt"):
+        record = there.done.get(path.stem)
+        if record is not None and record.truth == "train":
+            yield Leftover(path, "checkpoint of a complete training", path.stem)
+        elif record is None and path.stem not in there.checkpoints and not path.name.startswith("."):
+            yield Leftover(path, "training of a run that is gone", path.stem)
 
 
 def _temporary(there: Folder) -> Iterator[Leftover]:

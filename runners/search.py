@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,12 @@ from runners.checkpoints import (
     announced,
     artifact_file,
     checkpoint_file,
+    load_checkpoint,
     read_position,
     read_unfinished,
     remove_checkpoint,
     save_checkpoint,
+    training_file,
     using,
 )
 from runners.context import RunContext
@@ -219,7 +221,7 @@ def run_search(
             stop_if_asked()
     note = table.note if table is not None else "not looked up"
     if context.training is not None:
-        note = _train_final_cell(spec, context, images, rows)
+        note = _train_final_cell(spec, context, images, rows, require_held)
     record = make_record(
         spec,
         context,
@@ -255,11 +257,12 @@ def train_stored(spec: RunSpec, context: RunContext, require_held: Callable[[], 
     run, images = read_run(context.run_file(spec)), context.images(spec.search_dataset)
     make_deterministic(context.device)
     rows = rows_of(run)
-    note = _train_final_cell(spec, context, images, rows)
+    note = _train_final_cell(spec, context, images, rows, require_held)
     facts: dict[str, Any] = {"truth": context.truth, "truth_note": note, "table": None, "finished": now()}
     trained = Run(replace(run.record, **facts), pd.DataFrame(rows))
     require_held()
     write_run(context.runs_dir, trained)
+    remove_checkpoint(context.results_dir, spec.run_id)
     return trained
 
 
@@ -315,14 +318,35 @@ def new_method(spec: RunSpec, context: RunContext, device: str) -> SearchMethod:
     return spec.implementation(spec.settings, search_context)  # type: ignore[call-arg]
 
 
-def _train_final_cell(spec: RunSpec, context: RunContext, images: ImageData, rows: list[dict[str, Any]]) -> str:
+def _train_final_cell(
+    spec: RunSpec,
+    context: RunContext,
+    images: ImageData,
+    rows: list[dict[str, Any]],
+    require_held: Callable[[], None],
+) -> str:
     """Train the final cell from scratch, record its accuracy in the last row, and describe the training in words."""
     from nasbench_eval.training.from_scratch import train_from_scratch
     from nasbench_eval.training.recipes import TrainingSettings
 
     assert context.training is not None
     cell = Cell.parse(rows[-1]["cell"])
-    accuracy = train_from_scratch(cell, images, context.training, Streams(spec.seed), device=context.device)
+    path = training_file(context.results_dir, spec.run_id)
+    what = {"cell": str(cell), "settings": asdict(context.training), "images": images.digest}
+    before = load_checkpoint(path)
+    begun = before["state"] if before is not None and before.get("what") == what else None
+    if begun is not None:
+        logger.info("%s: the training of its final cell resumes after epoch %d", spec.words, begun["epoch"])
+
+    def keep(state: dict[str, Any]) -> None:
+        require_held()
+        save_checkpoint(path, {"what": what, "state": state})
+        stop_if_asked()
+
+    with step_by_step():
+        accuracy = train_from_scratch(
+            cell, images, context.training, Streams(spec.seed), device=context.device, begun=begun, on_epoch=keep
+        )
     column = f"{TEST_ACC}{spec.search_dataset}"
     for row in rows:
         row[column] = float("nan")

@@ -7,6 +7,8 @@ over 200 epochs, weight decay 5e-4, batch size 256, random flip and crop.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +23,27 @@ from nasbench_eval.utils.schedules import cosine
 
 
 def train_from_scratch(
-    cell: Cell, data: ImageData, settings: TrainingSettings, streams: Streams, *, device: str = "cpu"
+    cell: Cell,
+    data: ImageData,
+    settings: TrainingSettings,
+    streams: Streams,
+    *,
+    device: str = "cpu",
+    begun: Mapping[str, Any] | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] = lambda state: None,
 ) -> float:
     """Train the network of one cell on the training set and return its accuracy on the test part, in percent.
 
     The last batch may be smaller; it is left out if it has a single image, because BatchNorm needs two.
+
+    Args:
+        cell: The cell.
+        data: The images.
+        settings: Network and schedule.
+        streams: The random generators.
+        device: A torch device.
+        begun: The state of the same training after an epoch, to go on from; None to begin.
+        on_epoch: Called with the state after each epoch.
 
     Raises:
         NbevalError: If the training diverges: a network that is not finite has no accuracy.
@@ -44,8 +62,13 @@ def train_from_scratch(
     optimizer = torch.optim.SGD(
         net.parameters(), lr=settings.lr, momentum=0.9, weight_decay=settings.weight_decay, nesterov=True, foreach=True
     )
+    first = 0
+    if begun is not None:
+        net.load_state_dict(begun["net"])
+        optimizer.load_state_dict(begun["optimizer"])
+        first = begun["epoch"]
     n = len(train)
-    for epoch in range(settings.epochs):
+    for epoch in range(first, settings.epochs):
         generator = streams.torch("truth batches", epoch)
         order = torch.randperm(n, generator=generator).to(where)
         choices = augment.draw(n, generator).to(where)
@@ -61,6 +84,7 @@ def train_from_scratch(
             optimizer.step()
             total += loss.detach()
         _require_finite(total, cell, f"in epoch {epoch + 1}")
+        on_epoch({"epoch": epoch + 1, "net": net.state_dict(), "optimizer": optimizer.state_dict()})
     net.eval()
     hits, total = torch.zeros((), device=where), torch.zeros((), device=where)
     with torch.no_grad():

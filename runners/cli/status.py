@@ -40,8 +40,9 @@ folder_option = click.option(
 def clean(folder: Path | None, results: Path, failed: bool, yes: bool) -> None:
     """Show the files of a results folder (by default `results`) that nobody needs, and remove them if you agree.
 
-    They are checkpoints of complete runs, half-written files and locks of killed processes, and shared weights of runs
-    that are gone. What a live process works with, on this host or another, and checkpoints of interrupted runs stay.
+    They are checkpoints of complete runs and trainings, half-written files and locks of killed processes, and shared
+    weights and trainings of runs that are gone. What a live process works with, on this host or another, and
+    checkpoints of interrupted runs stay.
     """
     import sys
 

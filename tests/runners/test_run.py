@@ -139,6 +139,40 @@ def test_truth_train_trains_the_final_cell_and_says_so(
     assert accuracies.iloc[-1] > 20
 
 
+@pytest.mark.parametrize("stored_first", [False, True])
+def test_an_interrupted_final_training_goes_on(
+    home: Path, few_digits: None, monkeypatch: pytest.MonkeyPatch, stored_first: bool
+) -> None:
+    begins: list[int] = []
+    last = 3
+
+    def train(*_: Any, begun: dict[str, Any] | None, on_epoch: Any, **__: Any) -> float:
+        first = 0 if begun is None else begun["epoch"]
+        begins.append(first)
+        for epoch in range(first + 1, 6):
+            on_epoch({"epoch": epoch})
+            if epoch == last:
+                raise KeyboardInterrupt
+        return 12.5
+
+    monkeypatch.setattr("nasbench_eval.training.from_scratch.train_from_scratch", train)
+    arguments = ("--method", "rs_ws", "--truth")
+    if stored_first:
+        assert search(*arguments, "none") == 0
+    assert search(*arguments, "train") == 130
+    [path] = Path("results/trainings").iterdir()
+    assert call("clean", "--yes") == 0
+    last = 4
+    assert search(*arguments, "train") == 130
+    state = torch.load(path)
+    torch.save({**state, "what": state["what"] | {"cell": "another"}}, path)
+    last = 0
+    assert search(*arguments, "train") == 0
+    assert begins == [0, 3, 0], "what was begun for another cell is not continued"
+    assert runs()["rs_ws 0"].test_acc == {"digits": 12.5}
+    assert not path.exists()
+
+
 def test_a_final_training_that_diverges_leaves_the_search_and_the_other_runs(
     home: Path, few_digits: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

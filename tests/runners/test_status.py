@@ -19,7 +19,14 @@ from nasbench_eval.errors import Diverged
 from nasbench_eval.runs.failures import write_failure
 from nasbench_eval.runs.store import Run, write_bundle, write_run
 from runners import locks
-from runners.checkpoints import Position, checkpoint_file, position_file, save_checkpoint, write_position
+from runners.checkpoints import (
+    Position,
+    checkpoint_file,
+    position_file,
+    save_checkpoint,
+    training_file,
+    write_position,
+)
 from runners.clean import Folder, leftovers, remove
 from runners.cli import status as command
 from runners.locks import Lock
@@ -251,6 +258,19 @@ def test_clean_looks_again_before_it_removes(home: Path) -> None:
     write_run(RESULTS / "runs", done_run(spec_of("gdas").run_id))
     assert remove(RESULTS, [found]) == [found]
     assert weights.is_file()
+
+
+def test_clean_removes_trainings_that_are_complete_or_of_no_run(home: Path) -> None:
+    trained, to_train = (done_run(spec_of("gdas", seed).run_id) for seed in (0, 1))
+    trained = replace(trained, record=replace(trained.record, truth="train", table=None))
+    for run in (trained, to_train):
+        write_run(RESULTS / "runs", run)
+    begin(spec_of("gdas", 2), 3)
+    paths = [training_file(RESULTS, spec_of("gdas", seed).run_id) for seed in range(4)]
+    paths[0].parent.mkdir()
+    for path in paths:
+        path.write_bytes(b"tensors")
+    assert [found.path for found in leftovers(RESULTS)] == sorted([paths[0], paths[3]])
 
 
 def test_clean_reads_the_folder_once_for_many_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
+from weight_sharing import stored
 
 from nasbench_eval.cell import Cell
 from nasbench_eval.errors import NbevalError
@@ -38,6 +41,18 @@ def test_the_valid_part_is_trained_on_where_it_is_training_data(name: str, accur
     """The test accuracy of the benchmark on CIFAR-10 is that of a network trained on both parts."""
     cell = Cell((3, 3, 3, 3, 3, 3))
     assert train_from_scratch(cell, data(name), SETTINGS, Streams(0)) == accuracy
+
+
+def test_a_training_goes_on_as_if_never_stopped() -> None:
+    cell, three = Cell((3, 3, 3, 3, 3, 3)), dataclasses.replace(SETTINGS, epochs=3)
+    whole: list[dict[str, Any]] = []
+    train_from_scratch(cell, data("cifar10"), three, Streams(0), on_epoch=lambda state: whole.append(deepcopy(state)))
+    assert [state["epoch"] for state in whole] == [1, 2, 3]
+    rest: list[dict[str, Any]] = []
+    train_from_scratch(cell, data("cifar10"), three, Streams(0), begun=stored(whole[0]), on_epoch=rest.append)
+    assert [state["epoch"] for state in rest] == [2, 3]
+    torch.testing.assert_close(rest[-1]["net"], whole[-1]["net"], rtol=0, atol=0)
+    assert not torch.equal(whole[0]["net"]["stem.0.weight"], whole[-1]["net"]["stem.0.weight"])
 
 
 def test_a_training_that_diverges_has_no_accuracy() -> None:

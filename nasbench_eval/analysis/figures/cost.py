@@ -191,13 +191,13 @@ def _caption(frame: pd.DataFrame) -> str:
     devices = dict.fromkeys(measured["device"])
     n = seed_counts(frame["n"])
     parts = [f"Mean test accuracy over seeds (n = {n}) with its 95 % t interval against the mean cost of one search."]
-    if devices:
-        where = next(iter(devices)) if len(devices) == 1 else f"{len(devices)} devices, which the csv names"
-        parts.append(f"Measured on {where}.")
-    if free := dict.fromkeys(frame["label"][frame["search_seconds"] <= 0]):
-        parts.append(f"Not drawn, as a search cost 0 s: {', '.join(brief(free)[label] for label in free)}.")
     drawn = frame[frame["search_seconds"] > 0]
     ends = {name: _limits(part) for name, part in drawn.groupby("dataset")}
     if any(low < ends[name][0] or high > ends[name][1] for name, low, high in _intervals(drawn)):
         parts.append("Intervals are cut at the ends of the axis.")
+    if free := dict.fromkeys(frame["label"][frame["search_seconds"] <= 0]):
+        parts.append(f"Not drawn, as a search cost 0 s: {', '.join(brief(free)[label] for label in free)}.")
+    if devices:
+        where = next(iter(devices)) if len(devices) == 1 else f"{len(devices)} devices, which the csv names"
+        parts.append(f"Measured on {where}.")
     return " ".join([*parts, *caption_notes(frame), *caption_cautions(frame)])
