@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nasbench_eval.analysis.labels import labels
 from nasbench_eval.analysis.published import post_methods
 from nasbench_eval.errors import UsageError, nearest
+from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run
 
 MANY = 12
@@ -62,3 +63,14 @@ def selected(runs: Sequence[Run], methods: Sequence[str] = (), also: Sequence[st
     kept = [run for run in runs if run.record.method in asked]
     left_out = dict.fromkeys(run.record.title for run in runs if run.record.method not in asked)
     return (kept, list(left_out)) if kept else (list(runs), [])
+
+
+def shown_failures(
+    failures: Sequence[Failure], methods: Sequence[str], also: Sequence[str], left_out: Sequence[str]
+) -> list[Failure]:
+    """Return the runs that diverged of the methods that are shown, as :func:`selected` says them."""
+    if ALL in methods:
+        return list(failures)
+    if methods:
+        return [failure for failure in failures if failure.method in (*methods, *also)]
+    return [failure for failure in failures if failure.title not in left_out]

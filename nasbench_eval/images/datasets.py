@@ -75,8 +75,8 @@ class ImageData:
         """The SHA-256 of all pixels and labels, in hexadecimal."""
         found = hashlib.sha256()
         for part in (self.train, self.valid, self.test):
-            found.update(part.pixels.numpy().tobytes())
-            found.update(part.labels.numpy().tobytes())
+            found.update(part.pixels.contiguous().numpy().data)
+            found.update(part.labels.contiguous().numpy().data)
         return found.hexdigest()
 
     @property

@@ -96,7 +96,7 @@ def plot(
     from nasbench_eval.analysis.figures import FIGURES, NothingToDraw, View, draw_figure
     from nasbench_eval.analysis.filters import parse_condition, select
     from nasbench_eval.analysis.labels import distinct_runs, divergence_notes
-    from nasbench_eval.analysis.selection import ALL, check_methods, methods_meant, selected
+    from nasbench_eval.analysis.selection import ALL, check_methods, methods_meant, selected, shown_failures
     from nasbench_eval.runs.failures import load_failures
     from nasbench_eval.runs.store import load_runs
 
@@ -115,14 +115,7 @@ def plot(
     check_methods(asked, runs)
     also = methods_meant(against, runs)
     runs, left_out = selected(runs, asked, also)
-    diverged = divergence_notes(
-        [
-            each
-            for each in failures
-            if (each.title not in left_out if not asked else ALL in asked or each.method in (*asked, *also))
-        ],
-        runs,
-    )
+    diverged = divergence_notes(shown_failures(failures, asked, also, left_out), runs)
     notes += diverged
     if left_out:
         notes.append(f"not shown: {', '.join(left_out)}; --method all shows all")
