@@ -218,13 +218,14 @@ def measure(
 def scored(run: Run) -> int:
     """Return how many cells were scored with what a run kept.
 
-    Scores of a search that was repeated since do not count, nor those beside true accuracies of another table.
+    Scores of a search that was repeated since do not count, nor those beside true accuracies of another table. Nor do
+    those of a command that was stopped: the gap is still to be measured.
 
     Raises:
         NbevalError: If the file of scores is damaged.
     """
     known, table = _known(run, _digest(run)), run.record.table
-    if known is None or (table is not None and known.table != table.content_hash):
+    if known is None or known.interrupted or (table is not None and known.table != table.content_hash):
         return 0
     return len(known.cells)
 

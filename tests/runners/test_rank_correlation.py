@@ -298,10 +298,13 @@ def test_what_was_scored_before_a_stop_is_kept(
 
     with pytest.raises(end):
         measure(run, 10, TableLookup(table), load_images, "cpu", stop)
-    assert scored(run) == kept
+    there = read_scores(path)
+    assert there is not None
+    assert (len(there.cells), scored(run)) == (kept, 0)
     done: list[int] = []
-    # Fewer are there, but the gap is not measured yet.
+    # As many as are asked for are there, but the gap is not measured yet.
     assert len(measure(run, kept, TableLookup(table), load_images, "cpu", done.append).cells) == kept
+    assert scored(run) == kept
     again = measure(run, 10, TableLookup(table), load_images, "cpu", done.append)
     assert done == [kept, *range(kept, 11)]
     assert again.losses == whole.losses
