@@ -204,15 +204,15 @@ def run_search(
             rows.append(row)
             require_held()
             state = Unfinished(
-                dict(method.state_dict()),
-                rows,
-                started,
-                spec.run_id,
-                threads(),
-                continues,
-                code,
-                devices,
-                images.digest,
+                method=dict(method.state_dict()),
+                rows=rows,
+                started=started,
+                run_id=spec.run_id,
+                threads=threads(),
+                continues=continues,
+                code=code,
+                devices=devices,
+                images=images.digest,
             )
             with announced(context.results_dir, _position(spec, method, row)):
                 save_checkpoint(checkpoint, vars(state))

@@ -194,9 +194,10 @@ def _one_cell(runs: list[Run], names: dict[str, str]) -> str:
     found = []
     for variant, label in names.items():  # in the order of the rows
         group = groups.get(variant, [])
-        # Of a cell that each seed trains from scratch, the deviation is that between trainings.
-        cells = {str(run.steps["cell"].iloc[-1]) if run.record.truth != "train" else run.record.run_id for run in group}
-        if len(cells) == 1 and len(group) > 1:
+        cells = {str(run.steps["cell"].iloc[-1]) for run in group}
+        # Of a cell that each seed trained from scratch, the deviation is that between trainings.
+        trained = any(run.record.truth == "train" for run in group)
+        if len(cells) == 1 and len(group) > 1 and not trained:
             where = f", search on {group[0].record.search_dataset}" if len(searched[label]) > 1 else ""
             found.append(f"{label} (cell {Cell.parse(cells.pop()).index}{where})")
     return ", ".join(found)

@@ -44,6 +44,7 @@ class Source(abc.ABC):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.name = named(path).name
 
     @property
     @abc.abstractmethod
@@ -114,7 +115,7 @@ class OneFile(Source):
 
     def fingerprint(self) -> str:  # noqa: D102 - as in Source
         status = self.path.stat()
-        return f"{named(self.path).name} {status.st_size} {status.st_mtime_ns}"
+        return f"{self.name} {status.st_size} {status.st_mtime_ns}"
 
     def open(self) -> list[int]:  # noqa: D102 - as in Source
         with _reading(self.path):
@@ -145,12 +146,12 @@ class OneFile(Source):
                 sha256.update(block)
                 md5.update(block)
         found = {
-            "file": named(self.path).name,
+            "file": self.name,
             "sha256": sha256.hexdigest(),
             "md5": md5.hexdigest(),
-            **_release(self.path),
+            **_release(self.name),
         }
-        digits = _DIGITS.search(named(self.path).name)
+        digits = _DIGITS.search(self.name)
         if digits and digits[1] not in (found["md5"][: len(digits[1])], found["md5"][-len(digits[1]) :]):
             found["warning"] = f"the name ends in {digits[1]}, but the md5 does not: not the published file"
         return found
@@ -181,7 +182,7 @@ class NatsFolder(Source):
     def fingerprint(self) -> str:  # noqa: D102 - as in Source
         with _reading(self.path):
             state = self._files.state([name for _, name in sorted(self._cells().items())])
-        return f"{named(self.path).name} {state}"
+        return f"{self.name} {state}"
 
     def open(self) -> list[int]:  # noqa: D102 - as in Source
         cells = self._cells()
@@ -222,11 +223,11 @@ class NatsFolder(Source):
     def provenance(self, digests: dict[int, str]) -> dict[str, str]:  # noqa: D102 - as in Source
         lines = "".join(f"{digests[index]}  {index:06d}.pickle.pbz2\n" for index in sorted(digests))
         sha256 = hashlib.sha256(lines.encode()).hexdigest()
-        return {"file": named(self.path).name, "sha256": sha256, **_release(self.path)}
+        return {"file": self.name, "sha256": sha256, **_release(self.name)}
 
 
-def _release(path: Path) -> dict[str, str]:
-    match = re.match(r"NAS-Bench-201-v\d_\d|NATS-tss-v\d_\d", named(path).name)
+def _release(name: str) -> dict[str, str]:
+    match = re.match(r"NAS-Bench-201-v\d_\d|NATS-tss-v\d_\d", name)
     return {"release": match[0]} if match else {}
 
 
