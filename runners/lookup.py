@@ -15,7 +15,6 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.store import TEST_ACC, TableFacts
 from nasbench_eval.table import Table
 from nasbench_eval.table.noise import trial_noise
-from nasbench_eval.table.schema import content_hash
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class TableLookup:
 @cache
 def _facts(table: Table) -> TableFacts:
     # Parquet files from before December 2026 have no checksums of their own.
-    if content_hash({key: table.values(key) for key in table.keys}) != table.metadata.content_hash:
+    if table.content_hash() != table.metadata.content_hash:
         raise NbevalError(
             f"the table {table.path} is damaged, its numbers are not those that it was written with: make it again"
         )

@@ -322,6 +322,10 @@ class Table:
         freedom = np.maximum(runs - 1, 0).sum()
         return float(np.sqrt(squares.sum() / freedom)) if freedom else math.nan
 
+    def content_hash(self) -> str:
+        """Return the hash of the numbers that are there; it is that of the metadata, unless they were changed."""
+        return content_hash({key: self.values(key) for key in self.keys})
+
     def archs(self) -> list[str]:
         """Return the architecture strings in the file, row by row."""
         if isinstance(self._columns, FileColumns):
