@@ -143,9 +143,8 @@ def permutation_p(x: Values, y: Values, generator: np.random.Generator) -> float
         apart: Floats = np.mean(one, axis=axis) - np.mean(other, axis=axis)
         return apart
 
-    groups = (np.asarray(x, dtype=float), np.asarray(y, dtype=float))
     found = permutation_test(
-        groups,
+        _whole_numbers(x, y),
         difference,
         n_resamples=MOST_ASSIGNMENTS if _all_assignments(len(x), len(y)) else DRAWN_ASSIGNMENTS,
         vectorized=True,
@@ -153,6 +152,18 @@ def permutation_p(x: Values, y: Values, generator: np.random.Generator) -> float
         rng=generator,
     )
     return float(found.pvalue)
+
+
+def _whole_numbers(*groups: Values) -> list[Floats]:
+    """Scale groups by one power of ten, and round them to 12 digits.
+
+    Sums of whole numbers are exact. Those of accuracies such as 93.6 depend on their order, so that assignments with
+    the same difference would seem to have different ones.
+    """
+    arrays = [np.asarray(group, dtype=float) for group in groups]
+    largest = max(float(np.abs(array).max()) for array in arrays)
+    digits = 12 - math.ceil(math.log10(largest)) if 0 < largest < math.inf else 0
+    return [np.rint(array * 10.0**digits) for array in arrays]
 
 
 def two_sample_p(x: Values, y: Values, generator: np.random.Generator) -> float:

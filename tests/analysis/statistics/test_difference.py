@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -57,6 +58,20 @@ def test_the_posterior_is_that_of_baycomp():
     assert found == pytest.approx((0.26915844465509664, 0.2940699055185054, 0.43677164982639793))
     # baycomp.single.Posterior with the mean, squared standard error and df of Welch's test of X and Y.
     assert welch(X, Y).within(0.5) == pytest.approx((0.15448111164996486, 0.2826754546693242, 0.5628434336807109))
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.01, 1e6, 1e-7])
+def test_assignments_with_the_same_difference_count_whatever_their_rounding(scale: float):
+    """One of nine values is larger, and is in the second group in 4 of 9 assignments."""
+    for place in range(4):
+        second = [93.6] * 4
+        second[place] = 93.7
+        p = permutation_p(np.array([93.6] * 5) * scale, np.array(second) * scale, generator())
+        assert p == pytest.approx(8 / 9)
+    orders = set(itertools.permutations([90.81] * 4 + [90.15]))
+    assert {permutation_p(np.array(order) * scale, [90.15 * scale] * 4, generator()) for order in orders} == {10 / 126}
+    # Sums may be equal although no value is: 93.6 + 93.8 and 93.5 + 93.9.
+    assert permutation_p(np.array([93.6, 93.8]) * scale, np.array([93.5, 93.9]) * scale, generator()) == 1
 
 
 def test_the_permutation_test_by_hand():
