@@ -11,7 +11,7 @@ from nasbench_eval.runs.store import TEST_ACC, Run, RunRecord, read_run
 from runners.checkpoints import artifact_file, load_checkpoint, using
 from runners.context import RunContext
 from runners.device import describe
-from runners.record import plain_device
+from runners.record import other_images, plain_device
 from runners.spec import RunSpec
 from runners.threads import threads
 
@@ -54,8 +54,9 @@ def continue_finished(spec: RunSpec, context: RunContext, method: SearchMethod) 
 
 def _differs(record: RunRecord, artifact: dict[str, Any], context: RunContext, method: SearchMethod) -> str | None:
     """Return why a search cannot continue a run; None if it can."""
-    if record.split != method.facts.get("split", ""):
-        return f"searched on other images ({record.split})"
+    images = context.images(record.search_dataset)
+    if (other := other_images(record, method.facts.get("split", ""), images)) is not None:
+        return other
     if plain_device(record.device) != describe(context.device) or record.threads != threads():
         return f"was made with {record.device}, threads: {record.threads}"
     if "architecture" not in artifact:

@@ -37,6 +37,7 @@ from runners.locks import Lock
 from runners.lookup import TableLookup
 from runners.outcome import InUse
 from runners.progress import Reporter
+from runners.record import other_images
 from runners.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -337,11 +338,8 @@ def _rebuild(run: Run, images: ImageData, device: str) -> SearchMethod:
     context = SearchContext(record.search_dataset, Streams(record.seed), images=images, device=device)
     make_deterministic(device)
     method: SearchMethod = implementation(settings, context)  # type: ignore[call-arg]
-    if method.facts.get("split", "") != record.split:
-        raise NbevalError(
-            f"{_name(run)} searched on other images ({record.split}) than these ({method.facts.get('split', '')}): "
-            "name those of the search with --data and --split"
-        )
+    if (other := other_images(record, method.facts.get("split", ""), images)) is not None:
+        raise NbevalError(f"{_name(run)} {other}: name those of the search with --data and --split")
     return method
 
 

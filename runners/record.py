@@ -28,6 +28,21 @@ def plain_device(device: str) -> str:
     return re.sub(_SIDE_BY_SIDE.format(r"\d+") + "$", "", device)
 
 
+def other_images(record: RunRecord, split: str, images: ImageData) -> str | None:
+    """Return, in words, on which other images a run searched; None if on these, or if it does not say.
+
+    Args:
+        record: The record of the run.
+        split: Which of the images would train what, in words, as in the facts of its method.
+        images: The data set that there is now.
+    """
+    if record.split != split:
+        return f"searched on other images ({record.split}) than these ({split})"
+    if record.images not in ("", images.digest):
+        return "searched on other images than these, which are split in the same way"
+    return None
+
+
 def recorded_scale(spec: RunSpec, truth: str = "") -> str:
     """Return the scale of a search; it cuts networks and images, which a tabular one does not have."""
     cut = not spec.is_tabular and (spec.is_scaled or truth == "train")  # it cuts the training from scratch too
@@ -114,4 +129,5 @@ def make_record(
         started=started,
         finished=finished,
         continues=continues,
+        images="" if images is None else images.digest,
     )

@@ -43,7 +43,7 @@ from runners.device import code_version, describe, make_deterministic, now
 from runners.locks import Lock, LockLost
 from runners.lookup import TableLookup, train_note, with_truth
 from runners.outcome import InUse
-from runners.record import make_failure, make_record, plain_device, stored_failure
+from runners.record import make_failure, make_record, other_images, plain_device, stored_failure
 from runners.spec import RunSpec
 from runners.step_log import step_log
 from runners.steps import take_steps
@@ -255,6 +255,8 @@ def train_stored(spec: RunSpec, context: RunContext, require_held: Callable[[], 
         require_held: As for :func:`run_search`.
     """
     run, images = read_run(context.run_file(spec)), context.images(spec.search_dataset)
+    if (other := other_images(run.record, run.record.split, images)) is not None:
+        raise NbevalError(f"{spec.words} {other}: name those of the search with --data and --split")
     make_deterministic(context.device)
     rows = rows_of(run)
     note = _train_final_cell(spec, context, images, rows, require_held)

@@ -133,6 +133,7 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         "choosing among candidates": _selection,
         "BatchNorm of the supernet": lambda run: run.record.batch_norm,
         "split": lambda run: run.record.split if run.record.cost_kind == "measured" else "",
+        "images": _images,
         "reward and cost": lambda run: run.record.split if run.record.cost_kind == "simulated" else "",
         "truth": lambda run: run.record.truth_note or run.record.truth,
         "table": _table,
@@ -159,6 +160,8 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         notes.append(
             f"CAUTION: seeds of one row ran on several devices, and its cost is their mean: {', '.join(mixed)}"
         )
+    if mixed := dict.fromkeys(frame["label"][frame["images"].str.contains("; ", regex=False)]):
+        notes.append(f"CAUTION: seeds of one row searched on different images: {', '.join(mixed)}")
     for title, fact in facts.items():
         if words := _values(runs, fact, names, order):
             notes.append(f"{title}: {words}")
@@ -183,6 +186,10 @@ def _versions(runs: list[Run], names: dict[str, str]) -> str:
         if label.endswith(mark):
             groups.setdefault(label.removesuffix(mark), []).append((run.record.finished, label))
     return ", ".join(max(group)[1] for group in groups.values())
+
+
+def _images(run: Run) -> str:
+    return run.record.images and f"{run.record.search_dataset} with SHA-256 {run.record.images[:12]}"
 
 
 def _one_cell(runs: list[Run], names: dict[str, str]) -> str:

@@ -296,6 +296,7 @@ def _variant_facts(group: Sequence[Run]) -> tuple[tuple[str, str], ...]:
 
     facts = (
         ("data and split", record.split),
+        ("images", each([f"SHA-256 {run.record.images[:12]}" for run in group if run.record.images])),
         ("BatchNorm of the supernet", record.batch_norm),
         ("reduced", "; ".join(record.reductions).replace(" -> ", " → ")),
         ("truth", each([run.record.truth_note or run.record.truth for run in group])),

@@ -122,6 +122,8 @@ class RunRecord:
         continues: The id of the finished run whose steps this one took over at its beginning; empty if none.
         imported: Where its final cell comes from, in the words of the user, if other code searched for it: split,
             BatchNorm mode, device and cost are then what the user stated; empty for a search of nbeval.
+        images: The SHA-256 of the data set that it searched on, as ``ImageData.digest``; empty if it searched on none
+            or did not say so.
     """
 
     run_id: str
@@ -148,6 +150,7 @@ class RunRecord:
     finished: str
     continues: str = ""
     imported: str = ""
+    images: str = ""
 
     @property
     def file_name(self) -> str:

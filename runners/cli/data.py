@@ -117,4 +117,6 @@ def _describe(name: str, root: Path | None) -> str:
     where = find_images(name, root).path if name in LAYOUTS else "scikit-learn"
     parts = ", ".join(f"{len(getattr(images, part)):,} {part}" for part in ("train", "valid", "test"))
     shape = "x".join(str(size) for size in images.train.pixels.shape[1:])
-    return f"{name}: {where}\n  {parts}; {shape}, {images.classes} classes; {images.split}"
+    return (
+        f"{name}: {where}\n  {parts}; {shape}, {images.classes} classes; {images.split}; SHA-256 {images.digest[:12]}"
+    )

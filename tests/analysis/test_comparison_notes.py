@@ -87,6 +87,17 @@ def test_a_cost_over_several_devices_is_marked() -> None:
     ]
 
 
+def test_rows_name_their_images_and_seeds_with_different_ones_are_marked() -> None:
+    def notes(*images: str) -> list[str]:
+        runs = [make_run({"cifar10": 90.0}, seed=seed, images=each) for seed, each in enumerate(images)]
+        return noted_comparison(runs).notes
+
+    one, other = "0123456789abcdef", "fedcba9876543210"
+    assert "images: cifar10 with SHA-256 0123456789ab" in notes(one, one)
+    assert not any("CAUTION" in note for note in notes(one, one, ""))  # made before runs said so
+    assert "CAUTION: seeds of one row searched on different images: GDAS" in notes(one, other)
+
+
 def test_a_note_names_the_rows_that_continue_finished_runs() -> None:
     runs = [make_run({"cifar10": 90.0}, method=name, title=name.upper()) for name in ("darts", "gdas")]
     assert not [note for note in noted_comparison(runs).notes if note.startswith("continued")]

@@ -222,7 +222,7 @@ def test_fetch_and_info_on_the_command_line(server, tmp_path, nbeval):
     assert lines[-2:] == [
         "digits: scikit-learn",
         "  3,956 train, 1,432 valid, 5,400 test; 3x12x12, 10 classes; source digits in a seeded stratified split "
-        "989/358/450, seed 0; each placed 4/4/12 times; networks with pooling reductions",
+        "989/358/450, seed 0; each placed 4/4/12 times; networks with pooling reductions; SHA-256 dcf83b0a9ca9",
     ]
 
 

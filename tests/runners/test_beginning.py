@@ -72,7 +72,7 @@ def test_what_follows_names_each_code_once(home: Path, monkeypatch: pytest.Monke
     assert continued.record.versions["nbeval"] == made_with["nbeval"]
 
 
-@pytest.mark.parametrize("other", [{"split": "others"}, {"threads": 7}, {"device": "abacus"}, {}])
+@pytest.mark.parametrize("other", [{"split": "others"}, {"images": "0" * 64}, {"threads": 7}, {"device": "abacus"}, {}])
 def test_a_run_that_left_too_little_or_was_made_otherwise_is_not_continued(
     home: Path, other: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

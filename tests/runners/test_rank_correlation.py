@@ -325,6 +325,8 @@ def test_what_does_not_fit_the_run_is_one_clear_line(home: Path, table: Table) -
     elsewhere = replace(run, record=replace(run.record, split="64 other images"))
     with pytest.raises(NbevalError, match=r"searched on other images \(64 other images\).*--split"):
         ranked(elsewhere)
+    with pytest.raises(NbevalError, match="searched on other images than these, which are split in the same way"):
+        ranked(replace(run, record=replace(run.record, images="0" * 64)))
     kept.write_bytes(kept.read_bytes()[:1000])
     with pytest.raises(NbevalError, match=f"cannot read the file of shared weights .*{again}"):
         ranked()

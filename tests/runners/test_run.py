@@ -217,7 +217,11 @@ def test_a_cell_trained_from_scratch_takes_the_place_of_what_the_table_says(
     """One run has accuracies of one source, and no optimum of a table beside an accuracy that is not from it."""
     monkeypatch.setattr("nasbench_eval.training.from_scratch.train_from_scratch", lambda *_, **__: 12.5)
     assert search("--method", "rs_ws", "--table", str(table_file)) == 0
-    assert runs()["rs_ws 0"].record.table is not None
+    run = runs()["rs_ws 0"]
+    assert run.record.table is not None
+    write_run(Path("results/runs"), dataclasses.replace(run, record=dataclasses.replace(run.record, images="0" * 64)))
+    assert search("--method", "rs_ws", "--truth", "train") == 1, "not on other images than it searched on"
+    write_run(Path("results/runs"), run)
     assert search("--method", "rs_ws", "--truth", "train") == 0
     run = runs()["rs_ws 0"]
     assert (run.record.truth, run.record.table) == ("train", None)
