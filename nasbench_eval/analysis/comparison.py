@@ -39,8 +39,8 @@ COLUMNS = (
 ``group`` is the value of the setting that groups the rows, ``ci95_*`` the 95 % t interval of the mean, ``iqm`` the
 interquartile mean, ``regret`` how far the mean is below the table's optimum, ``near_optimum`` the share of seeds within
 one noise deviation of it, ``percentile`` the percentage of all cells that the found cells are better than, mean over
-seeds (``space.percentiles`` fills it from a table). ``truths`` are the sources of the accuracies, as from
-``truths.truths_of``; of several there is no optimum and no noise.
+seeds (``space.percentiles`` fills it from a table). ``images`` is the SHA-256 of the images searched on. ``truths`` are
+the sources of the accuracies, as from ``truths.truths_of``; of several there is no optimum and no noise.
 """
 
 
