@@ -79,7 +79,8 @@ def rank(
     from runners.device import resolve_device
     from runners.outcome import in_use_words
     from runners.progress.views import make_reporter
-    from runners.rank_correlation import choose, measure_all
+    from runners.rank_choice import choose
+    from runners.rank_correlation import measure_all
 
     wanted = picture_formats(formats)
     log_to_stderr(logging.WARNING)
