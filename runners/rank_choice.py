@@ -87,7 +87,7 @@ def by_method(runs: Sequence[Run], methods: Sequence[str], datasets: Sequence[st
 
     Raises:
         UsageError: If there is no run of such a method, the method has no shared weights, or the data set is unknown.
-        NbevalError: If no run searched on a data set.
+        NbevalError: If no run searched on a data set, or the method was edited since all of its runs.
     """
     there = {run.record.method: run for run in runs if not datasets or run.record.search_dataset in datasets}
     known = sorted({run.record.search_dataset for run in runs})
@@ -108,8 +108,13 @@ def by_method(runs: Sequence[Run], methods: Sequence[str], datasets: Sequence[st
     chosen = [
         run for run in runs if run.record.method in wanted and (not datasets or run.record.search_dataset in datasets)
     ]
-    kept = [run for run in chosen if is_ready(run)]
-    return kept, [run for run in chosen if run not in kept]
+    current = [run for run in chosen if is_current(run)]
+    if old := [name_of(run) for run in chosen if run not in current]:
+        if not current:
+            raise NbevalError(f"their method was edited since: {', '.join(old)}; repeat its `nbeval run`")
+        logger.warning("left out, because their method was edited since: %s", ", ".join(old))
+    kept = [run for run in current if is_ready(run)]
+    return kept, [run for run in current if run not in kept]
 
 
 def implementation_of(run: Run) -> type[SearchMethod]:
@@ -125,6 +130,12 @@ def is_known(run: Run) -> bool:
         logger.warning("left out %s, which cannot be loaded here: %s", run.record.method, error)
         return False
     return True
+
+
+def is_current(run: Run) -> bool:
+    """Return whether the code of the run's method is still the one that searched."""
+    record = run.record
+    return record.versions.get("method", "") == RunSpec(record.method, record.search_dataset, record.seed).source
 
 
 def leaves_weights(run: Run) -> bool:

@@ -35,9 +35,16 @@ from runners.locks import Lock
 from runners.lookup import TableLookup
 from runners.outcome import InUse
 from runners.progress import Reporter
-from runners.rank_choice import artifact_of, home_of, implementation_of, leaves_weights, name_of, scores_cells
+from runners.rank_choice import (
+    artifact_of,
+    home_of,
+    implementation_of,
+    is_current,
+    leaves_weights,
+    name_of,
+    scores_cells,
+)
 from runners.record import other_images
-from runners.spec import RunSpec
 
 if TYPE_CHECKING:
     from nasbench_eval.images import ImageData
@@ -250,7 +257,7 @@ class _ScoreFile:
 def _rebuild(run: Run, images: ImageData, device: str) -> SearchMethod:
     """Return the run's method before its first step."""
     record = run.record
-    if record.versions.get("method", "") != RunSpec(record.method, record.search_dataset, record.seed).source:
+    if not is_current(run):
         raise NbevalError(f"{record.method} was edited since {name_of(run)}: repeat its `nbeval run`")
     implementation = implementation_of(run)
     values = complete(implementation.Settings, record.settings)

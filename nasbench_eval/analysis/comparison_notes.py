@@ -154,7 +154,8 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         notes.append(f"continued: first epochs, and their cost, are those of finished runs of the same search: {whose}")
     if several := _versions(runs, names):
         notes.append(
-            f"#: versions of one method; the digits are in the names of their run files. The newest: {several}"
+            f"#: rows that differ in the method's code, or in what they searched on; the digits begin the id of their "
+            f"variant. The newest: {several}"
         )
     if mixed := dict.fromkeys(frame["label"][frame["device"].str.contains("; ", regex=False)]):
         notes.append(

@@ -1,6 +1,6 @@
 """The command ``nbeval``. Each command's module is imported only when it is called.
 
-Only the commands that train, score or read the official files load torch, and only when they do.
+Commands that need no torch, such as tabular searches, tables and figures, do not load it.
 """
 
 from __future__ import annotations

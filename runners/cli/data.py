@@ -56,7 +56,7 @@ def fetch(names: tuple[str, ...], root: Path | None) -> None:
             say(name, fetch_images(name, root, progress=progress))
 
 
-@click.command("fetch")
+@click.command("fetch", short_help="Download what searches need: the table and the images.")
 @click.argument("names", nargs=-1, required=True, metavar="cifar10|cifar100|imagenet16-120...")
 @click.option(
     "--data", "root", type=_FOLDER, help="Folder of the images.  [default: NBEVAL_DATA, else the user cache folder]"

@@ -12,7 +12,7 @@ from runners.cli.options import where_option
 from runners.cli.path_type import PathType
 
 
-@click.command()
+@click.command(short_help="Write all runs as one flat table.")
 @results_option
 @where_option
 @click.option(

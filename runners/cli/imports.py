@@ -11,7 +11,7 @@ from runners.cli.path_type import PathType
 from runners.imports import NOT_STATED
 
 
-@click.command(name="import")
+@click.command(name="import", short_help="Compare final cells that other code found.")
 @click.argument("cells", type=PathType(dir_okay=False))
 @click.option("--name", required=True, help="A short name of the method; results call it imported:NAME.")
 @click.option("--dataset", required=True, help="The data set that was searched on.")

@@ -12,7 +12,7 @@ import click
 from nasbench_eval.errors import NbevalError
 
 
-@click.command()
+@click.command(short_help="List the methods, or show every setting of one.")
 @click.argument("name", required=False)
 def methods(name: str | None) -> None:
     """List the methods by family, or show every setting of one: value, meaning, source.

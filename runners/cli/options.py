@@ -29,7 +29,8 @@ TABLE_DEFAULT = "[default: NBEVAL_TABLE, else the user cache folder; for digits 
 data_option = click.option(
     "--data",
     type=PathType(),
-    help="Folder of the image data sets.  [default: NBEVAL_DATA, else the user cache folder]",
+    help="Folder of the image data sets.  [default: the first of NBEVAL_DATA, TORCH_HOME and the user cache folder "
+    "that has them]",
 )
 where_option = click.option(
     "--where",
@@ -84,7 +85,9 @@ _RUN_OPTIONS = (
         help="Searches in parallel, each in its own process with its share of the cores.",
     ),
     click.option(
-        "--threads", type=click.IntRange(1, MOST), help="CPU threads of a search.  [default: cores / workers]"
+        "--threads",
+        type=click.IntRange(1, MOST),
+        help="CPU threads of a search.  [default: cores, or OMP_NUM_THREADS, / workers]",
     ),
     click.option(
         "--executor",

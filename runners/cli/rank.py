@@ -65,9 +65,9 @@ def rank(
     The score of a cell is its accuracy with the shared weights of a weight-sharing search, or that of a training-free
     one for the untrained cell.
 
-    The sample is the same for every run and is scored on the whole valid part. Prints Kendall's tau, Spearman's rho
-    and the overlap of the best tenths, each with its 95 % interval, and draws the figure `rank` of these runs. Scores
-    are kept in RESULTS/ranks and reused. See docs/diagnostics.md.
+    The sample is the same for every run and is scored on the valid part that the search had. Prints Kendall's tau,
+    Spearman's rho and the overlap of the best tenths, each with its 95 % interval, and draws the figure `rank` of these
+    runs. Scores are kept in RESULTS/ranks and reused. See docs/diagnostics.md.
 
     \b
         nbeval rank --run 8ae52dcdaa01 --cells 500

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runners.outcome import Outcome
 
 
-@click.command()
+@click.command(short_help="Run searches, and look up the true accuracy of their cells.")
 @click.argument("study", required=False)
 @click.option(
     "--method",

@@ -20,6 +20,13 @@ table_option = click.option(
     help="The table file, or `digits` for the one in the package.  [default: NBEVAL_TABLE, else the user cache folder]",
 )
 
+_new_table_option = click.option(
+    "--table",
+    "table_path",
+    type=PathType(),
+    help="The table file to write.  [default: NBEVAL_TABLE, else the user cache folder]",
+)
+
 
 @click.command("import")
 @click.argument("file", type=PathType())
@@ -29,7 +36,7 @@ table_option = click.option(
     help="A TOML file that names the columns of FILE.  [default: the one in the package that fits]",
 )
 @click.option("--force", is_flag=True, help="Replace a fuller table, or a file that is no table.")
-@table_option
+@_new_table_option
 def import_(file: Path, mapping: Path | None, force: bool, table_path: Path | None) -> None:
     """Make the table from a csv or Parquet FILE with one row per cell."""
     from nasbench_eval.table.sources.flat import import_flat
@@ -46,7 +53,7 @@ def import_(file: Path, mapping: Path | None, force: bool, table_path: Path | No
     help="Take the files from this address or local folder.  [default: their pinned commits on GitHub]",
 )
 @click.option("--force", is_flag=True, help="Replace a fuller table, or a file that is no table.")
-@table_option
+@_new_table_option
 def fetch(origin: str | None, force: bool, table_path: Path | None) -> None:
     """Make the table from small public files (8 MB), downloaded and checked by SHA-256.
 
@@ -67,7 +74,7 @@ def fetch(origin: str | None, force: bool, table_path: Path | None) -> None:
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: one per core, up to 4]")
 @click.option("--partial", is_flag=True, help="Allow cells to be missing from SOURCE.")
 @click.option("--force", is_flag=True, help="Replace a fuller table, or a file that is no table.")
-@table_option
+@_new_table_option
 def build(source: Path, curves: bool, workers: int | None, partial: bool, force: bool, table_path: Path | None) -> None:
     """Make the table from the official files.
 

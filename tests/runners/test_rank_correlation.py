@@ -39,6 +39,7 @@ from runners.context import Inputs, RunContext
 from runners.execute import run_all
 from runners.lookup import TableLookup
 from runners.presets import load_preset
+from runners.rank_choice import by_method
 from runners.rank_correlation import measure, scored
 from runners.spec import RunSpec
 
@@ -426,6 +427,17 @@ def test_all_leaves_out_methods_that_cannot_be_loaded_here(home: Path, table_fil
     code, out, err = nbeval("rank", "--method", "all", "--table", str(table_file), "--cells", "10")
     assert (code, "RS-WS" in out) == (0, True), err
     assert "nbeval: left out not_here:Mine, which cannot be loaded here: not_here:Mine: there is no module" in err
+
+
+def test_runs_of_a_method_before_its_last_edit_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    new, old = (
+        replace(make_run({}, method="naswot", search="digits", seed=seed, versions=versions), home=Path("results"))
+        for seed, versions in enumerate([{}, {"method": "0123456789ab"}])
+    )
+    assert by_method([new, old], ["naswot"], []) == ([new], [])
+    assert f"left out, because their method was edited since: run {old.record.run_id}" in caplog.text
+    with pytest.raises(NbevalError, match=f"their method was edited since: run {old.record.run_id}"):
+        by_method([old], ["all"], [])
 
 
 def test_an_ambiguous_id_names_its_runs(home: Path, table_file: Path, nbeval: Command) -> None:
