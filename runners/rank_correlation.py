@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pandas as pd
 
@@ -115,8 +115,7 @@ def measure(
         raise NbevalError(f"the table has no true accuracy of {record.search_dataset}: name another one with --table")
     digest = _digest(run)
     known = _known(run, digest)
-    enough = known is not None and len(known.cells) >= n and not _lacks_a_gap(known, digest)
-    if known is not None and enough and known.table == truth.table.metadata.content_hash:
+    if _has_all(known, n, digest) and known.table == truth.table.metadata.content_hash:
         on_cell(len(known.cells))
         return known
     what = f"{record.method} {record.search_dataset} seed {record.seed}"
@@ -169,10 +168,15 @@ def _known(run: Run, digest: str | None) -> RankScores | None:
     return None if known is not None and digest not in (None, known.supernet) else known
 
 
-def _lacks_a_gap(known: RankScores, digest: str | None) -> bool:
-    """Return whether gaps are not measured yet, or were before ``batch_all`` was, and can be measured."""
+def _has_all(known: RankScores | None, n: int, digest: str | None) -> TypeGuard[RankScores]:
+    """Return whether ``n`` cells have scores, and gaps are measured or cannot be.
+
+    Scores of a stopped command have no gaps; older ones lack those of ``batch_all``.
+    """
+    if known is None or len(known.cells) < n:
+        return False
     before = bool(known.losses) and BATCH_NORM[-1] not in known.losses
-    return bool(digest) and (known.interrupted or before)
+    return not digest or not (known.interrupted or before)
 
 
 def _measure(
@@ -188,7 +192,7 @@ def _measure(
     rows: list[dict[str, Any]] = [] if known is None else known.cells.to_dict("records")  # type: ignore[assignment]
     file = _ScoreFile(run, max(n, len(rows)), truth, digest)
     on_cell(len(rows))
-    if known is not None and len(rows) >= n and not _lacks_a_gap(known, digest):
+    if _has_all(known, n, digest):
         # Only the true accuracies may be those of another table.
         return known if known.table == file.table else file.write(known, rows)
     if digest is None:

@@ -38,7 +38,7 @@ def other_images(record: RunRecord, split: str, images: ImageData) -> str | None
     """
     if record.split != split:
         return f"searched on other images ({record.split}) than these ({split})"
-    if record.images not in ("", images.digest):
+    if record.images and record.images != images.digest:
         return "searched on other images than these, which are split in the same way"
     return None
 

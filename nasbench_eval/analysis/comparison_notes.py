@@ -17,6 +17,7 @@ from nasbench_eval.errors import NbevalError
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run, RunRecord, by_variant
 from nasbench_eval.table import Table
+from nasbench_eval.utils.files import shortened
 
 
 @dataclass(frozen=True)
@@ -154,15 +155,15 @@ def _differences(runs: list[Run], frame: pd.DataFrame) -> list[str]:
         notes.append(f"continued: first epochs, and their cost, are those of finished runs of the same search: {whose}")
     if several := _versions(runs, names):
         notes.append(
-            f"#: rows that differ in the method's code, or in what they searched on; the digits begin the id of their "
+            "#: rows that differ in the method's code, or in what they searched on; the digits begin the id of their "
             f"variant. The newest: {several}"
         )
-    if mixed := dict.fromkeys(frame["label"][frame["device"].str.contains("; ", regex=False)]):
-        notes.append(
-            f"CAUTION: seeds of one row ran on several devices, and its cost is their mean: {', '.join(mixed)}"
-        )
-    if mixed := dict.fromkeys(frame["label"][frame["images"].str.contains("; ", regex=False)]):
-        notes.append(f"CAUTION: seeds of one row searched on different images: {', '.join(mixed)}")
+    for column, differ in (
+        ("device", "ran on several devices, and its cost is their mean"),
+        ("images", "searched on different images"),
+    ):
+        if mixed := dict.fromkeys(frame["label"][frame[column].str.contains("; ", regex=False)]):
+            notes.append(f"CAUTION: seeds of one row {differ}: {', '.join(mixed)}")
     for title, fact in facts.items():
         if words := _values(runs, fact, names, order):
             notes.append(f"{title}: {words}")
@@ -190,7 +191,7 @@ def _versions(runs: list[Run], names: dict[str, str]) -> str:
 
 
 def _images(run: Run) -> str:
-    return run.record.images and f"{run.record.search_dataset} with SHA-256 {run.record.images[:12]}"
+    return run.record.images and f"{run.record.search_dataset} with {shortened(run.record.images)}"
 
 
 def _one_cell(runs: list[Run], names: dict[str, str]) -> str:

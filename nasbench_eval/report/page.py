@@ -37,6 +37,7 @@ from nasbench_eval.report.verdicts import (
 )
 from nasbench_eval.runs.failures import Failure
 from nasbench_eval.runs.store import Run, RunRecord, by_variant
+from nasbench_eval.utils.files import shortened
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,7 @@ def _variant_facts(group: Sequence[Run]) -> tuple[tuple[str, str], ...]:
 
     facts = (
         ("data and split", record.split),
-        ("images", each([f"SHA-256 {run.record.images[:12]}" for run in group if run.record.images])),
+        ("images", each([shortened(run.record.images) for run in group if run.record.images])),
         ("BatchNorm of the supernet", record.batch_norm),
         ("reduced", "; ".join(record.reductions).replace(" -> ", " → ")),
         ("truth", each([run.record.truth_note or run.record.truth for run in group])),

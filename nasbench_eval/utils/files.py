@@ -144,6 +144,11 @@ def checksum(*texts: str) -> str:
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
+def shortened(sha256: str) -> str:
+    """Return the beginning of a SHA-256, as tables and commands show it."""
+    return f"SHA-256 {sha256[:12]}"
+
+
 def verify_checksum(stored: str | None, *texts: str) -> None:
     """Compare texts with the checksum that was stored beside them; files of older versions have none.
 

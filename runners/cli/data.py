@@ -112,11 +112,10 @@ def _describe(name: str, root: Path | None) -> str:
     """Return two lines about a data set that can be read."""
     from nasbench_eval.images import load_images
     from nasbench_eval.images.catalogue import LAYOUTS, find_images
+    from nasbench_eval.utils.files import shortened
 
     images = load_images(name, root=root)
     where = find_images(name, root).path if name in LAYOUTS else "scikit-learn"
     parts = ", ".join(f"{len(getattr(images, part)):,} {part}" for part in ("train", "valid", "test"))
     shape = "x".join(str(size) for size in images.train.pixels.shape[1:])
-    return (
-        f"{name}: {where}\n  {parts}; {shape}, {images.classes} classes; {images.split}; SHA-256 {images.digest[:12]}"
-    )
+    return f"{name}: {where}\n  {parts}; {shape}, {images.classes} classes; {images.split}; {shortened(images.digest)}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from nasbench_eval.runs.store import Run, load_runs
 from runners.cli import main
+
+Command = Callable[..., tuple[int, str, str]]
+"""Of the fixture ``nbeval``."""
 
 TINY = [
     argument
